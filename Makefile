@@ -1,0 +1,93 @@
+# Needs make and a Python of 3.11 or later with its venv module; everything else goes into .venv.
+# Choose the interpreter with `make PYTHON=/path/to/python ...`.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+RUNTIME := $(VENV)/.installed-runtime
+FULL    := $(VENV)/.installed-full
+WORKERS ?= 2
+PIP     := $(BIN)/python -m pip --disable-pip-version-check
+
+IS_USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+ifndef PYTHON
+PYTHON := $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c '$(IS_USABLE)' >/dev/null 2>&1; then echo $$p; break; fi; done)
+endif
+
+export OMP_NUM_THREADS ?= 1
+export MPLBACKEND ?= Agg
+
+.PHONY: help .venv demo test lint format docs benchmarks tutorials study clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo        install what running needs, certify the built-in examples"
+	@echo "make test        install everything, run all tests and the doctests"
+	@echo "make lint        ruff (rules and format) and mypy;  make format rewrites"
+	@echo "make docs        build the documentation, warnings are errors"
+	@echo "make benchmarks  run each script of benchmarks/"
+	@echo "make tutorials   execute each tutorial (short where CI is set)"
+	@echo "make study       run each script of studies/;  make study-NAME runs one"
+	@echo "make clean       remove what was built, .venv included"
+
+.venv: $(FULL)
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ] || ! "$(PYTHON)" -c '$(IS_USABLE)' >/dev/null 2>&1; then \
+		got=$$("$(PYTHON)" -V 2>/dev/null || echo "no working interpreter"); \
+		echo "error: expected Python 3.11 or later with its venv module, got $$got" \
+		"(PYTHON='$(PYTHON)'), because the package needs it;" \
+		"try make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; fi
+	"$(PYTHON)" -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --quiet -c constraints.txt -e .
+	@touch $@
+
+$(FULL): $(RUNTIME)
+	$(PIP) install --quiet -c constraints.txt -e '.[test,docs,dev]'
+	@touch $@
+
+demo: $(RUNTIME)
+	$(BIN)/python -m pyro_symvi demo
+
+test: $(FULL)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+lint: $(FULL)
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(FULL)
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+docs: $(FULL)
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+benchmarks: $(RUNTIME)
+	@set -e; found=0; for script in benchmarks/*.py; do [ -e "$$script" ] || continue; found=1; \
+		echo "== $$script"; $(BIN)/python "$$script"; done; \
+	[ "$$found" = 1 ] || echo "no benchmarks yet"
+
+tutorials: $(FULL)
+	@set -e; found=0; for lesson in tutorials/*.ipynb; do [ -e "$$lesson" ] || continue; \
+		[ "$$found" = 1 ] || $(PIP) install --quiet -c constraints.txt -e '.[tutorials]'; found=1; \
+		echo "== $$lesson"; $(BIN)/jupyter execute "$$lesson"; done; \
+	[ "$$found" = 1 ] || echo "no tutorials yet"
+
+study: $(RUNTIME)
+	@set -e; found=0; for script in studies/*.py; do [ -e "$$script" ] || continue; found=1; \
+		echo "== $$script"; $(BIN)/python "$$script"; done; \
+	[ "$$found" = 1 ] || echo "no studies yet"
+
+study-%: $(RUNTIME)
+	@if [ ! -e "studies/$*.py" ]; then \
+		echo "error: expected the name of a study, got '$*', because studies/$*.py is not there;" \
+		"try make study" >&2; exit 1; fi
+	$(BIN)/python "studies/$*.py"
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find pyro_symvi tests benchmarks docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,115 @@
+"""The orthogonal group O(n)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ._group import Group
+from ._value import positive_int
+
+
+def haar_orthogonal(
+    n: int, shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Haar draws from O(n), ``[*shape, n, n]``: the Q of a Gaussian matrix, its columns times sign(diag R).
+
+    Without the signs the law depends on LAPACK's convention and is not Haar. Source: Mezzadri, How to generate
+    random matrices from the classical compact groups, Notices AMS 54 (2007), 592-604.
+    """
+    gaussian = torch.randn(*shape, n, n, generator=generator, dtype=dtype, device=device)
+    q, r = torch.linalg.qr(gaussian)
+    signs = torch.where(r.diagonal(dim1=-2, dim2=-1) < 0, -1.0, 1.0).to(dtype)
+    return q * signs[..., None, :]
+
+
+def plane_basis(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Basis of so(n): for i < j in lexicographic order the matrix E_ji - E_ij, turning e_i to e_j."""
+    i, j = torch.triu_indices(n, n, offset=1, device=device)
+    basis = torch.zeros(len(i), n, n, dtype=dtype, device=device)
+    index = torch.arange(len(i), device=device)
+    basis[index, j, i] = 1
+    basis[index, i, j] = -1
+    return basis
+
+
+def plane_rotations(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Rotations by one radian in the planes (i, i+1), ``[n - 1, n, n]``.
+
+    One radian is no rational multiple of pi, so the powers of each are dense in the rotations of its plane, and
+    those n - 1 circles generate SO(n): the set generates SO(n) topologically.
+    """
+    rotations = torch.eye(n, dtype=dtype, device=device).repeat(n - 1, 1, 1)
+    index = torch.arange(n - 1, device=device)
+    cosine, sine = math.cos(1.0), math.sin(1.0)
+    rotations[index, index, index] = cosine
+    rotations[index, index + 1, index + 1] = cosine
+    rotations[index, index + 1, index] = sine
+    rotations[index, index, index + 1] = -sine
+    return rotations
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Orthogonal(Group):
+    """O(n) = {Q : Q^T Q = I}; elements are matrices ``[..., n, n]``.
+
+    Compact, two components, dimension n(n-1)/2. O(1) = {+1, -1} is finite. Generators: rotations by one radian in
+    the planes (i, i+1) and the reflection of the first axis (a topologically generating set). Lie algebra basis:
+    E_ji - E_ij for i < j; ``exp`` is the matrix exponential.
+    """
+
+    n: int
+
+    def __post_init__(self) -> None:
+        positive_int(self.n, "n")
+
+    @property
+    def element_shape(self) -> tuple[int, ...]:
+        return (self.n, self.n)
+
+    @property
+    def order(self) -> int | float:
+        return 2 if self.n == 1 else math.inf
+
+    @property
+    def dim(self) -> int:
+        return self.n * (self.n - 1) // 2
+
+    @property
+    def is_compact(self) -> bool:
+        return True
+
+    def _identity(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        return torch.eye(self.n, dtype=dtype, device=device)
+
+    def _compose(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+    def _inverse(self, a: Tensor) -> Tensor:
+        return a.mT.contiguous()
+
+    def _contains(self, a: Tensor, tolerance: float) -> Tensor:
+        defect = a.mT @ a - torch.eye(self.n, dtype=a.dtype, device=a.device)
+        return defect.abs().amax((-2, -1)) <= tolerance
+
+    def _elements(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        return torch.tensor([[[1.0]], [[-1.0]]], dtype=dtype, device=device)
+
+    def _generators(self, dtype: torch.dtype, device: torch.device) -> Tensor:
+        reflection = torch.eye(self.n, dtype=dtype, device=device)
+        reflection[0, 0] = -1
+        return torch.cat([plane_rotations(self.n, dtype, device), reflection[None]])
+
+    def _sample(
+        self, shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype, device: torch.device
+    ) -> Tensor:
+        return haar_orthogonal(self.n, shape, generator, dtype, device)
+
+    def _exp(self, coordinates: Tensor) -> Tensor:
+        if self.dim == 0:
+            return torch.ones(*coordinates.shape[:-1], 1, 1, dtype=coordinates.dtype, device=coordinates.device)
+        basis = plane_basis(self.n, coordinates.dtype, coordinates.device)
+        return torch.linalg.matrix_exp(torch.tensordot(coordinates, basis, dims=1))

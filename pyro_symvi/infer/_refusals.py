@@ -1,0 +1,98 @@
+"""Model-guide pairs that a divergence loss must refuse, each with the reason and a way out."""
+
+from typing import Any
+
+from pyro.distributions.util import is_identically_zero
+from pyro.poutine import Trace
+
+from pyro_symvi.divergences import Divergence
+from pyro_symvi.infer._traces import delta_of, sample_sites
+
+
+def refuse_enumeration(model_trace: Trace, guide_trace: Trace) -> None:
+    """Sites that Pyro is told to sum out."""
+    for trace in (model_trace, guide_trace):
+        for name, site in sample_sites(trace):
+            if site["infer"].get("enumerate") or site["infer"].get("_enumerate_dim") is not None:
+                raise ValueError(
+                    f"expected no enumerated site, got infer={{'enumerate': {site['infer'].get('enumerate')!r}}} at "
+                    f"site '{name}', because log-weights of sampled particles do not sum sites out; "
+                    "try pyro.infer.TraceEnum_ELBO, or a model in which that site is summed out by hand"
+                )
+
+
+def refuse_missing_latents(model_trace: Trace, guide_trace: Trace) -> None:
+    """Latent sites of the model that the guide does not draw: p / q would not be an importance weight."""
+    missing = [
+        name for name, site in sample_sites(model_trace) if not site["is_observed"] and name not in guide_trace.nodes
+    ]
+    if missing:
+        raise ValueError(
+            f"expected the guide to draw every latent site of the model, got none for {missing}, because a weight p/q "
+            "needs the guide's density of all that the model draws; try adding these sites to the guide"
+        )
+
+
+def refuse_subsampling(model_trace: Trace, guide_trace: Trace, divergence: Divergence) -> None:
+    """Minibatches, where the objective is not linear in the log-weights."""
+    if divergence.is_additive:
+        return
+    for trace in (model_trace, guide_trace):
+        for name, site in sample_sites(trace):
+            for frame in site["cond_indep_stack"]:
+                if _is_subsampled(frame):
+                    raise ValueError(
+                        f"expected plates without subsampling for {divergence!r}, got plate '{frame.name}' with "
+                        f"{frame.size} of {frame.full_size} at site '{name}', because weights of a minibatch are not "
+                        "weights of the posterior and the error does not average out; try ReverseKL(), or the full data"
+                    )
+
+
+def _is_subsampled(frame: Any) -> bool:
+    full_size = frame.full_size
+    return full_size is not None and int(full_size) not in (-1, int(frame.size))
+
+
+def refuse_score_function(guide_trace: Trace, divergence: Divergence) -> None:
+    """Guide sites without a reparameterised draw, under the pathwise gradient."""
+    for name, site in sample_sites(guide_trace):
+        if is_identically_zero(site["score_parts"].score_function):
+            continue
+        remedy = (
+            "try pyro.infer.Trace_ELBO, which has the score-function terms"
+            if divergence.is_additive
+            else "try gradient='weighted'"
+        )
+        raise ValueError(
+            f"expected reparameterised guide sites (has_rsample) for the pathwise gradient of {divergence!r}, got "
+            f"{type(site['fn']).__name__} at site '{name}', because its draw is no differentiable function of the "
+            f"guide's parameters; {remedy}"
+        )
+
+
+def refuse_moving_points(guide_trace: Trace, divergence: Divergence) -> None:
+    """Point masses that move with the guide's parameters: log q at a fixed point is not what their trace holds."""
+    for name, site in sample_sites(guide_trace):
+        delta = delta_of(site)
+        if delta is not None and delta.v.requires_grad:
+            raise ValueError(
+                f"expected guide sites with a density for the weighted gradient of {divergence!r}, got a Delta whose "
+                f"point depends on guide parameters at site '{name}', because log q of a fixed value cannot be read "
+                "from it; try a guide whose parameters enter through densities (AutoNormal, AutoMultivariateNormal, "
+                "AutoNormalMessenger), or gradient='pathwise'"
+            )
+
+
+def refuse_model_parameters(divergence: Divergence, weighted: bool) -> None:
+    """A model whose log density depends on learnable parameters, where that has no defined objective."""
+    reason = (
+        "the weighted gradient moves the guide alone"
+        if weighted
+        else "for alpha >= 1 the objective is no lower bound of log Z, so minimising it over the model means nothing"
+    )
+    remedy = "" if divergence.alpha >= 1.0 else "gradient='pathwise', or "
+    raise ValueError(
+        f"expected a model without learnable parameters for {divergence!r}, got a log density that requires gradients "
+        f"when the latent sites are fixed, because {reason}; try {remedy}ReverseKL() to learn the model, or freeze it "
+        "(requires_grad_(False))"
+    )

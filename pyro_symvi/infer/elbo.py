@@ -1,0 +1,293 @@
+"""A loss for ``pyro.infer.SVI`` that minimises a chosen divergence."""
+
+import math
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from numbers import Integral
+from typing import Any, Literal
+
+import torch
+from pyro import poutine
+from pyro.infer import ELBO
+from pyro.poutine import Trace
+from pyro.poutine.util import prune_subsample_sites
+from pyro.util import warn_if_nan
+from torch import Tensor
+
+from pyro_symvi.divergences import Divergence
+from pyro_symvi.infer import _refusals, _vectorization
+from pyro_symvi.infer._traces import (
+    FixedValues,
+    Program,
+    joint_log_prob,
+    latent_values,
+    run_guide_at,
+    run_pair,
+    scored,
+    subsamples,
+)
+
+Gradient = Literal["auto", "pathwise", "weighted"]
+
+
+class DivergenceELBO(ELBO):  # type: ignore[misc, unused-ignore]
+    """Minimises a divergence D(P || Q) between the posterior p of a model and a guide q.
+
+    With ``z_k ~ q``, k = 1..K, and ``l_k = log p(x, z_k) - log q(z_k)``, the loss is ``divergence.objective(l)``. The
+    whole model is *one* problem: l_k sums all sites over all plates, scale and mask included. (Treating plates as
+    separate problems is wrong as soon as the guide couples them, as every joint guide does.)
+
+    Two gradients:
+
+    - ``pathwise`` differentiates the objective through reparameterised draws. Preferred for alpha <= 1/2.
+    - ``weighted`` is the score form ``-(1/alpha) sum_k softmax(alpha l)_k grad log q(z_k)``. It takes two passes: draws
+      and weights without gradients, then the guide again on its own values, so that ``log q`` is that of *fixed* points
+      (also through the change of variables of constrained sites). Preferred for alpha > 1/2. The guide alone is learnt.
+
+    For a divergence other than KL(Q || P) both are biased for finite K (consistent as K grows): take K in the tens at
+    least, and more the farther q is from p.
+
+    Works in ``pyro.infer.SVI`` and in the module form ``elbo(model, guide)`` with any torch optimiser. A guide variable
+    marked ``is_auxiliary`` must determine the model's sites by a change of variables (as in autoguides); a mixture over
+    auxiliary variables has no density in the trace and the loss would not be a divergence.
+
+    Sources: Li & Turner (2016), "Renyi divergence variational inference"; Bornschein & Bengio (2015), "Reweighted
+    wake-sleep"; Hernandez-Lobato et al. (2016), "Black-box alpha divergence minimization".
+
+    Args:
+        divergence: a frozen value such as ``ReverseKL()``, ``ForwardKL()``, ``Alpha(0.5)``.
+        num_particles: K. At least 2 unless the divergence is KL(Q || P).
+        vectorize_particles: draw all particles in one run under an outermost plate. The first such run is compared,
+            site by site, with a run of one particle without the plate.
+        max_plate_nesting: as in ``pyro.infer.ELBO``; guessed from one run if infinite.
+        symmetry: an action under which the guide's noise is closed (orbit-closed noise); needs vectorised particles.
+        gradient: ``"pathwise"``, ``"weighted"``, or ``"auto"``, the divergence's preference.
+        strict_enumeration_warning: accepted as in Pyro's losses; enumerated sites are refused in any case.
+
+    Raises:
+        TypeError: ``divergence`` is no divergence value, or a number is of the wrong kind.
+        ValueError: an argument is out of range; when the loss is evaluated, a pair it cannot treat rightly: enumerated
+            sites; latent sites the guide lacks; minibatches (unless KL(Q || P)); guide sites without reparameterised
+            draws under ``pathwise``; moving point masses under ``weighted``; learnable model parameters under
+            ``weighted`` or alpha >= 1; a model that changes its meaning under the particle plate.
+    """
+
+    def __init__(
+        self,
+        divergence: Divergence,
+        num_particles: int = 1,
+        vectorize_particles: bool = True,
+        max_plate_nesting: float = float("inf"),
+        symmetry: Any = None,
+        gradient: Gradient = "auto",
+        strict_enumeration_warning: bool = True,
+    ) -> None:
+        if not isinstance(divergence, Divergence):
+            raise TypeError(
+                f"expected divergence to be a value such as ReverseKL(), ForwardKL() or Alpha(0.5), got "
+                f"{divergence!r}, because strings and bare numbers leave its convention open; try "
+                "pyro_symvi.divergences.ReverseKL()"
+            )
+        if gradient not in ("auto", "pathwise", "weighted"):
+            raise ValueError(
+                f"expected gradient to be 'auto', 'pathwise' or 'weighted', got {gradient!r}, because there are two "
+                "gradient estimators and a choice between them; try 'auto'"
+            )
+        _check_particles(num_particles, divergence)
+        _check_nesting(max_plate_nesting)
+        self.weighted = gradient == "weighted" or (gradient == "auto" and not divergence.prefers_pathwise)
+        if self.weighted and divergence.alpha == 0.0:
+            raise ValueError(
+                f"expected gradient='pathwise' or 'auto' for {divergence!r}, got 'weighted', because at alpha = 0 the "
+                "weights are uniform and the score has mean zero; try 'auto'"
+            )
+        if symmetry is not None and not vectorize_particles:
+            raise ValueError(
+                "expected vectorize_particles=True with a symmetry, got False, because noise is closed under the group "
+                "across the particles of one run; try vectorize_particles=True"
+            )
+        self.divergence = divergence
+        self.gradient = gradient
+        self.symmetry = symmetry
+        self._checked_pair: tuple[Any, ...] | None = None
+        self._plate_checked_pair: tuple[Any, ...] | None = None
+        super().__init__(
+            num_particles=int(num_particles),
+            max_plate_nesting=max_plate_nesting,
+            vectorize_particles=bool(vectorize_particles),
+            strict_enumeration_warning=strict_enumeration_warning,
+        )
+
+    def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """The objective on K fresh particles, as a float; no gradient is computed."""
+        with torch.no_grad():
+            loss = float(self.divergence.objective(self.log_weights(model, guide, *args, **kwargs)))
+        warn_if_nan(loss, "loss")
+        return loss
+
+    def loss_and_grads(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
+        """The objective as a float; its gradient is added to the ``.grad`` of the learnable parameters, if any."""
+        loss = self.differentiable_loss(model, guide, *args, **kwargs)
+        if loss.requires_grad:
+            loss.backward(retain_graph=self.retain_graph)
+        return float(loss.detach())
+
+    def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
+        """The objective as a scalar tensor whose gradient is the chosen estimator."""
+        log_weights, log_guide = self._log_weights_and_guide(model, guide, args, kwargs)
+        if self.weighted:
+            loss = self.divergence.objective(log_weights.detach())
+            surrogate = self.divergence.score_surrogate(log_weights, log_guide)
+            loss = loss + (surrogate - surrogate.detach())  # it lends its gradient, not its value
+        else:
+            loss = self.divergence.objective(log_weights)
+        warn_if_nan(loss, "loss")
+        return loss
+
+    def log_weights(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
+        """``log p(x, z_k) - log q(z_k)`` of K fresh particles; shape ``(K,)``, no gradient."""
+        with torch.no_grad():
+            return self._log_weights_and_guide(model, guide, args, kwargs)[0]
+
+    def _log_weights_and_guide(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Tensor, Tensor]:
+        """Log-weights and log q, each ``(K,)``; under the weighted gradient log q is that of fixed points."""
+        log_weights, log_guide = [], []
+        for model_trace, guide_trace in self._accepted_traces(model, guide, args, kwargs):
+            particles = self.num_particles if self._has_plate else 1
+            log_model = joint_log_prob(model_trace, particles, self._particle_dim)
+            log_q = joint_log_prob(guide_trace, particles, self._particle_dim)
+            log_weights.append(log_model - log_q)
+            if self.weighted and torch.is_grad_enabled():
+                log_q = self._log_guide_at_fixed_values(guide, guide_trace, args, kwargs)
+            log_guide.append(log_q)
+        return torch.cat(log_weights), torch.cat(log_guide)
+
+    def _accepted_traces(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Iterator[tuple[Trace, Trace]]:
+        pair = _identity(model) + _identity(guide)
+        for model_trace, guide_trace in self._get_traces(model, guide, args, kwargs):
+            _refusals.refuse_enumeration(model_trace, guide_trace)
+            _refusals.refuse_missing_latents(model_trace, guide_trace)
+            _refusals.refuse_subsampling(model_trace, guide_trace, self.divergence)
+            if not self.weighted:
+                _refusals.refuse_score_function(guide_trace, self.divergence)
+            if torch.is_grad_enabled() and not _same(self._checked_pair, pair):
+                self._check_model_parameters(model, guide_trace, args, kwargs)
+                self._checked_pair = pair
+            yield model_trace, guide_trace
+
+    def _get_trace(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Trace, Trace]:
+        return self._scored_and_raw(model, guide, args, kwargs)[0]
+
+    def _scored_and_raw(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[tuple[Trace, Trace], tuple[Trace, Trace]]:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.weighted):
+            raw = run_pair(model, guide, args, kwargs, self._noise())
+            return scored(*raw, self.max_plate_nesting), raw
+
+    def _get_vectorized_trace(
+        self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[Trace, Trace]:
+        if not self._has_plate:
+            return self._get_trace(model, guide, args, kwargs)
+        try:
+            plated = self._vectorized_num_particles(model), self._vectorized_num_particles(guide)
+            traces, raw = self._scored_and_raw(*plated, args, kwargs)
+        except Exception as error:
+            if self.symmetry is None:
+                _vectorization.explain_failure(model, guide, args, kwargs, error)
+            raise
+        pair = _identity(model) + _identity(guide)
+        if not _same(self._plate_checked_pair, pair):
+            shape = self.num_particles, -int(self.max_plate_nesting)
+            _vectorization.check_last_particle(model, guide, args, kwargs, traces, subsamples(raw), *shape)
+            self._plate_checked_pair = pair
+        return traces
+
+    def _log_guide_at_fixed_values(
+        self, guide: Program, guide_trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Tensor:
+        plated = self._vectorized_num_particles(guide) if self._has_plate else guide
+        try:
+            trace = run_guide_at(plated, latent_values(guide_trace), args, kwargs)
+        except (KeyError, NotImplementedError) as error:
+            raise ValueError(
+                f"expected a guide whose density can be evaluated at any given point, got {type(error).__name__} from "
+                "it, because the weighted gradient needs log q at fixed values, and a transform without an inverse has "
+                "none; try gradient='pathwise', or a guide with invertible transforms"
+            ) from error
+        _refusals.refuse_moving_points(trace, self.divergence)
+        return joint_log_prob(trace, self.num_particles if self._has_plate else 1, self._particle_dim)
+
+    def _check_model_parameters(
+        self, model: Program, guide_trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """The model at fixed latent values: whatever still requires a gradient is learnable and its own."""
+        if not self.weighted and self.divergence.alpha < 1.0:
+            return
+        plated = self._vectorized_num_particles(model) if self._has_plate else model
+        with poutine.block(), FixedValues(latent_values(guide_trace)):
+            trace = prune_subsample_sites(poutine.trace(plated).get_trace(*args, **kwargs))
+        trace.compute_log_prob()
+        if joint_log_prob(trace, self.num_particles if self._has_plate else 1, self._particle_dim).requires_grad:
+            _refusals.refuse_model_parameters(self.divergence, self.weighted)
+
+    @property
+    def _has_plate(self) -> bool:
+        return bool(self.vectorize_particles and self.num_particles > 1)
+
+    @property
+    def _particle_dim(self) -> int | None:
+        return -int(self.max_plate_nesting) if self._has_plate else None
+
+    def _noise(self) -> AbstractContextManager[Any] | None:
+        if self.symmetry is None:
+            return None
+        from pyro_symvi.infer.orbit_noise import OrbitClosedNoise
+
+        noise: AbstractContextManager[Any] = OrbitClosedNoise(self.symmetry)
+        return noise
+
+
+def _check_particles(num_particles: object, divergence: Divergence) -> None:
+    if isinstance(num_particles, bool) or not isinstance(num_particles, Integral):
+        raise TypeError(
+            f"expected num_particles to be an integer, got {num_particles!r}, because it counts draws; try 64"
+        )
+    if num_particles < 1:
+        raise ValueError(
+            f"expected num_particles >= 1, got {num_particles}, because the objective is a mean over draws; try 64"
+        )
+    if num_particles == 1 and not divergence.is_additive:
+        raise ValueError(
+            f"expected num_particles >= 2 for {divergence!r}, got 1, because one self-normalised weight is always 1 "
+            "and says nothing about the target; try num_particles=64"
+        )
+
+
+def _check_nesting(max_plate_nesting: object) -> None:
+    if isinstance(max_plate_nesting, bool) or not isinstance(max_plate_nesting, (int, float)):
+        raise TypeError(
+            f"expected max_plate_nesting to be an integer or infinity, got {max_plate_nesting!r}, because it counts "
+            "nested plates; try leaving it out"
+        )
+    if not (max_plate_nesting == math.inf or (max_plate_nesting >= 0 and float(max_plate_nesting).is_integer())):
+        raise ValueError(
+            f"expected max_plate_nesting to be an integer >= 0 or infinity, got {max_plate_nesting!r}, because it "
+            "counts nested plates; try leaving it out"
+        )
+
+
+def _identity(program: Any) -> tuple[Any, Any]:
+    """What makes a program the same on the next call; a bound method is made anew each time it is looked up."""
+    return getattr(program, "__func__", program), getattr(program, "__self__", None)
+
+
+def _same(a: tuple[Any, ...] | None, b: tuple[Any, ...]) -> bool:
+    return a is not None and all(x is y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,66 @@
+r"""Base samples :math:`\xi_1,\dots,\xi_N` closed under a symmetry.
+
+Why: with samples closed under negation of the coordinates J, and a target that is even in J about c, the gradient of
+the finite-sample objective in :math:`\nu_J` is zero at :math:`\nu_J = c`, for any number of samples and any scale that
+commutes with the reflection. The optimiser then finds the exact centre, not one of a random objective.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+
+from ..families import LocationScale
+
+
+def orbit_closed_noise(
+    family: LocationScale,
+    num_particles: int,
+    *,
+    reflect: tuple[int, ...],
+    generator: torch.Generator,
+) -> torch.Tensor:
+    r"""Base samples ``[N, d]``, ``N >= num_particles``, closed under :math:`\xi_J \mapsto -\xi_J`, ``J = reflect``.
+
+    Scrambled Sobol points mapped by the base's quantile function make the replicates. For a spherical base each
+    replicate is spread over the cross-polytope through it: :math:`\pm r Q e_1, \dots, \pm r Q e_s` in the ``s``
+    coordinates of J, with Q a random orthogonal matrix and :math:`r = \lVert\xi_J\rVert`. That set has
+    :math:`\sum \xi\xi^T \propto I` exactly, so for an elliptical target the scatter :math:`S \propto M` is an exact
+    stationary point as well, and it spans the J-space, which a full scale needs to be bounded. For a product base each
+    replicate is joined by its reflection only.
+
+    Args:
+        family: Gives the base law.
+        num_particles: At least this many samples; raised so that a full scale has d spanning pairs.
+        reflect: The coordinates J; empty means all (plain antithetic samples).
+        generator: Random state.
+    """
+    dim = family.dim
+    block = torch.tensor(reflect if reflect else range(dim))
+    size = len(block)
+    copies = 2 * size if family.spherical else 2
+    needed = max(num_particles, 2 * dim + 2 if family.scale == "full" else 4)
+    replicates = math.ceil(needed / copies)
+    if not family.spherical and family.scale == "full":
+        replicates = max(replicates, dim + 1)
+    seed = int(torch.randint(2**31 - 1, (), generator=generator))
+    sobol = qmc.Sobol(family.law.uniforms_needed(dim), scramble=True, seed=np.random.default_rng(seed))
+    uniforms = sobol.random(1 << max(1, math.ceil(math.log2(replicates))))[:replicates]
+    base = torch.from_numpy(family.law.noise(np.clip(uniforms, 1e-12, 1 - 1e-12)))
+    if not family.spherical:
+        mirrored = base.clone()
+        mirrored[:, block] *= -1
+        return torch.cat([base, mirrored])
+    part = base[:, block]
+    radius = part.norm(dim=-1)
+    columns = torch.randn(replicates, size, size, dtype=torch.float64, generator=generator)
+    columns[:, :, 0] = part
+    frames, _ = torch.linalg.qr(columns)
+    vertices = radius[:, None, None] * frames.mT
+    out = base[:, None, None, :].expand(replicates, 2, size, dim).clone()
+    out[:, 0, :, block] = vertices
+    out[:, 1, :, block] = -vertices
+    return out.reshape(-1, dim)

@@ -1,0 +1,267 @@
+"""The two ways a divergence is minimised: a fixed sample average, or a weighted-likelihood fixed point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from scipy import optimize
+
+from ..density import LogDensity
+from ..divergences import Divergence
+from ..families import LocationScale
+from ..families.location_scale import Parameters
+from .result import FitStatus
+
+Report = Callable[[int, float], None]
+_HUGE = 1e20
+_POLISH_DIM = 200
+
+
+@dataclass(frozen=True)
+class Chart:
+    r"""Whitened parameters :math:`x = (a, b)` of a family around a reference: loc = point + root a, scale = ref . S(b).
+
+    One unit of any entry is about one posterior standard deviation (location) or a factor e (scale), whatever the
+    units of the model.
+    """
+
+    density: LogDensity
+    family: LocationScale
+    point: torch.Tensor
+    root: torch.Tensor
+
+    @property
+    def reference_scale(self) -> torch.Tensor:
+        """The scale parameter of the family nearest the metric: what reverse KL gives on a Gaussian target."""
+        if self.family.scale == "full":
+            return self.root
+        precision = torch.cholesky_inverse(self.root).diagonal()
+        return precision.rsqrt() if self.family.scale == "diagonal" else precision.mean().rsqrt()
+
+    @property
+    def reference(self) -> Parameters:
+        """Parameters at x = 0."""
+        return {"loc": self.point, "scale": self.reference_scale}
+
+    @property
+    def size(self) -> int:
+        """Length of x."""
+        return self.family.dim + self.family.scale_size
+
+    def parameters(self, x: torch.Tensor) -> Parameters:
+        """The family's parameters at ``x``."""
+        d = self.family.dim
+        scale = self.family.compose(self.reference_scale, self.family.scale_from_vector(x[d:]))
+        return {"loc": self.point + self.root @ x[:d], "scale": scale}
+
+
+@dataclass
+class Outcome:
+    """Result of a minimisation."""
+
+    parameters: Parameters
+    status: FitStatus
+    history: list[float]
+    gradient_norm: float
+    effective_particles: float
+    details: str = field(default="")
+
+
+def minimize_pathwise(
+    chart: Chart, divergence: Divergence, noise: torch.Tensor, max_steps: int, tolerance: float, report: Report
+) -> Outcome:
+    r"""Minimise ``divergence.objective(log p(nu + C xi) - log q0(xi) + log|C|)`` over the chart, ``xi`` fixed."""
+    family, density = chart.family, chart.density
+    log_base = family.log_base(noise)
+    history: list[float] = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        leaf = torch.from_numpy(np.asarray(x, dtype=np.float64)).clone().requires_grad_()
+        parameters = chart.parameters(leaf)
+        z = parameters["loc"] + family.apply(parameters["scale"], noise)
+        log_weights = density(z) - log_base + family.log_det(parameters["scale"])
+        value = divergence.objective(log_weights)
+        if not torch.isfinite(value):
+            return _HUGE, np.zeros_like(x)
+        (gradient,) = torch.autograd.grad(value, leaf)
+        if not torch.isfinite(gradient).all():
+            return _HUGE, np.zeros_like(x)
+        return float(value.detach()), gradient.numpy()
+
+    def step_done(intermediate_result: optimize.OptimizeResult) -> None:
+        history.append(float(intermediate_result.fun))
+        report(len(history), history[-1])
+
+    start, _ = objective(np.zeros(chart.size))
+    if start >= _HUGE:
+        parameters = {k: v.detach() for k, v in chart.parameters(torch.zeros(chart.size, dtype=torch.float64)).items()}
+        return Outcome(parameters, FitStatus.NOT_FINITE, [], float("nan"), float(len(noise)), "objective at the start")
+    x = np.zeros(chart.size)
+    message = ""
+    for _ in range(3):  # restarts drop a stale curvature memory; the second seldom takes more than a few steps
+        left = max_steps - len(history)
+        if left <= 0:
+            break
+        result = optimize.minimize(
+            objective,
+            x,
+            jac=True,
+            method="L-BFGS-B",
+            callback=step_done,
+            options={"maxiter": left, "maxfun": 4 * left, "maxcor": 40, "gtol": 0.1 * tolerance, "ftol": 0.0},
+        )
+        x, message = np.asarray(result.x), str(result.message)
+        x, norm = _newton(objective, x, family.dim)
+        if norm > 1e-6 and chart.size <= _POLISH_DIM:
+            x, norm = _newton(objective, x, chart.size)
+        if norm <= tolerance:
+            break
+    value, gradient = objective(x)
+    history.append(value)
+    norm = float(np.linalg.norm(gradient))
+    parameters = {name: v.detach() for name, v in chart.parameters(torch.from_numpy(x)).items()}
+    status = _pathwise_status(x[family.dim :], norm, len(history) > max_steps)
+    return Outcome(parameters, status, history, norm, float(len(noise)), f"gradient norm {norm:.1e}; {message}")
+
+
+_ACCEPTED = 1e-5
+"""Largest whitened gradient norm that counts as converged: below it the line search is at the rounding of the value."""
+
+
+def _pathwise_status(scale: np.ndarray, norm: float, out_of_steps: bool) -> FitStatus:
+    if np.abs(scale).max(initial=0.0) > 25:
+        return FitStatus.UNBOUNDED
+    if norm <= _ACCEPTED:
+        return FitStatus.CONVERGED
+    return FitStatus.MAX_STEPS if out_of_steps else FitStatus.STALLED
+
+
+def _newton(
+    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, size: int
+) -> tuple[np.ndarray, float]:
+    """Newton steps on the first ``size`` entries of the gradient, the Jacobian by differences; the final gradient norm.
+
+    A line search on values stops at the square root of their rounding error; gradients carry on to their own.
+    """
+    _, gradient = objective(x)
+    norm = float(np.linalg.norm(gradient))
+    if size > _POLISH_DIM or not np.isfinite(norm) or norm > 1e-2:
+        return x, norm
+    step = 1e-5
+    jacobian = np.empty((size, size))
+    for i in range(size):
+        moved = x.copy()
+        moved[i] += step
+        jacobian[:, i] = (objective(moved)[1][:size] - gradient[:size]) / step
+    if not np.isfinite(jacobian).all() or np.linalg.cond(jacobian) > 1e10:
+        return x, norm
+    for _ in range(6):
+        candidate = x.copy()
+        candidate[:size] -= np.linalg.solve(jacobian, gradient[:size])
+        _, trial = objective(candidate)
+        if not np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
+            break
+        x, gradient = candidate, trial
+    return x, float(np.linalg.norm(gradient))
+
+
+def minimize_weighted(
+    chart: Chart,
+    divergence: Divergence,
+    proposal: LocationScale,
+    noise: torch.Tensor,
+    max_steps: int,
+    tolerance: float,
+    report: Report,
+) -> Outcome:
+    r"""Iterate :math:`\theta \leftarrow \arg\max_\theta \sum_i W_i \log q_\theta(z_i)`, ``W`` the escort weights.
+
+    Draws are :math:`z_i = \nu + T\xi_i` with the current location, T the full root of the current scatter widened by
+    the first guess, :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the
+    draws follow the centre, a reflection of the target that the noise is closed under fixes the centre exactly.
+    """
+    family, density, alpha = chart.family, chart.density, divergence.alpha
+    parameters = chart.reference
+    root = chart.root
+    log_noise = proposal.log_base(noise)
+    history: list[float] = []
+    change, effective = float("inf"), float(len(noise))
+    stop_at = max(tolerance, 1e-10)
+    damping, previous = 1.0, float("inf")
+    for _ in range(max_steps):
+        z = parameters["loc"] + noise @ root.mT
+        log_p = density(z).detach()
+        log_q = family.log_prob(z, parameters)
+        log_w = alpha * log_p + (1 - alpha) * log_q - log_noise
+        log_w = torch.where(torch.isnan(log_w), -torch.inf, log_w)
+        if not torch.isfinite(log_w).any():
+            return Outcome(parameters, FitStatus.NOT_FINITE, history, float("nan"), 0.0, "no draw has finite density")
+        weights = torch.softmax(log_w, 0)
+        effective = float(1 / weights.square().sum())
+        updated, second = maximize_likelihood(family, z, weights, parameters)
+        moved = torch.linalg.solve_triangular(root, (updated["loc"] - parameters["loc"])[:, None], upper=False)
+        grown = family.log_det(updated["scale"]) - family.log_det(parameters["scale"])
+        change = float(moved.norm() + grown.abs())
+        history.append(float(-(weights * family.log_prob(z, updated)).sum()))
+        report(len(history), history[-1])
+        if change > previous:
+            damping = max(0.1, 0.7 * damping)
+        previous = change
+        parameters = updated if damping == 1.0 else _between(parameters, updated, damping)
+        root = second if second is not None else root
+        if change < stop_at:
+            break
+    if effective < 50 or effective < 2 * family.dim:
+        status = FitStatus.FEW_EFFECTIVE_PARTICLES
+    elif change < max(stop_at, 1e-7):
+        status = FitStatus.CONVERGED
+    else:
+        status = FitStatus.MAX_STEPS
+    details = f"last change {change:.1e} scales; {effective:.0f} effective of {len(noise)} particles"
+    return Outcome(parameters, status, history, change, effective, details)
+
+
+def _between(old: Parameters, new: Parameters, weight: float) -> Parameters:
+    return {name: old[name] + weight * (new[name] - old[name]) for name in old}
+
+
+def maximize_likelihood(
+    family: LocationScale, z: torch.Tensor, weights: torch.Tensor, start: Parameters
+) -> tuple[Parameters, torch.Tensor | None]:
+    r"""Weighted maximum likelihood: :math:`\arg\max_\theta\sum_i W_i\log q_\theta(z_i)`, and the root of ``Cov_W``.
+
+    Normal bases: weighted mean and covariance (its diagonal, its mean). Others: L-BFGS in coordinates whitened by the
+    present parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The covariance root ``[d, d]`` is
+    None where the weighted covariance is singular.
+    """
+    mean = weights @ z
+    centred = z - mean
+    covariance = (weights[:, None] * centred).mT @ centred
+    root, info = torch.linalg.cholesky_ex(covariance)
+    root_or_none = root if int(info) == 0 else None
+    if family.base == "normal":
+        if family.scale == "full":
+            return {"loc": mean, "scale": root if int(info) == 0 else start["scale"]}, root_or_none
+        variance = covariance.diagonal()
+        return {"loc": mean, "scale": (variance if family.scale == "diagonal" else variance.mean()).sqrt()}, root_or_none
+    d = family.dim
+    matrix = family.matrix(start["scale"])
+
+    def at(x: torch.Tensor) -> Parameters:
+        scale = family.compose(start["scale"], family.scale_from_vector(x[d:]))
+        return {"loc": start["loc"] + matrix @ x[:d], "scale": scale}
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        leaf = torch.from_numpy(x).requires_grad_()
+        value = -(weights * family.log_prob(z, at(leaf))).sum()
+        (gradient,) = torch.autograd.grad(value, leaf)
+        return float(value.detach()), gradient.numpy()
+
+    size = d + family.scale_size
+    options = {"maxiter": 200, "maxcor": 40, "gtol": 1e-12, "ftol": 0.0}
+    result = optimize.minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B", options=options)
+    x, _ = _newton(loss, np.asarray(result.x), d)
+    return {name: v.detach() for name, v in at(torch.from_numpy(x)).items()}, root_or_none

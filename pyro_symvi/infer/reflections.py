@@ -1,0 +1,63 @@
+"""Which coordinates might reflect? A cheap, untrusted search; whoever uses an answer must test it."""
+
+from __future__ import annotations
+
+import torch
+
+from ..density import LogDensity
+
+_POINTS = 8
+
+
+def candidate_reflection(
+    density: LogDensity,
+    center: torch.Tensor,
+    root: torch.Tensor,
+    *,
+    tolerance: float = 1e-6,
+    generator: torch.Generator | None = None,
+) -> tuple[int, ...]:
+    r"""The largest set J of coordinates for which :math:`z_J \mapsto 2c_J - z_J` may leave the density unchanged.
+
+    If it does, (1) the density is even along each axis of J through the centre, and (2)
+    :math:`\partial_J \log p(c_J, y) = 0` for every value y of the other coordinates. Coordinates that fail (1) are
+    struck out, then those with a gradient at random points of the kind (2), until none is left to strike. A true
+    reflection's coordinates are never struck, up to the accuracy of ``center``.
+
+    Args:
+        density: The target.
+        center: Candidate centre ``[d]``.
+        root: ``[d, d]``; points are ``center + root x``, and gradients are compared in these units.
+        tolerance: Gradients below this, in units of the coordinate's scale, count as zero.
+        generator: Random state; a fixed one by default.
+
+    Returns:
+        Sorted coordinates, perhaps none.
+    """
+    generator = torch.Generator().manual_seed(11) if generator is None else generator
+    scale = root.square().sum(-1).sqrt()
+    draws = torch.randn(_POINTS, density.dim, dtype=torch.float64, generator=generator)
+    points = center + draws @ root.mT
+    kept = _even_along_axes(density, center, scale, tolerance)
+    while kept.any():
+        z = torch.where(kept, center, points)
+        gradients = density.value_and_grad(z)[1] * scale
+        finite = torch.isfinite(gradients).all(-1)
+        if not finite.any():
+            return ()
+        moved = (gradients[finite].abs() > tolerance).any(0) & kept
+        if not moved.any():
+            break
+        kept &= ~moved
+    return tuple(torch.nonzero(kept).flatten().tolist())
+
+
+def _even_along_axes(density: LogDensity, center: torch.Tensor, scale: torch.Tensor, tolerance: float) -> torch.Tensor:
+    """Whether ``log p(c + t e_k) = log p(c - t e_k)`` at a few t, for each coordinate k, ``[d]``."""
+    even = torch.ones(density.dim, dtype=torch.bool)
+    for t in (0.37, 1.9):
+        offsets = t * torch.diag(scale)
+        ahead, behind = density(center + offsets).detach(), density(center - offsets).detach()
+        rounding = 1e-13 * (ahead.abs() + behind.abs())
+        even &= (ahead - behind).abs() <= tolerance + rounding
+    return even
