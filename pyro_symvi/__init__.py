@@ -1,3 +1,44 @@
-"""Which numbers of a simple variational guide are right? Symmetry certificates for Pyro models."""
+"""Which numbers of a simple variational guide are right? Symmetry certificates for Pyro models.
+
+    import pyro_symvi as symvi
+
+    fit = symvi.fit(model, symvi.guides.AutoLocationScale(model), data)
+    print(symvi.certify(fit))
+
+Everything is loaded at first use: importing the package costs nothing and changes nothing.
+"""
+
+from importlib import import_module as _import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import density, distributions, divergences, examples, families, groups, guides, infer, recovery
+    from .density import LogDensity
+    from .infer import Fit, fit
+    from .recovery import Certificate, Verdict, certify
 
 __version__ = "0.1.0"
+
+_MODULES = ("density", "distributions", "divergences", "examples", "families", "groups", "guides", "infer", "recovery")
+_NAMES = {
+    "Certificate": "recovery",
+    "Fit": "infer",
+    "LogDensity": "density",
+    "Verdict": "recovery",
+    "certify": "recovery",
+    "fit": "infer",
+}
+
+__all__ = [*_NAMES, *_MODULES, "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return _import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(_import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -25,12 +25,12 @@ def orbit_closed_noise(
 ) -> torch.Tensor:
     r"""Base samples ``[N, d]``, ``N >= num_particles``, closed under :math:`\xi_J \mapsto -\xi_J`, ``J = reflect``.
 
-    Scrambled Sobol points mapped by the base's quantile function make the replicates. For a spherical base each
-    replicate is spread over the cross-polytope through it: :math:`\pm r Q e_1, \dots, \pm r Q e_s` in the ``s``
-    coordinates of J, with Q a random orthogonal matrix and :math:`r = \lVert\xi_J\rVert`. That set has
-    :math:`\sum \xi\xi^T \propto I` exactly, so for an elliptical target the scatter :math:`S \propto M` is an exact
-    stationary point as well, and it spans the J-space, which a full scale needs to be bounded. For a product base each
-    replicate is joined by its reflection only.
+    Scrambled Sobol points mapped by the base's quantile function make the replicates; each comes twice, with opposite
+    signs in the other coordinates. For a spherical base each is spread over the cross-polytope through it:
+    :math:`\pm r Q e_1, \dots, \pm r Q e_s` in the ``s`` coordinates of J, with Q a random orthogonal matrix and
+    :math:`r = \lVert\xi_J\rVert`. That set has :math:`\sum \xi\xi^T \propto I` exactly, so for an elliptical target the
+    scatter :math:`S \propto M` is an exact stationary point as well, and it spans the J-space, which a full scale needs
+    to be bounded. For a product base each is joined by its reflection only.
 
     Args:
         family: Gives the base law.
@@ -41,7 +41,8 @@ def orbit_closed_noise(
     dim = family.dim
     block = torch.tensor(reflect if reflect else range(dim))
     size = len(block)
-    copies = 2 * size if family.spherical else 2
+    whole = size == dim
+    copies = (2 * size if family.spherical else 2) * (1 if whole else 2)
     needed = max(num_particles, 2 * dim + 2 if family.scale == "full" else 4)
     replicates = math.ceil(needed / copies)
     if not family.spherical and family.scale == "full":
@@ -50,17 +51,22 @@ def orbit_closed_noise(
     sobol = qmc.Sobol(family.law.uniforms_needed(dim), scramble=True, seed=np.random.default_rng(seed))
     uniforms = sobol.random(1 << max(1, math.ceil(math.log2(replicates))))[:replicates]
     base = torch.from_numpy(family.law.noise(np.clip(uniforms, 1e-12, 1 - 1e-12)))
+    base = base if whole else torch.cat([base, _negated(base, block, inside=False)])
     if not family.spherical:
-        mirrored = base.clone()
-        mirrored[:, block] *= -1
-        return torch.cat([base, mirrored])
+        return torch.cat([base, _negated(base, block, inside=True)])
     part = base[:, block]
-    radius = part.norm(dim=-1)
-    columns = torch.randn(replicates, size, size, dtype=torch.float64, generator=generator)
+    columns = torch.randn(len(base), size, size, dtype=torch.float64, generator=generator)
     columns[:, :, 0] = part
     frames, _ = torch.linalg.qr(columns)
-    vertices = radius[:, None, None] * frames.mT
-    out = base[:, None, None, :].expand(replicates, 2, size, dim).clone()
+    vertices = part.norm(dim=-1)[:, None, None] * frames.mT
+    out = base[:, None, None, :].expand(len(base), 2, size, dim).clone()
     out[:, 0, :, block] = vertices
     out[:, 1, :, block] = -vertices
     return out.reshape(-1, dim)
+
+
+def _negated(noise: torch.Tensor, block: torch.Tensor, *, inside: bool) -> torch.Tensor:
+    """The noise with the coordinates of the block (or all others) negated."""
+    signs = torch.full((noise.shape[-1],), 1.0 if inside else -1.0, dtype=noise.dtype)
+    signs[block] *= -1
+    return noise * signs

@@ -1,8 +1,8 @@
 """Estimates and gradients between Gaussians against closed forms, themselves checked by quadrature.
 
-Monte-Carlo comparisons: the mean of R = 50 independent estimates is compared with the truth within 4 of its own standard
-errors plus the O(1/K) bias of a self-normalised estimate, bounded by 4 * spread^2 with the spread of one estimate.
-Seeds are fixed.
+Monte-Carlo comparisons: the mean of R = 50 independent estimates is compared with the truth within 4 of its own
+standard errors plus the O(1/K) bias of a self-normalised estimate, bounded by 4 * spread^2 with the spread of one
+estimate. Seeds are fixed.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""DivergenceELBO inside Pyro: agreement with Trace_ELBO on common random numbers, both call forms, plates, particles."""
+"""DivergenceELBO inside Pyro: Trace_ELBO on common random numbers, both call forms, plates, particles."""
 
 import math
 import random
@@ -42,7 +42,8 @@ def double_precision() -> None:
 def plain(x: Tensor) -> None:
     a = pyro.sample("a", dist.Normal(0, 2))
     b = pyro.sample("b", dist.Gamma(3, 2))
-    pyro.sample("x", dist.Normal(a, b).expand(x.shape).to_event(2), obs=x)
+    law = dist.Normal(a[..., None, None], b[..., None, None])
+    pyro.sample("x", law.expand(a.shape + x.shape).to_event(2), obs=x)
 
 
 def nested_plates(x: Tensor) -> None:
@@ -83,7 +84,7 @@ def learnable(x: Tensor) -> None:
         pyro.sample("x", dist.Normal(a, sigma), obs=x[:, 0])
 
 
-MODELS = [plain, nested_plates, sequential_plate, subsampled, scaled_masked_factor, learnable]
+MODELS = [plain, nested_plates, subsampled, scaled_masked_factor, learnable]
 GUIDES = [
     AutoNormal,
     AutoDiagonalNormal,
@@ -139,9 +140,17 @@ def hand_written(x: Tensor) -> None:
     pyro.sample("b", dist.LogNormal(0.2 * a + loc, scale))
 
 
-def test_a_hand_written_guide_agrees_too() -> None:
-    theirs = loss_and_gradients(Trace_ELBO(9, vectorize_particles=True), plain, hand_written, DATA)
-    ours = loss_and_gradients(DivergenceELBO(ReverseKL(), 9), plain, hand_written, DATA)
+def hand_written_sequential(x: Tensor) -> None:
+    scale = pyro.param("scale", torch.tensor(0.6), constraint=dist.constraints.positive)
+    b = pyro.sample("b", dist.LogNormal(0.3, scale))
+    for i in pyro.plate("rows", 3):
+        pyro.sample(f"z{i}", dist.Normal(0.1 * i * b, scale))
+
+
+@pytest.mark.parametrize(("model", "guide"), [(plain, hand_written), (sequential_plate, hand_written_sequential)])
+def test_hand_written_guides_agree_too(model: Callable[..., Any], guide: Callable[..., Any]) -> None:
+    theirs = loss_and_gradients(Trace_ELBO(9, vectorize_particles=True), model, guide, DATA)
+    ours = loss_and_gradients(DivergenceELBO(ReverseKL(), 9), model, guide, DATA)
     for name, value in theirs.items():
         assert torch.allclose(ours[name], value, rtol=1e-10, atol=1e-10), name
 
@@ -194,8 +203,8 @@ def test_svi_finds_a_gaussian_posterior_whatever_the_divergence(divergence: Any,
         loc, scale = guide.loc[0], guide.scale[0]
     else:
         loc, scale = guide.locs.z, guide.scales.z
-    assert abs(float(loc) - 0.4) < 0.06
-    assert abs(float(scale) - 3**-0.5) < 0.06
+    assert abs(float(loc.detach()) - 0.4) < 0.06
+    assert abs(float(scale.detach()) - 3**-0.5) < 0.06
 
 
 @pytest.mark.parametrize("local", [True, False])
@@ -222,7 +231,7 @@ def test_module_form_with_a_torch_optimiser(divergence: Any, guide_class: type, 
             value.backward()
             optimiser.step()
         found = guide.median(x)["z"]
-    assert abs(float(found) - 0.4) < 0.15
+    assert abs(float(found.detach()) - 0.4) < 0.15
 
 
 @pytest.mark.parametrize("local", [True, False])
@@ -271,7 +280,7 @@ def test_one_objective_for_all_ways_to_ask() -> None:
         values = []
         for call in (elbo.loss, elbo.differentiable_loss, elbo.loss_and_grads):
             pyro.set_rng_seed(5)
-            values.append(float(call(plain, guide, DATA)))
+            values.append(float(torch.as_tensor(call(plain, guide, DATA)).detach()))
         pyro.set_rng_seed(5)
         log_weights = elbo.log_weights(plain, guide, DATA)
         assert log_weights.shape == (12,) and not log_weights.requires_grad
@@ -311,19 +320,20 @@ def test_nan_warns_and_shows() -> None:
 
 @pytest.mark.parametrize("divergence", [ReverseKL(), ForwardKL(), Alpha(0.5), Alpha(2.0)], ids=repr)
 def test_loop_and_vectorised_particles_have_one_expectation(divergence: Any) -> None:
-    """200 repetitions of 8 particles each way; loss and gradients within 4 standard errors of each other."""
+    """60 repetitions of 8 particles each way; loss and gradients within 4 standard errors of each other."""
     guide = prepared(AutoNormal(nested_plates, init_scale=0.3), DATA)
     samples = []
     for vectorized in (True, False):
         elbo = DivergenceELBO(divergence, 8, vectorized)
-        runs = [loss_and_gradients(elbo, nested_plates, guide, DATA, seed=100 + i) for i in range(200)]
+        runs = [loss_and_gradients(elbo, nested_plates, guide, DATA, seed=100 + i) for i in range(60)]
         samples.append({name: torch.stack([run[name].sum() for run in runs]) for name in runs[0]})
     for name in samples[0]:
         a, b = samples[0][name], samples[1][name]
-        error = float(((a.var() + b.var()) / 200).sqrt())
+        error = float(((a.var() + b.var()) / 60).sqrt())
         assert abs(float(a.mean() - b.mean())) < 4 * error, name
 
 
+@torch.no_grad()
 def test_log_weights_sum_the_whole_model_for_each_particle() -> None:
     guide = prepared(AutoNormal(nested_plates), DATA)
     elbo = DivergenceELBO(ReverseKL(), 5, max_plate_nesting=2)
@@ -370,7 +380,7 @@ def local_latents(x: Tensor) -> None:
 
 
 def test_plates_shared_by_all_sites_are_one_problem() -> None:
-    """Known defect in Pyro: RenyiELBO subtracts a joint guide's density once per datum, and its "bound" passes log Z."""
+    """Known defect: Pyro's RenyiELBO subtracts a joint guide's density once per datum; its "bound" passes log Z."""
     x = torch.tensor([0.3, -1.2, 0.8, 0.1, 1.9])
     log_z = float(dist.Normal(0, math.sqrt(2)).log_prob(x).sum())
 

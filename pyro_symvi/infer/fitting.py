@@ -21,6 +21,9 @@ from .result import Fit
 from .tails import require_finite_divergence
 
 Progress = bool | Callable[[int, float], None]
+_NEARLY = 0.05
+"""Gradients of this size, per scale, still count as a reflection worth closing the noise under: where a symmetry holds
+nearly, closed noise leaves an error second order in what is missing."""
 
 
 def fit(
@@ -169,7 +172,7 @@ def _reflected(density: LogDensity, laplace: Any, symmetry: AffineAction | None)
         asked = tuple(symmetry.resolve_coordinates(density.dim).tolist())
         if not isinstance(symmetry, (PointReflection, AxisFlips)):
             asked = asked if len(asked) > 1 else ()
-    found = candidate_reflection(density, laplace.point, laplace.root) if laplace.is_mode else ()
+    found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY) if laplace.is_mode else ()
     if found and (not asked or not set(asked) <= set(found)):
         return found
     return asked or found
