@@ -1,5 +1,7 @@
-"""Model-guide pairs that a divergence loss must refuse, each with the reason and a way out."""
+"""Arguments and model-guide pairs that a divergence loss must refuse, each with the reason and a way out."""
 
+import math
+from numbers import Integral
 from typing import Any
 
 from pyro.distributions.util import is_identically_zero
@@ -7,6 +9,37 @@ from pyro.poutine import Trace
 
 from pyro_symvi.divergences import Divergence
 from pyro_symvi.infer._traces import delta_of, sample_sites
+
+
+def check_num_particles(num_particles: object, divergence: Divergence) -> None:
+    """A number of draws that the divergence can be estimated from."""
+    if isinstance(num_particles, bool) or not isinstance(num_particles, Integral):
+        raise TypeError(
+            f"expected num_particles to be an integer, got {num_particles!r}, because it counts draws; try 64"
+        )
+    if num_particles < 1:
+        raise ValueError(
+            f"expected num_particles >= 1, got {num_particles}, because the objective is a mean over draws; try 64"
+        )
+    if num_particles == 1 and not divergence.is_additive:
+        raise ValueError(
+            f"expected num_particles >= 2 for {divergence!r}, got 1, because one self-normalised weight is always 1 "
+            "and says nothing about the target; try num_particles=64"
+        )
+
+
+def check_max_plate_nesting(max_plate_nesting: object) -> None:
+    """A number of plates, or infinity."""
+    if isinstance(max_plate_nesting, bool) or not isinstance(max_plate_nesting, (int, float)):
+        raise TypeError(
+            f"expected max_plate_nesting to be an integer or infinity, got {max_plate_nesting!r}, because it counts "
+            "nested plates; try leaving it out"
+        )
+    if not (max_plate_nesting == math.inf or (max_plate_nesting >= 0 and float(max_plate_nesting).is_integer())):
+        raise ValueError(
+            f"expected max_plate_nesting to be an integer >= 0 or infinity, got {max_plate_nesting!r}, because it "
+            "counts nested plates; try leaving it out"
+        )
 
 
 def refuse_enumeration(model_trace: Trace, guide_trace: Trace) -> None:

@@ -19,7 +19,7 @@ Program = Callable[..., Any]
 """A Pyro program: a model or a guide."""
 
 
-class FixedValues(Messenger):  # type: ignore[misc, unused-ignore]
+class FixedValues(Messenger):
     """Sets the value of every unobserved site named in ``values``; no random number is drawn there.
 
     Unlike ``poutine.replay`` it leaves the site's ``infer`` alone, where effect guides keep the prior.
@@ -109,12 +109,12 @@ def subsamples(traces: tuple[Trace, Trace]) -> dict[str, Tensor]:
 
 
 def latent_values(trace: Trace) -> dict[str, Tensor]:
-    """Values of the unobserved sites, detached and copied.
+    """Values of the unobserved sites, as detached, *new* tensors.
 
-    Copied, because transforms with a cache recognise a tensor by identity and would hand back an inverse that was
-    computed for other parameters, or outside the graph.
+    New, because transforms with a cache recognise a tensor by identity and would hand back an inverse that was computed
+    for other parameters, or outside the graph.
     """
-    return {name: site["value"].detach().clone() for name, site in sample_sites(trace) if not site["is_observed"]}
+    return {name: site["value"].detach() for name, site in sample_sites(trace) if not site["is_observed"]}
 
 
 def delta_of(site: dict[str, Any]) -> dist.Delta | None:

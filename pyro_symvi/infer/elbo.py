@@ -1,9 +1,7 @@
 """A loss for ``pyro.infer.SVI`` that minimises a chosen divergence."""
 
-import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from numbers import Integral
 from typing import Any, Literal
 
 import torch
@@ -30,7 +28,7 @@ from pyro_symvi.infer._traces import (
 Gradient = Literal["auto", "pathwise", "weighted"]
 
 
-class DivergenceELBO(ELBO):  # type: ignore[misc, unused-ignore]
+class DivergenceELBO(ELBO):
     """Minimises a divergence D(P || Q) between the posterior p of a model and a guide q.
 
     With ``z_k ~ q``, k = 1..K, and ``l_k = log p(x, z_k) - log q(z_k)``, the loss is ``divergence.objective(l)``. The
@@ -93,8 +91,8 @@ class DivergenceELBO(ELBO):  # type: ignore[misc, unused-ignore]
                 f"expected gradient to be 'auto', 'pathwise' or 'weighted', got {gradient!r}, because there are two "
                 "gradient estimators and a choice between them; try 'auto'"
             )
-        _check_particles(num_particles, divergence)
-        _check_nesting(max_plate_nesting)
+        _refusals.check_num_particles(num_particles, divergence)
+        _refusals.check_max_plate_nesting(max_plate_nesting)
         self.weighted = gradient == "weighted" or (gradient == "auto" and not divergence.prefers_pathwise)
         if self.weighted and divergence.alpha == 0.0:
             raise ValueError(
@@ -157,7 +155,7 @@ class DivergenceELBO(ELBO):  # type: ignore[misc, unused-ignore]
         for model_trace, guide_trace in self._accepted_traces(model, guide, args, kwargs):
             particles = self.num_particles if self._has_plate else 1
             log_model = joint_log_prob(model_trace, particles, self._particle_dim)
-            log_q = joint_log_prob(guide_trace, particles, self._particle_dim)
+            log_q = joint_log_prob(guide_trace, particles, self._particle_dim).to(log_model.device)
             log_weights.append(log_model - log_q)
             if self.weighted and torch.is_grad_enabled():
                 log_q = self._log_guide_at_fixed_values(guide, guide_trace, args, kwargs)
@@ -253,35 +251,6 @@ class DivergenceELBO(ELBO):  # type: ignore[misc, unused-ignore]
 
         noise: AbstractContextManager[Any] = OrbitClosedNoise(self.symmetry)
         return noise
-
-
-def _check_particles(num_particles: object, divergence: Divergence) -> None:
-    if isinstance(num_particles, bool) or not isinstance(num_particles, Integral):
-        raise TypeError(
-            f"expected num_particles to be an integer, got {num_particles!r}, because it counts draws; try 64"
-        )
-    if num_particles < 1:
-        raise ValueError(
-            f"expected num_particles >= 1, got {num_particles}, because the objective is a mean over draws; try 64"
-        )
-    if num_particles == 1 and not divergence.is_additive:
-        raise ValueError(
-            f"expected num_particles >= 2 for {divergence!r}, got 1, because one self-normalised weight is always 1 "
-            "and says nothing about the target; try num_particles=64"
-        )
-
-
-def _check_nesting(max_plate_nesting: object) -> None:
-    if isinstance(max_plate_nesting, bool) or not isinstance(max_plate_nesting, (int, float)):
-        raise TypeError(
-            f"expected max_plate_nesting to be an integer or infinity, got {max_plate_nesting!r}, because it counts "
-            "nested plates; try leaving it out"
-        )
-    if not (max_plate_nesting == math.inf or (max_plate_nesting >= 0 and float(max_plate_nesting).is_integer())):
-        raise ValueError(
-            f"expected max_plate_nesting to be an integer >= 0 or infinity, got {max_plate_nesting!r}, because it "
-            "counts nested plates; try leaving it out"
-        )
 
 
 def _identity(program: Any) -> tuple[Any, Any]:

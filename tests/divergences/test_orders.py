@@ -34,7 +34,7 @@ def test_equal_orders_are_equal_values() -> None:
     assert len({Alpha(0.5), Alpha(Fraction(1, 2)), Alpha(0.25)}) == 2
 
 
-# order in each convention -> alpha: shared/theory conventions, restated from the definitions
+# (converter, order in that convention, alpha), restated from the definitions
 GOLDEN = [
     (Alpha.from_amari, 1.0, 0.0),  # KL(Q || P)
     (Alpha.from_amari, -1.0, 1.0),  # KL(P || Q)

@@ -1,0 +1,7 @@
+"""``python -m pyro_symvi``."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

@@ -1,0 +1,315 @@
+"""The command line: ``python -m pyro_symvi list | certify | demo``."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import inspect
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from . import __version__, examples
+
+EXIT_OK, EXIT_USER, EXIT_FAILED = 0, 2, 1
+_DIVERGENCES = "reverse-kl, forward-kl, alpha=NUMBER (the exponent on the target)"
+_PICTURES = (".png", ".pdf", ".svg")
+
+
+class UserError(Exception):
+    """Something the user can mend; printed without a traceback."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status: 0, 1 (the fit or certificate failed numerically), 2 (bad input)."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.command is None:
+        parser.print_help()
+        return EXIT_USER
+    import torch
+
+    torch.set_num_threads(1)  # small tensors: one thread is faster than several
+    try:
+        return int(options.run(options))
+    except (UserError, ValueError, TypeError) as error:
+        if options.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USER
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if options.debug:
+            raise
+        print(f"error: {type(error).__name__}: {error} (see the traceback with --debug)", file=sys.stderr)
+        return EXIT_FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pyro_symvi",
+        description="Which numbers of a simple variational guide are right? Fit one and certify it by symmetry.",
+    )
+    parser.add_argument("--version", action="version", version=f"pyro_symvi {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+
+    listing = commands.add_parser("list", help="list the built-in examples")
+    listing.set_defaults(run=_list)
+
+    demo = commands.add_parser("demo", help="certify every built-in example and print one table")
+    demo.set_defaults(run=_demo)
+
+    certify = commands.add_parser(
+        "certify",
+        help="fit a guide to a posterior and certify it",
+        description="Fit a location-scale guide to a posterior and print which of its means (and correlations) are "
+        "right, how that is known, and which are not.",
+        epilog="A model in FILE.py takes its data from variables of the file that bear the names of its parameters: "
+        "def model(X, y) is called with the file's X and y.",
+    )
+    certify.add_argument("target", metavar="NAME|FILE.py:MODEL", help="a built-in example, or a Pyro model in a file")
+    certify.add_argument("--divergence", default="reverse-kl", metavar="D", help=f"one of {_DIVERGENCES}")
+    certify.add_argument("--base", default="normal", help="normal, student_t, laplace or logistic (default normal)")
+    certify.add_argument("--scale", default="full", help="full, diagonal or isotropic (default full)")
+    certify.add_argument("--df", type=float, default=None, help="degrees of freedom of a student_t base")
+    certify.add_argument("--particles", type=int, default=None, help="base samples of the fit")
+    certify.add_argument("--no-correlation", action="store_true", help="certify means only")
+    certify.add_argument("--progress", action="store_true", help="show a progress bar")
+    certify.add_argument("--json", metavar="PATH", type=Path, help="write the certificate as JSON")
+    certify.add_argument("--plot", metavar="PATH", type=Path, help="write a picture (.png, .pdf or .svg)")
+    certify.set_defaults(run=_certify)
+    return parser
+
+
+# -- commands ------------------------------------------------------------------------------------------------------
+
+
+def _list(options: argparse.Namespace) -> int:
+    table = Table(show_lines=False, box=None)
+    table.add_column("name", no_wrap=True)
+    table.add_column("posterior")
+    table.add_column("what symmetry says of it")
+    for name in examples.names():
+        example = examples.get(name)
+        table.add_row(name, example.title, example.expected)
+    _console().print(table)
+    return EXIT_OK
+
+
+def _certify(options: argparse.Namespace) -> int:
+    _check_outputs(options)
+    divergence = parse_divergence(options.divergence)
+    title, model, args, kwargs = load_target(options.target)
+    fit, certificate, seconds = _run(model, args, kwargs, divergence, options)
+    console = _console()
+    console.print(f"{title}\n{divergence!r}, {fit.num_particles} particles, fit {fit.status.name.lower()}, {seconds:.1f} s")
+    console.print(certificate)
+    if not fit.converged:
+        console.print(f"[yellow]The fit ended {fit.status.name}:[/] {fit.status.remedy} ({fit.details})")
+    if options.json is not None:
+        record = {"target": options.target, "fit": _fit_record(fit), **certificate.to_dict()}
+        _write(options.json, lambda path: path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n"))
+        console.print(f"wrote {options.json}")
+    if options.plot is not None:
+        from .recovery.plot import plot_certificate
+
+        figure = plot_certificate(certificate)
+        _write(options.plot, lambda path: figure.savefig(path, dpi=120))
+        console.print(f"wrote {options.plot}")
+    return EXIT_OK if fit.converged else EXIT_FAILED
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .divergences import ReverseKL
+
+    console = _console()
+    table = Table(title="Built-in posteriors, full-scale normal guide, reverse KL", title_justify="left")
+    for column in ("posterior", "statistic", "verdict", "value", "error bound"):
+        table.add_column(column, no_wrap=column != "statistic", justify="right" if column in ("value", "error bound") else "left")
+    start = time.perf_counter()
+    failed = False
+    for name in examples.names():
+        example = examples.get(name)
+        settings = argparse.Namespace(
+            base="normal", scale="full", df=None, particles=None, no_correlation=False, progress=False
+        )
+        fit, certificate, _ = _run(example.model, example.args, dict(example.kwargs), ReverseKL(), settings)
+        failed |= not fit.converged
+        for number, row in enumerate(certificate.rows()):
+            table.add_row(name if number == 0 else "", row[0], row[1], row[2], row[3])
+        table.add_section()
+    console.print(table)
+    console.print(
+        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many posterior "
+        "standard deviations.\nREFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
+        "python -m pyro_symvi certify NAME"
+    )
+    console.print(f"{len(examples.names())} posteriors fitted and certified in {time.perf_counter() - start:.1f} s")
+    return EXIT_FAILED if failed else EXIT_OK
+
+
+def _run(model: Any, args: Any, kwargs: Any, divergence: Any, options: argparse.Namespace) -> tuple[Any, Any, float]:
+    from .guides import AutoLocationScale
+    from .infer import fit
+    from .recovery import certify
+
+    start = time.perf_counter()
+    guide = AutoLocationScale(model, base=options.base, scale=options.scale, df=options.df)
+    fitted = fit(
+        model,
+        guide,
+        *args,
+        divergence=divergence,
+        num_particles=options.particles,
+        progress=options.progress,
+        **kwargs,
+    )
+    statistics = ("mean",) if options.no_correlation else ("mean", "correlation")
+    certificate = certify(fitted, statistics=statistics)
+    return fitted, certificate, time.perf_counter() - start
+
+
+# -- reading what the user gave ------------------------------------------------------------------------------------
+
+
+def parse_divergence(text: str) -> Any:
+    """A divergence from its command-line name.
+
+    >>> parse_divergence("alpha=0.5")
+    Alpha(alpha=0.5)
+    """
+    from .divergences import Alpha, ForwardKL, ReverseKL
+
+    name, _, number = text.strip().lower().replace("_", "-").replace(":", "=").partition("=")
+    if name == "reverse-kl" and not number:
+        return ReverseKL()
+    if name == "forward-kl" and not number:
+        return ForwardKL()
+    if name == "alpha":
+        try:
+            return Alpha(float(number))
+        except ValueError as error:
+            raise UserError(f"expected alpha=NUMBER with a finite number, got {text!r}; try --divergence alpha=0.5") from error
+    raise UserError(f"expected a divergence among {_DIVERGENCES}, got {text!r}; try --divergence forward-kl")
+
+
+def load_target(text: str) -> tuple[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """Title, model, arguments and keyword arguments of a built-in example or of ``FILE.py:MODEL``."""
+    path, separator, attribute = text.rpartition(":")
+    if not separator or not path.endswith(".py"):
+        if text.endswith(".py"):
+            raise UserError(
+                f"expected FILE.py:MODEL, got {text!r}, because a file may hold several models; try {text}:model"
+            )
+        example = examples.get(text)
+        return f"{example.name}: {example.description} Source: {example.source}", example.model, example.args, dict(example.kwargs)
+    module = _load_file(Path(path))
+    model = getattr(module, attribute, None)
+    if model is None:
+        found = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
+        raise UserError(
+            f"expected a model named {attribute!r} in {path}, got a file without it; it has "
+            f"{', '.join(found) or 'no functions'}"
+        )
+    if not callable(model):
+        raise UserError(f"expected {attribute!r} in {path} to be a model (a function), got {type(model).__name__}")
+    return f"{attribute} of {path}", model, (), _arguments(model, module, attribute, path)
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise UserError(f"expected a Python file, got {str(path)!r}, which is not there")
+    spec = importlib.util.spec_from_file_location(f"_symvi_user_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"expected a Python file, got {str(path)!r}, which can't be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"expected a file that runs, got {type(error).__name__} from {path}: {error}") from error
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+def _arguments(model: Callable[..., Any], module: Any, attribute: str, path: str) -> dict[str, Any]:
+    """The model's parameters, from variables of its file with the same names."""
+    given, missing = {}, []
+    try:
+        parameters = inspect.signature(model).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    for parameter in parameters:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if hasattr(module, parameter.name):
+            given[parameter.name] = getattr(module, parameter.name)
+        elif parameter.default is parameter.empty:
+            missing.append(parameter.name)
+    if missing:
+        raise UserError(
+            f"expected data for the parameters {missing} of {attribute!r}, got no variables of these names in {path}, "
+            "because a model is called with the variables of its file; try defining them there, or default values"
+        )
+    return given
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    for path in (options.json, options.plot):
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"expected a path in an existing folder, got {str(path)!r}; try making {path.parent} first")
+        if path is not None and path.is_dir():
+            raise UserError(f"expected the path of a file, got the folder {str(path)!r}")
+        if path is not None and not os.access(path.parent, os.W_OK):
+            raise UserError(f"expected a folder that can be written to, got {str(path.parent)!r}")
+    if options.plot is not None and options.plot.suffix.lower() not in _PICTURES:
+        raise UserError(f"expected a picture ending in {', '.join(_PICTURES)}, got {str(options.plot)!r}")
+
+
+def _write(path: Path, write: Callable[[Path], Any]) -> None:
+    """Write beside the path and rename, so that a failure leaves no half-written file."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    beside = Path(name)
+    try:
+        write(beside)
+        beside.chmod(0o666 & ~_umask())
+        os.replace(beside, path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def _fit_record(fit: Any) -> dict[str, Any]:
+    return {
+        "status": fit.status.name,
+        "details": fit.details,
+        "num_particles": fit.num_particles,
+        "steps": len(fit.history),
+        "objective": fit.history[-1] if fit.history else None,
+    }
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)

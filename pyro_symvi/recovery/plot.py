@@ -1,0 +1,137 @@
+"""A certificate as a picture: target against guide, and the residuals of the symmetry."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..families import LocationScale
+from .certificate import Certificate, Entry
+from .importance import weighted_draws
+from .residuals import ResidualTest, Scale
+from .verdicts import Evidence
+
+_INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}
+
+
+def plot_certificate(certificate: Certificate, *, num_draws: int = 8192, generator: torch.Generator | None = None) -> Any:
+    """Draw up to two certified and two uncertified means, and residuals of the symmetries tested.
+
+    Left: the target's marginal (importance-weighted draws, histogram), the guide's (line), its location and, where
+    verified, the centre of symmetry. Right: |log p(gz) - log p(z)| against the distance from the centre, for the
+    symmetry that holds and for the one that fails.
+
+    Args:
+        certificate: With a mean report.
+        num_draws: Weighted draws for the histograms.
+        generator: Random state; a fixed one by default.
+
+    Returns:
+        A matplotlib figure (not shown; ``figure.savefig(path)`` writes it).
+
+    Raises:
+        ValueError: The certificate has no means.
+    """
+    from matplotlib.figure import Figure
+
+    if "mean" not in certificate.statistics:
+        raise ValueError(
+            f"expected a certificate with means, got {list(certificate.statistics)}, because marginals of coordinates "
+            'are drawn; try certify(fit, statistics=("mean",))'
+        )
+    subject = certificate.subject
+    generator = torch.Generator().manual_seed(3) if generator is None else generator
+    draws = weighted_draws(subject.density, Scale(subject.loc, subject.root), num_draws=num_draws, generator=generator)
+    weights = draws.log_weights.softmax(0).numpy()
+    chosen = _chosen(certificate)
+    tests = _tests(certificate)
+    columns = len(chosen) + 1
+    figure = Figure(figsize=(3.6 * columns, 3.4), layout="constrained")
+    axes = figure.subplots(1, columns, squeeze=False)[0]
+    for axis, index in zip(axes, chosen, strict=False):
+        _draw_marginal(axis, certificate, index, draws.z[:, index].numpy(), weights)
+    _draw_residuals(axes[-1], tests, certificate)
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
+    return figure
+
+
+def _chosen(certificate: Certificate) -> list[int]:
+    """Up to two coordinates whose mean is exact and two whose is not (the widest bounds first)."""
+    entries = certificate["mean"].entries
+    exact = [i for i, e in enumerate(entries) if e.verdict.is_exact][:2]
+    rest = [i for i, e in enumerate(entries) if not e.verdict.is_exact]
+
+    def width(i: int) -> float:
+        return math.inf if math.isnan(entries[i].bound) else entries[i].bound
+
+    return exact + sorted(rest, key=width, reverse=True)[: 2 if exact else 3]
+
+
+def _tests(certificate: Certificate) -> list[ResidualTest]:
+    """A symmetry that holds and one that fails, those of most coordinates."""
+    out = []
+    for evidence in (Evidence.VERIFIED, Evidence.REFUTED):
+        found = [t for t in certificate.tests if t.evidence is evidence]
+        out += sorted(found, key=lambda t: len(t.action.coordinates or ()), reverse=True)[:1]
+    return out
+
+
+def _draw_marginal(axis: Any, certificate: Certificate, index: int, z: Any, weights: Any) -> None:
+    entry: Entry = certificate["mean"].entries[index]
+    subject = certificate.subject
+    loc = float(subject.loc[index])
+    mean = float(np.sum(weights * z))
+    sd = float(np.sqrt(np.sum(weights * (z - mean) ** 2)))
+    low, high = min(loc, mean) - 4 * sd, max(loc, mean) + 4 * sd
+    axis.hist(z, bins=np.linspace(low, high, 49), weights=weights, density=True, color=_INK["target"], label="target (weighted draws)")
+    x = np.linspace(low, high, 401)
+    axis.plot(x, _marginal_density(certificate, index, x), color=_INK["guide"], lw=1.5, label="guide")
+    good = entry.verdict.is_exact
+    axis.axvline(loc, color=_INK["good" if good else "bad"], lw=1.5, label="guide's location")
+    axis.axvline(mean, color="black", lw=1, ls=":", label="weighted mean of the target")
+    bound = "" if math.isnan(entry.bound) else f" {entry.bound:.2g} sd"
+    axis.set_title(f"{subject.density.coordinates[index]}: {entry.verdict.name}{bound}", fontsize=10, color=_INK["good" if good else "bad"])
+    axis.set_yticks([])
+    axis.tick_params(labelsize=8)
+
+
+def _marginal_density(certificate: Certificate, index: int, x: Any) -> Any:
+    """The guide's marginal density, from its distribution function's derivative where it has no closed form."""
+    subject = certificate.subject
+    row = subject.root[index].numpy()
+    family = subject.family or LocationScale(subject.density.dim)
+    centred = x - float(subject.loc[index])
+    scale = float(np.sqrt(np.sum(row**2)))
+    if family.spherical or np.count_nonzero(row) == 1:
+        one = LocationScale(1, base=family.base, scale="full", df=family.df)
+        points = torch.from_numpy(centred / scale)[:, None]
+        unit = {"loc": torch.zeros(1, dtype=torch.float64), "scale": torch.eye(1, dtype=torch.float64)}
+        return one.log_prob(points, unit).exp().numpy() / scale
+    # a sum of independent laws: invert the characteristic function on a grid
+    t = (np.arange(4000) + 0.5) * (2 * np.pi / (60.0 * np.abs(row).sum()))
+    phi = np.prod([family.law.characteristic(c * t) for c in row if c], axis=0)
+    return np.array([np.sum(np.cos(t * v) * phi) for v in centred]) * (t[1] - t[0]) / np.pi
+
+
+def _draw_residuals(axis: Any, tests: list[ResidualTest], certificate: Certificate) -> None:
+    for test in tests:
+        holds = test.evidence is Evidence.VERIFIED
+        colour = _INK["good" if holds else "bad"]
+        names = certificate.subject.density.coordinates
+        moved = test.action.coordinates or ()
+        what = names[moved[0]] if len(moved) == 1 else f"{len(moved)} coordinates"
+        label = f"{type(test.action).__name__} of {what}: {'holds' if holds else 'fails'}"
+        residuals = test.residuals.abs().clamp_min(1e-16)
+        axis.loglog(test.distances.clamp_min(1e-4), residuals, ".", ms=2.5, color=colour, alpha=0.6, label=label)
+    axis.set_xlabel("distance from the centre (scales)", fontsize=8)
+    axis.set_ylabel("|log p(gz) - log p(z)|  (nats)", fontsize=8)
+    axis.set_title("residuals of the symmetry", fontsize=10)
+    axis.tick_params(labelsize=8)
+    if tests:
+        axis.legend(fontsize=7, loc="best", frameon=False)
+
+
