@@ -100,8 +100,7 @@ class Action(Value, ABC):
 
     def gram(self, x: Tensor) -> Tensor:
         """V^T V for V = vertical_basis(x), ``[*batch, dim, dim]``."""
-        basis = self._flat_basis(self._point(x, "x"))
-        return basis.mT @ basis
+        return self._gram(self._point(x, "x"))
 
     def project(self, x: Tensor, v: Tensor) -> Tensor:
         """Horizontal part of a tangent vector v at x, P v = v - V (V^T V)^+ V^T v, ``[*batch, *event_shape]``."""
@@ -129,6 +128,20 @@ class Action(Value, ABC):
         """
         return self._canonicalize(self._point(x, "x"))
 
+    def align(self, x: Tensor, y: Tensor) -> Tensor:
+        """An element g that brings x closest to y: minimises |g x - y|, ``[*batch, *element_shape]``.
+
+        Default for finite groups: the best of all elements.
+        """
+        x, y = self._point(x, "x"), self._point(y, "y")
+        check_device(x, y)
+        shape = torch.broadcast_shapes(x.shape, y.shape)
+        return self._align(x.expand(shape), y.expand(shape))
+
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:
+        """Distance of the orbits, min over g of |g x - y| (for isometries a metric on the quotient), ``[*batch]``."""
+        return self._norm(self.act(self.align(x, y), x) - y)
+
     def orbit_conditional(self, x: Tensor, log_prior: object) -> torch.distributions.Distribution:
         """The prior-weighted law along a non-compact orbit (never Haar, which is infinite there)."""
         if self.group.is_compact:
@@ -145,6 +158,13 @@ class Action(Value, ABC):
 
     def _log_abs_det(self, g: Tensor, x: Tensor) -> Tensor:
         return x.new_zeros(torch.broadcast_shapes(self._element_batch(g), self._batch(x)))
+
+    def _gram(self, x: Tensor) -> Tensor:
+        basis = self._flat_basis(x)
+        return basis.mT @ basis
+
+    def _norm(self, v: Tensor) -> Tensor:
+        return v.reshape(*self._batch(v), -1).norm(dim=-1)
 
     def _vertical_basis(self, x: Tensor) -> Tensor:
         if self.group.dim == 0:
@@ -185,6 +205,19 @@ class Action(Value, ABC):
         index = _lexicographic_argmax(images.reshape(*images.shape[: images.ndim - len(self.event_shape)], -1))
         g = elements[index]
         return self._act(g, x), g
+
+    def _align(self, x: Tensor, y: Tensor) -> Tensor:
+        if not self.group.is_finite:
+            raise UnsupportedError(
+                sentence(
+                    "an action with a closed-form alignment",
+                    repr(self),
+                    "none is known here",
+                    "the smallest distance over group.sample(n), an upper bound",
+                )
+            )
+        elements = self.group.elements(dtype=self._element_dtype(x), device=x.device)
+        return elements[self._norm(self._sweep(elements, x) - y).argmin(0)]
 
     def _orbit_conditional(self, x: Tensor, log_prior: object) -> torch.distributions.Distribution:
         raise UnsupportedError(
@@ -241,25 +274,29 @@ class Action(Value, ABC):
         x = self._point(x, "x")
         g = self.group._checked(g, "g")
         check_device(g, x)
-        if g.dtype == x.dtype or not x.is_floating_point() or g.is_complex():
+        if not (g.is_floating_point() or g.is_complex()) or not x.is_floating_point():
             return g, x
-        exact = self.group.exact_elements or not g.is_floating_point()
-        if not exact and torch.finfo(g.dtype).eps > torch.finfo(x.dtype).eps:
+        wanted = x.dtype.to_complex() if g.is_complex() else x.dtype
+        if not self.group.exact_elements and torch.finfo(g.dtype).eps > torch.finfo(x.dtype).eps:
             raise ValueError(
                 sentence(
-                    f"a group element of dtype {x.dtype} or finer",
+                    f"a group element of dtype {wanted} or finer",
                     g.dtype,
                     "a coarser element breaks the symmetry at its own rounding error",
                     "group.sample(n, dtype=x.dtype)",
                 )
             )
-        return (g.to(x.dtype) if g.is_floating_point() else g), x
+        return g.to(wanted), x
 
 
 def _lexicographic_argmax(images: Tensor) -> Tensor:
-    """Index of the lexicographically largest of ``images[k, *batch, n]``, ``[*batch]``; the first one of equals."""
+    """Index of the lexicographically largest of ``images[k, *batch, n]``, ``[*batch]``; the first one of equals.
+
+    Entries are equal when they differ by rounding only: mirror images often share a coordinate up to that.
+    """
+    slack = 1e3 * torch.finfo(images.dtype).eps * images.abs().amax((0, -1))
     alive = torch.ones(images.shape[:-1], dtype=torch.bool, device=images.device)
     for column in images.unbind(-1):
         best = column.masked_fill(~alive, -math.inf).amax(0)
-        alive = alive & (column == best)
+        alive = alive & (column >= best - slack)
     return alive.to(torch.int8).argmax(0)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ._affine_action import AffineAction
 from ._orthogonal import Orthogonal
+from ._rotation_maps import reflection_to_axis
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -85,19 +86,8 @@ class EllipticalRotation(AffineAction):
         index = self._bound_index(x.device)
         offset = self._offset(x).index_select(-1, index)
         white = torch.linalg.solve_triangular(self._root(x), offset[..., None], upper=False)[..., 0]
-        g = _householder(white)
+        g = reflection_to_axis(white)
         return self._act(g, x), g
-
-
-def _householder(w: Tensor) -> Tensor:
-    """The reflection taking w to |w| e_1 (the identity where w is there already), ``[..., n, n]``."""
-    first = torch.zeros_like(w)
-    first[..., 0] = 1
-    normal = w - w.norm(dim=-1, keepdim=True) * first
-    square = normal.square().sum(-1)[..., None, None]
-    outer = normal[..., :, None] * normal[..., None, :]
-    identity = torch.eye(w.shape[-1], dtype=w.dtype, device=w.device)
-    return identity - torch.where(square > 0, 2 * outer / torch.where(square > 0, square, 1.0), 0.0)
 
 
 def _positive_definite(value: object) -> Tensor:

@@ -29,7 +29,7 @@ def fixed_vectors(matrices: Tensor) -> Tensor:
     monomial = _as_signed_permutations(matrices)
     if monomial is not None:
         return _signed_orbit_basis(*monomial).to(matrices)
-    if _are_orthogonal(matrices):
+    if are_orthogonal(matrices):
         mean = matrices.mean(0)
         values, vectors = torch.linalg.eigh(identity - (mean + mean.mT) / 2)
         return vectors[:, values < RANK_TOLERANCE]
@@ -45,7 +45,10 @@ def fixed_vectors(matrices: Tensor) -> Tensor:
 
 
 def fixed_symmetric(matrices: Tensor) -> Tensor:
-    """Basis ``[k, d, d]``, orthonormal in the Frobenius product, of {S = S^T : A S A^T = S for all A}."""
+    """Basis ``[k, d, d]``, orthonormal in the Frobenius product, of {S = S^T : A S A^T = S for all A}.
+
+    Signs are chosen for a non-negative trace: where one shape is all that is left, it is positive definite.
+    """
     d = matrices.shape[-1]
     i, j = torch.triu_indices(d, d, device=matrices.device)
     if len(matrices) == 0:
@@ -60,7 +63,8 @@ def fixed_symmetric(matrices: Tensor) -> Tensor:
     scale = 1 - (1 - 0.5**0.5) * (i != j).to(matrices)
     basis[:, i, j] = (coefficients * scale[:, None]).mT
     basis[:, j, i] = (coefficients * scale[:, None]).mT
-    return basis
+    trace = basis.diagonal(dim1=-2, dim2=-1).sum(-1)
+    return torch.where(trace < -RANK_TOLERANCE, -1.0, 1.0).to(basis)[:, None, None] * basis
 
 
 def symmetric_square(matrices: Tensor) -> Tensor:
@@ -104,9 +108,12 @@ def isotypic_projections(matrices: Tensor) -> Tensor:
     return torch.stack([part @ part.mT for part in sorted(parts, key=rank)])
 
 
-def _are_orthogonal(matrices: Tensor) -> bool:
+def are_orthogonal(matrices: Tensor) -> bool:
+    """Whether A^T A = I for every matrix, to 1e-9 (frames are inverted numerically)."""
+    if len(matrices) == 0:
+        return True
     identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
-    return float((matrices.mT @ matrices - identity).abs().max()) < 1e-12
+    return float((matrices.mT @ matrices - identity).abs().max()) < 1e-9
 
 
 def _as_signed_permutations(matrices: Tensor) -> tuple[Tensor, Tensor] | None:

@@ -10,7 +10,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import _finite_algebra
+from ._characters import CharacterTable, character_table
 from ._errors import InfiniteGroupError, NonCompactGroupError, UnsupportedError, sentence
+from ._irreps import Irrep, real_representations
 from ._value import Value, default_dtype
 
 #: Groups with more elements than this are sampled, never enumerated.
@@ -28,6 +31,19 @@ class Quadrature(NamedTuple):
     weights: Tensor
     degree: float
 
+    def require(self, degree: float) -> Quadrature:
+        """This rule if it is exact to ``degree``, else a ValueError: one degree short is not slightly wrong."""
+        if self.degree < degree:
+            raise ValueError(
+                sentence(
+                    f"a quadrature rule exact to degree {degree}",
+                    self.degree,
+                    "products of two functions of band L have band 2L, and an aliased rule is wrong at order one",
+                    f"group.quadrature({degree})",
+                )
+            )
+        return self
+
 
 class Group(Value, ABC):
     """An abstract group whose elements are tensors ``[*batch, *element_shape]``.
@@ -44,6 +60,8 @@ class Group(Value, ABC):
 
     #: Elements are integers or signs: casting them to another dtype loses nothing.
     exact_elements: bool = False
+    #: What the entries are: "real" (floats), "integer" (int64, whatever dtype is asked for) or "complex".
+    element_kind: str = "real"
 
     # -- what every group says of itself ---------------------------------------------------------------------
     @property
@@ -113,6 +131,20 @@ class Group(Value, ABC):
     def contains(self, a: Tensor, *, tolerance: float = 1e-6) -> Tensor:
         """Which of the tensors are elements, up to ``tolerance`` in the largest entry. bool ``[*batch]``."""
         return self._contains(self._checked(a, "a"), tolerance)
+
+    def require(self, a: Tensor, *, tolerance: float = 1e-6) -> Tensor:
+        """The elements themselves if all are in the group, else a ValueError; for elements from outside."""
+        inside = self.contains(a, tolerance=tolerance)
+        if not bool(inside.all()):
+            raise ValueError(
+                sentence(
+                    f"elements of {self!r} up to {tolerance:g}",
+                    f"{int((~inside).sum())} of {inside.numel()} that are not",
+                    "maps outside the group need not preserve what it preserves",
+                    "group.sample(n), group.exp(...), or the nearest element",
+                )
+            )
+        return a
 
     def equal(self, a: Tensor, b: Tensor, *, tolerance: float = 1e-6) -> Tensor:
         """Which elements agree, up to ``tolerance`` in the largest entry. bool ``[*batch]``."""
@@ -196,9 +228,49 @@ class Group(Value, ABC):
             return Quadrature(elements, weights, math.inf)
         return self._quadrature(bandlimit, default_dtype(dtype), torch.device(device or "cpu"))
 
+    # -- finite groups and representations -----------------------------------------------------------------------
+    def index(self, g: Tensor) -> Tensor:
+        """Position of g in :meth:`elements`, LongTensor ``[*batch]``; ValueError if it is not there."""
+        return _finite_algebra.positions(self, self._checked(g, "g"), self.elements(device=g.device))
+
+    def multiplication_table(self) -> Tensor:
+        """Positions of all products, LongTensor ``[order, order]``; orders up to 2048."""
+        return _finite_algebra.multiplication_table(self)
+
+    def character_table(self) -> CharacterTable:
+        """Conjugacy classes and irreducible complex characters of a finite group of order up to 2048."""
+        return character_table(self.multiplication_table())
+
+    def irreps(self, cutoff: int | None = None) -> tuple[Irrep, ...]:
+        """Irreducible real representations, trivial first; Lie groups need a ``cutoff`` on the label.
+
+        Finite groups of order up to 2048 give all of them (``cutoff`` bounds the dimension if given).
+        """
+        if cutoff is not None and (isinstance(cutoff, bool) or not isinstance(cutoff, int) or cutoff < 0):
+            raise ValueError(f"expected a cutoff that is a non-negative int, got {cutoff!r}")
+        if self.is_finite:
+            return tuple(r for r in self._finite_irreps() if cutoff is None or r.dimension <= cutoff)
+        if not self.is_compact:
+            raise NonCompactGroupError(
+                sentence(
+                    "a compact group", repr(self), "its irreducible representations are not listed", "Lie derivatives"
+                )
+            )
+        if cutoff is None:
+            raise ValueError(
+                sentence(
+                    "cutoff=", None, f"{self!r} has infinitely many representations", "irreps(4), the largest label"
+                )
+            )
+        return self._irreps(cutoff)
+
     # -- Lie groups --------------------------------------------------------------------------------------------
     def exp(self, coordinates: Tensor) -> Tensor:
-        """Exponential map in the basis of the Lie algebra: ``[*batch, dim]`` -> ``[*batch, *element_shape]``."""
+        """Exponential map in the basis of the Lie algebra: ``[*batch, dim]`` -> ``[*batch, *element_shape]``.
+
+        For compact groups the basis is orthogonal, with vectors of one length, for an inner product that
+        conjugation leaves invariant: volumes of orbits with stabilisers are then right up to a constant.
+        """
         if coordinates.ndim < 1 or coordinates.shape[-1] != self.dim:
             raise ValueError(
                 f"expected Lie algebra coordinates [..., {self.dim}] for {self!r}, got shape {list(coordinates.shape)}"
@@ -235,6 +307,27 @@ class Group(Value, ABC):
             "an exact quadrature rule", "sample(n), the average over Haar draws with its standard error"
         )
 
+    def _irreps(self, cutoff: int) -> tuple[Irrep, ...]:
+        raise self._unsupported("a list of irreducible representations", "isotypic_projections() of a linear action")
+
+    def _finite_irreps(self) -> tuple[Irrep, ...]:
+        matrices = real_representations(self.multiplication_table())
+        labels = self._irrep_labels([m for m, _ in matrices])
+        return tuple(
+            Irrep(label, m.shape[-1], kind, lambda g, m=m: m.to(g.device)[self.index(g)])  # type: ignore[misc]
+            for label, (m, kind) in zip(labels, matrices, strict=True)
+        )
+
+    def _irrep_labels(self, matrices: list[Tensor]) -> list[str]:
+        """Names of the representations ``[order, d, d]`` in their order: dimension and letter, "2a", "2b", ..."""
+        counts: dict[int, int] = {}
+        labels = []
+        for m in matrices:
+            d = m.shape[-1]
+            labels.append(f"{d}{_letters(counts.get(d, 0))}")
+            counts[d] = counts.get(d, 0) + 1
+        return labels
+
     def _exp(self, coordinates: Tensor) -> Tensor:
         if self.dim == 0:
             return self._identity(coordinates.dtype, coordinates.device).expand(
@@ -268,6 +361,11 @@ class Group(Value, ABC):
 
     def _unsupported(self, what: str, remedy: str) -> UnsupportedError:
         return UnsupportedError(sentence(f"a group with {what}", repr(self), "it provides none", remedy))
+
+
+def _letters(k: int) -> str:
+    """a, ..., z, aa, ab, ..."""
+    return chr(97 + k) if k < 26 else _letters(k // 26 - 1) + chr(97 + k % 26)
 
 
 def check_device(a: Tensor, b: Tensor) -> None:

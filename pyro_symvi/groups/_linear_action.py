@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from . import _fixed_spaces
 from ._action import Action
+from ._errors import UnsupportedError, sentence
 from ._group import Group
 
 
@@ -23,10 +25,11 @@ class LinearAction(Action):
     ``symmetric_square_fixed_subspace()``: these two spaces say what the symmetry pins, and what it leaves free.
     """
 
-    @property
-    @abstractmethod
-    def dim(self) -> int | None:
-        """Dimension of the space; None while unknown."""
+    if TYPE_CHECKING:  # at run time a subclass has a field or a property of this name
+
+        @property
+        def dim(self) -> int | None:
+            """Dimension of the space; None while unknown."""
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -36,7 +39,8 @@ class LinearAction(Action):
         """The linear part A_g, ``[*batch, dim, dim]``, in the dtype of g (float64 for integer elements)."""
         self._known_dim()
         g = self.group._checked(g, "g")
-        return self._matrix(g if g.is_floating_point() or g.is_complex() or self._wants_integers() else g.double())
+        inexact = g.is_floating_point() or g.is_complex() or self.group.element_kind == "integer"
+        return self._matrix(g if inexact else g.double())
 
     def generator_matrices(self) -> Tensor:
         """Linear parts of the group's generators, float64 ``[k, dim, dim]``."""
@@ -63,6 +67,15 @@ class LinearAction(Action):
         Idempotent, mutually annihilating, commuting with every A_g; symmetric when the A_g are orthogonal.
         """
         frame, matrices = self._orthogonal_generators()
+        if not _fixed_spaces.are_orthogonal(matrices):
+            raise UnsupportedError(
+                sentence(
+                    "an action that is orthogonal for a known inner product",
+                    repr(self),
+                    "its representation need not be a sum of irreducible ones",
+                    "fixed_subspace()",
+                )
+            )
         projections = _fixed_spaces.isotypic_projections(matrices)
         return frame @ projections @ torch.linalg.inv(frame) if frame is not None else projections
 
@@ -75,7 +88,7 @@ class LinearAction(Action):
         return None
 
     def _act(self, g: Tensor, x: Tensor) -> Tensor:
-        return (self._matrix(g) @ x[..., None])[..., 0]
+        return (self._matrix(g).to(x.dtype) @ x[..., None])[..., 0]
 
     def _log_abs_det(self, g: Tensor, x: Tensor) -> Tensor:
         if self.group.is_compact:
@@ -103,9 +116,6 @@ class LinearAction(Action):
     def _offset(self, x: Tensor) -> Tensor:
         """The vector on which the linear part works: x itself, or x - c."""
         return x
-
-    def _wants_integers(self) -> bool:
-        return False
 
     def _known_dim(self) -> int:
         if self.dim is None:

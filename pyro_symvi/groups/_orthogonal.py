@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ._group import Group
+from . import _quadrature
+from ._group import Group, Quadrature
+from ._irreps import Irrep
 from ._value import positive_int
+from ._wigner import wigner_d
 
 
 def haar_orthogonal(
@@ -58,7 +62,11 @@ class Orthogonal(Group):
 
     Compact, two components, dimension n(n-1)/2. O(1) = {+1, -1} is finite. Generators: rotations by one radian in
     the planes (i, i+1) and the reflection of the first axis (a topologically generating set). Lie algebra basis:
-    E_ji - E_ij for i < j; ``exp`` is the matrix exponential.
+    E_ji - E_ij for i < j; ``exp`` is the matrix exponential. Quadrature and irreducible representations for n = 2, 3:
+
+    - n = 3, label (l, sigma): D^l on rotations, times sigma (-1)^l for the inversion. Tensors made of vectors have
+      sigma = +1 (a vector is (1, 1)), pseudotensors sigma = -1.
+    - n = 2, label (k, sign): (0, 1) trivial, (0, -1) the determinant, (k, 1) of dimension two.
     """
 
     n: int
@@ -113,3 +121,51 @@ class Orthogonal(Group):
             return torch.ones(*coordinates.shape[:-1], 1, 1, dtype=coordinates.dtype, device=coordinates.device)
         basis = plane_basis(self.n, coordinates.dtype, coordinates.device)
         return torch.linalg.matrix_exp(torch.tensordot(coordinates, basis, dims=1))
+
+    def _quadrature(self, bandlimit: int, dtype: torch.dtype, device: torch.device) -> Quadrature:
+        if self.n not in (2, 3):
+            raise self._unsupported("an exact quadrature rule (n = 2 and n = 3 have one)", "sample(n), Haar draws")
+        if self.n == 2:
+            angles, weights = _quadrature.circle(bandlimit)
+            proper = _quadrature.plane_rotation(angles)[:, :2, :2]
+        else:
+            proper, weights = _quadrature.rotations(bandlimit)
+        mirror = -torch.eye(3, dtype=proper.dtype) if self.n == 3 else torch.diag(proper.new_tensor([1.0, -1.0]))
+        elements = torch.cat([proper, proper @ mirror]).to(dtype=dtype, device=device)
+        return Quadrature(elements, torch.cat([weights, weights]).to(dtype=dtype, device=device) / 2, bandlimit)
+
+    def _irreps(self, cutoff: int) -> tuple[Irrep, ...]:
+        if self.n == 3:
+            labels = [(degree, sigma) for degree in range(cutoff + 1) for sigma in (1, -1)]
+            return tuple(Irrep(label, 2 * label[0] + 1, "real", _tensor_matrix(*label)) for label in labels)
+        if self.n == 2:
+            flat = [Irrep((0, 1), 1, "real", _sign_matrix(1)), Irrep((0, -1), 1, "real", _sign_matrix(-1))]
+            return (*flat, *(Irrep((k, 1), 2, "real", _plane_matrix(k)) for k in range(1, cutoff + 1)))
+        raise self._unsupported("a list of irreducible representations (n = 2 and n = 3 have one)", "n <= 3")
+
+
+def _tensor_matrix(degree: int, sigma: int) -> Callable[[Tensor], Tensor]:
+    def evaluate(g: Tensor) -> Tensor:
+        sign = torch.linalg.det(g).sign()[..., None, None]
+        # wigner_d is homogeneous of its degree: it carries (-1)^degree for the inversion
+        return wigner_d(degree, g) * (sign if sigma < 0 else torch.ones_like(sign))
+
+    return evaluate
+
+
+def _sign_matrix(sign: int) -> Callable[[Tensor], Tensor]:
+    def evaluate(g: Tensor) -> Tensor:
+        determinant = torch.linalg.det(g).sign()[..., None, None]
+        return determinant if sign < 0 else torch.ones_like(determinant)
+
+    return evaluate
+
+
+def _plane_matrix(k: int) -> Callable[[Tensor], Tensor]:
+    def evaluate(g: Tensor) -> Tensor:
+        sign = torch.linalg.det(g).sign()
+        angle = k * torch.atan2(g[..., 1, 0], g[..., 0, 0])
+        c, s = angle.cos(), angle.sin()
+        return torch.stack([c, -s * sign, s, c * sign], -1).reshape(*angle.shape, 2, 2)
+
+    return evaluate

@@ -30,6 +30,9 @@ class ActionContract:
         group = action.group
         if group.is_finite and group.order <= 120:
             return group.elements()
+        if not group.is_compact:
+            coordinates = torch.randn(n, group.dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+            return group.exp(0.7 * coordinates)
         return group.sample(n, generator=torch.Generator().manual_seed(seed))
 
     def close(self, a: Tensor, b: Tensor) -> bool:
@@ -137,6 +140,21 @@ class ActionContract:
         again = action.canonicalize(representative)[0]
         assert float((again - representative).abs().max()) < 1e-7
 
+    def test_alignment_is_optimal(self, action: Action) -> None:
+        """The distance is zero along an orbit, and no larger than that of 300 random elements."""
+        x, y = self.points(action), self.points(action, seed=6)
+        if type(action)._align is Action._align and not action.group.is_finite:
+            with pytest.raises(TypeError, match="expected an action with a closed-form alignment"):
+                action.distance(x, y)
+            return
+        g = self.elements(action)
+        assert float(action.distance(self.sweep(action, g, x), x).max()) < 1e-6
+        found = action.distance(x, y)
+        assert found.shape == x.shape[:1]
+        h = self.elements(action, 300, seed=10)
+        others = torch.stack([action._norm(action.act(e, x) - y) for e in h])
+        assert bool((found <= others.amin(0) + 1e-9).all())
+
     def test_value_and_errors(self, action: Action) -> None:
         assert action == action and hash(action) == hash(action) and type(action).__name__ in repr(action)
         x, g = self.points(action), self.elements(action)
@@ -144,9 +162,10 @@ class ActionContract:
             action.act(g[0], [1.0])  # type: ignore[arg-type]
         with pytest.raises(ValueError, match=r"expected x of shape .*got \[\]"):
             action.act(g[0], torch.tensor(1.0))
-        if not action.group.exact_elements and g.dtype == torch.float64:
-            with pytest.raises(ValueError, match="expected a group element of dtype torch.float64 or finer, got"):
-                action.act(g[0].float(), x)
+        if not action.group.exact_elements:
+            coarse = g[0].to(torch.complex64 if g.is_complex() else torch.float32)
+            with pytest.raises(ValueError, match=r"expected a group element of dtype torch\.\w+ or finer, got"):
+                action.act(coarse, x)
 
 
 class LinearActionContract(ActionContract):

@@ -151,6 +151,16 @@ class GroupContract:
         assert rule.degree == math.inf and bool((rule.weights > 0).all())
         assert float(rule.weights.sum()) == pytest.approx(1, abs=1e-12)
 
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_dtypes(self, group: Group, dtype: torch.dtype) -> None:
+        wanted = {"real": dtype, "integer": torch.int64, "complex": dtype.to_complex()}[group.element_kind]
+        found = [group.identity(dtype=dtype), group.generators(dtype=dtype)]
+        if group.is_compact:
+            found.append(group.sample(2, dtype=dtype, generator=torch.Generator().manual_seed(0)))
+        for g in found:
+            assert g.dtype == wanted or (group.exact_elements and g.dtype in (torch.float64, torch.int64))
+        assert group.compose(found[0], found[0]).dtype == found[0].dtype == group.inverse(found[0]).dtype
+
     # -- value semantics and errors --
     def test_value(self, group: Group) -> None:
         assert group == group and hash(group) == hash(group) and type(group).__name__ in repr(group)
