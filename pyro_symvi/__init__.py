@@ -12,10 +12,21 @@ from importlib import import_module as _import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import density, distributions, divergences, examples, families, groups, guides, infer, recovery
-    from .density import LogDensity
-    from .infer import Fit, fit
-    from .recovery import Certificate, Verdict, certify
+    from . import density as density
+    from . import distributions as distributions
+    from . import divergences as divergences
+    from . import examples as examples
+    from . import families as families
+    from . import groups as groups
+    from . import guides as guides
+    from . import infer as infer
+    from . import recovery as recovery
+    from .density import LogDensity as LogDensity
+    from .infer import Fit as Fit
+    from .infer import fit as fit
+    from .recovery import Certificate as Certificate
+    from .recovery import Verdict as Verdict
+    from .recovery import certify as certify
 
 __version__ = "0.1.0"
 

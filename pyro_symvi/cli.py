@@ -113,7 +113,9 @@ def _certify(options: argparse.Namespace) -> int:
     title, model, args, kwargs = load_target(options.target)
     fit, certificate, seconds = _run(model, args, kwargs, divergence, options)
     console = _console()
-    console.print(f"{title}\n{divergence!r}, {fit.num_particles} particles, fit {fit.status.name.lower()}, {seconds:.1f} s")
+    console.print(
+        f"{title}\n{divergence!r}, {fit.num_particles} particles, fit {fit.status.name.lower()}, {seconds:.1f} s"
+    )
     console.print(certificate)
     if not fit.converged:
         console.print(f"[yellow]The fit ended {fit.status.name}:[/] {fit.status.remedy} ({fit.details})")
@@ -136,7 +138,9 @@ def _demo(options: argparse.Namespace) -> int:
     console = _console()
     table = Table(title="Built-in posteriors, full-scale normal guide, reverse KL", title_justify="left")
     for column in ("posterior", "statistic", "verdict", "value", "error bound"):
-        table.add_column(column, no_wrap=column != "statistic", justify="right" if column in ("value", "error bound") else "left")
+        table.add_column(
+            column, no_wrap=column != "statistic", justify="right" if column in ("value", "error bound") else "left"
+        )
     start = time.perf_counter()
     failed = False
     for name in examples.names():
@@ -151,7 +155,8 @@ def _demo(options: argparse.Namespace) -> int:
         table.add_section()
     console.print(table)
     console.print(
-        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many posterior "
+        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many posterior"
+        " "
         "standard deviations.\nREFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
         "python -m pyro_symvi certify NAME"
     )
@@ -200,7 +205,9 @@ def parse_divergence(text: str) -> Any:
         try:
             return Alpha(float(number))
         except ValueError as error:
-            raise UserError(f"expected alpha=NUMBER with a finite number, got {text!r}; try --divergence alpha=0.5") from error
+            raise UserError(
+                f"expected alpha=NUMBER with a finite number, got {text!r}; try --divergence alpha=0.5"
+            ) from error
     raise UserError(f"expected a divergence among {_DIVERGENCES}, got {text!r}; try --divergence forward-kl")
 
 
@@ -213,7 +220,12 @@ def load_target(text: str) -> tuple[str, Callable[..., Any], tuple[Any, ...], di
                 f"expected FILE.py:MODEL, got {text!r}, because a file may hold several models; try {text}:model"
             )
         example = examples.get(text)
-        return f"{example.name}: {example.description} Source: {example.source}", example.model, example.args, dict(example.kwargs)
+        return (
+            f"{example.name}: {example.description} Source: {example.source}",
+            example.model,
+            example.args,
+            dict(example.kwargs),
+        )
     module = _load_file(Path(path))
     model = getattr(module, attribute, None)
     if model is None:

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from ..density import LogDensity
 from ..divergences import Divergence, ReverseKL
 from ..families import LocationScale
-from ..groups import AffineAction, AxisFlips, PointReflection
+from ..groups import AffineAction
 from ..guides import AutoLocationScale
 from .laplace import laplace_approximation
 from .noise import orbit_closed_noise
@@ -34,7 +34,7 @@ def fit(
     symmetry: AffineAction | None = None,
     num_particles: int | None = None,
     max_steps: int = 500,
-    tolerance: float = 1e-9,
+    tolerance: float = 1e-8,
     progress: Progress = False,
     generator: torch.Generator | None = None,
     **kwargs: Any,
@@ -46,20 +46,22 @@ def fit(
     an ordinary sample average. Where it is right, the fitted location of the reflected coordinates carries no
     Monte-Carlo error.
 
-    * alpha <= 1/2 (reverse KL among them): the sample-average objective, a fixed function of the parameters, by L-BFGS
-      in the metric of a Laplace approximation, then Newton steps on the location to rounding level.
-    * alpha > 1/2 (forward KL among them): the escort weights :math:`p^\alpha q^{1-\alpha}` on draws from a
+    * alpha <= 0 (reverse KL among them): the sample-average objective, a fixed function of the parameters, by L-BFGS
+      in the metric of a Laplace approximation, then quasi-Newton steps on the location to rounding level.
+    * alpha > 0 (forward KL among them), where that average has no minimum (one sample on the mode and the others
+      sent to infinity is better than any fit): the escort weights :math:`p^\alpha q^{1-\alpha}` on draws from a
       Student-t(5) proposal with the guide's own centre and scale; the family's weighted maximum likelihood; repeat to
-      the fixed point (population Monte Carlo; Cappe et al., 2008; Daudel, Douc & Roueff, 2023).
+      the fixed point (population Monte Carlo; Cappe et al., 2008; Daudel, Douc & Roueff, 2023). Where no symmetry
+      helps, its sampling error grows as 1/alpha.
 
     Args:
         target: A Pyro model (its arguments follow the guide), or a `LogDensity`.
         guide_or_family: An `AutoLocationScale` (its parameters are set to the result) or a `LocationScale`.
         *args: Arguments of the model.
         divergence: What to minimise; `ReverseKL()` by default.
-        symmetry: A `PointReflection` or `AxisFlips`, whose coordinates the base noise is closed under, besides those
-            found. The centre is always found, not imposed.
-        num_particles: At least this many base samples; by default 128, for alpha > 1/2 8192.
+        symmetry: An action whose coordinates' joint reflection the base noise is closed under where the search finds
+            none. The centre is always found, not imposed.
+        num_particles: At least this many base samples; by default 128, for alpha > 0 8192.
         max_steps: Bound on the optimiser's steps.
         tolerance: Gradient norm, in whitened parameters (about one posterior sd each), that counts as converged.
         progress: True for a bar, or a function of (step, objective).
@@ -84,7 +86,7 @@ def fit(
     chart = Chart(density, family, laplace.point, laplace.root)
     require_finite_divergence(density, family, chart.reference, divergence)
     reflect = _reflected(density, laplace, symmetry)
-    pathwise = divergence.prefers_pathwise
+    pathwise = divergence.alpha <= 0
     count = num_particles if num_particles is not None else (128 if pathwise else 8192)
 
     with _reporter(progress, max_steps) as report:
@@ -170,12 +172,10 @@ def _reflected(density: LogDensity, laplace: Any, symmetry: AffineAction | None)
     asked: tuple[int, ...] = ()
     if symmetry is not None:
         asked = tuple(symmetry.resolve_coordinates(density.dim).tolist())
-        if not isinstance(symmetry, (PointReflection, AxisFlips)):
-            asked = asked if len(asked) > 1 else ()
-    found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY) if laplace.is_mode else ()
-    if found and (not asked or not set(asked) <= set(found)):
-        return found
-    return asked or found
+    found: tuple[int, ...] = ()
+    if laplace.is_mode:
+        found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY)
+    return found or asked
 
 
 class _reporter:

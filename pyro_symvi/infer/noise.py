@@ -30,7 +30,8 @@ def orbit_closed_noise(
     :math:`\pm r Q e_1, \dots, \pm r Q e_s` in the ``s`` coordinates of J, with Q a random orthogonal matrix and
     :math:`r = \lVert\xi_J\rVert`. That set has :math:`\sum \xi\xi^T \propto I` exactly, so for an elliptical target the
     scatter :math:`S \propto M` is an exact stationary point as well, and it spans the J-space, which a full scale needs
-    to be bounded. For a product base each is joined by its reflection only.
+    to be bounded. For a product base each is joined by its reflection only. Normal samples are scaled to have unit
+    second moments.
 
     Args:
         family: Gives the base law.
@@ -51,6 +52,8 @@ def orbit_closed_noise(
     sobol = qmc.Sobol(family.law.uniforms_needed(dim), scramble=True, seed=np.random.default_rng(seed))
     uniforms = sobol.random(1 << max(1, math.ceil(math.log2(replicates))))[:replicates]
     base = torch.from_numpy(family.law.noise(np.clip(uniforms, 1e-12, 1 - 1e-12)))
+    if family.base == "normal":
+        base = _unit_second_moments(base, block)
     base = base if whole else torch.cat([base, _negated(base, block, inside=False)])
     if not family.spherical:
         return torch.cat([base, _negated(base, block, inside=True)])
@@ -63,6 +66,16 @@ def orbit_closed_noise(
     out[:, 0, :, block] = vertices
     out[:, 1, :, block] = -vertices
     return out.reshape(-1, dim)
+
+
+def _unit_second_moments(noise: torch.Tensor, block: torch.Tensor) -> torch.Tensor:
+    """Scaled so that coordinates outside the block, and the block's squared norm, have their exact second moments.
+
+    With it a Gaussian target's covariance, like its mean, carries no sampling error.
+    """
+    scale = noise.square().mean(0).rsqrt()
+    scale[block] = (len(block) / noise[:, block].square().sum(-1).mean()).sqrt()
+    return noise * scale
 
 
 def _negated(noise: torch.Tensor, block: torch.Tensor, *, inside: bool) -> torch.Tensor:

@@ -114,7 +114,7 @@ def minimize_pathwise(
             options={"maxiter": left, "maxfun": 4 * left, "maxcor": 40, "gtol": 0.1 * tolerance, "ftol": 0.0},
         )
         x, message = np.asarray(result.x), str(result.message)
-        x, norm = _newton(objective, x, family.dim)
+        x, norm = _broyden(objective, x, family.dim)
         if norm > 1e-6 and chart.size <= _POLISH_DIM:
             x, norm = _newton(objective, x, chart.size)
         if norm <= tolerance:
@@ -139,13 +139,42 @@ def _pathwise_status(scale: np.ndarray, norm: float, out_of_steps: bool) -> FitS
     return FitStatus.MAX_STEPS if out_of_steps else FitStatus.STALLED
 
 
-def _newton(
-    objective: Callable[[np.ndarray], tuple[float, np.ndarray]], x: np.ndarray, size: int
-) -> tuple[np.ndarray, float]:
-    """Newton steps on the first ``size`` entries of the gradient, the Jacobian by differences; the final gradient norm.
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
-    A line search on values stops at the square root of their rounding error; gradients carry on to their own.
+
+def _broyden(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """Broyden's method on the first ``size`` entries of the gradient, from the identity; the final gradient norm.
+
+    In whitened coordinates the location's Hessian is near the identity, so a few steps bring the location from where a
+    line search on values stops (the square root of their rounding error) to the rounding of the gradient itself. Steps
+    are kept while the gradient shrinks.
     """
+    _, gradient = objective(x)
+    inverse = np.eye(size)
+    failures = 0
+    for _ in range(30):
+        step = np.zeros_like(x)
+        step[:size] = -inverse @ gradient[:size]
+        candidate = x + step
+        _, trial = objective(candidate)
+        if not np.isfinite(trial).all():
+            break
+        difference = trial[:size] - gradient[:size]
+        moved = inverse @ difference
+        denominator = step[:size] @ moved
+        if denominator != 0 and size <= 2000:
+            inverse += np.outer(step[:size] - moved, step[:size] @ inverse) / denominator
+        if np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
+            x, gradient, failures = candidate, trial, 0
+        else:
+            failures += 1
+        if failures == 2 or np.linalg.norm(step) < 1e-15:
+            break
+    return x, float(np.linalg.norm(gradient))
+
+
+def _newton(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """Newton steps on the first ``size`` gradient entries, the Jacobian by differences; the final gradient norm."""
     _, gradient = objective(x)
     norm = float(np.linalg.norm(gradient))
     if size > _POLISH_DIM or not np.isfinite(norm) or norm > 1e-2:
@@ -179,23 +208,21 @@ def minimize_weighted(
 ) -> Outcome:
     r"""Iterate :math:`\theta \leftarrow \arg\max_\theta \sum_i W_i \log q_\theta(z_i)`, ``W`` the escort weights.
 
-    Draws are :math:`z_i = \nu + T\xi_i` with the current location, T the full root of the current scatter widened by
-    the first guess, :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the
-    draws follow the centre, a reflection of the target that the noise is closed under fixes the centre exactly.
+    Draws are :math:`z_i = \nu + T\xi_i` with the current location and T the root of the last weighted covariance;
+    :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the draws follow the
+    centre, a reflection of the target that the noise is closed under fixes the centre exactly. Steps are over-relaxed
+    by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut.
     """
     family, density, alpha = chart.family, chart.density, divergence.alpha
-    parameters = chart.reference
-    root = chart.root
+    parameters, root = chart.reference, 2 * chart.root  # wide at first: the mode's curvature may miss much mass
     log_noise = proposal.log_base(noise)
     history: list[float] = []
-    change, effective = float("inf"), float(len(noise))
-    stop_at = max(tolerance, 1e-10)
-    damping, previous = 1.0, float("inf")
+    change, previous, effective = float("inf"), float("inf"), float(len(noise))
+    relaxation = 1 / min(alpha, 1.0)
     for _ in range(max_steps):
         z = parameters["loc"] + noise @ root.mT
         log_p = density(z).detach()
-        log_q = family.log_prob(z, parameters)
-        log_w = alpha * log_p + (1 - alpha) * log_q - log_noise
+        log_w = alpha * log_p + (1 - alpha) * family.log_prob(z, parameters) - log_noise
         log_w = torch.where(torch.isnan(log_w), -torch.inf, log_w)
         if not torch.isfinite(log_w).any():
             return Outcome(parameters, FitStatus.NOT_FINITE, history, float("nan"), 0.0, "no draw has finite density")
@@ -204,19 +231,19 @@ def minimize_weighted(
         updated, second = maximize_likelihood(family, z, weights, parameters)
         moved = torch.linalg.solve_triangular(root, (updated["loc"] - parameters["loc"])[:, None], upper=False)
         grown = family.log_det(updated["scale"]) - family.log_det(parameters["scale"])
-        change = float(moved.norm() + grown.abs())
+        change = relaxation * float(moved.norm() + grown.abs())
         history.append(float(-(weights * family.log_prob(z, updated)).sum()))
         report(len(history), history[-1])
         if change > previous:
-            damping = max(0.1, 0.7 * damping)
+            relaxation = max(0.3, 0.7 * relaxation)
         previous = change
-        parameters = updated if damping == 1.0 else _between(parameters, updated, damping)
+        parameters = _relaxed(family, parameters, updated, relaxation)
         root = second if second is not None else root
-        if change < stop_at:
+        if change < tolerance:
             break
     if effective < 50 or effective < 2 * family.dim:
         status = FitStatus.FEW_EFFECTIVE_PARTICLES
-    elif change < max(stop_at, 1e-7):
+    elif change < max(tolerance, _ACCEPTED):
         status = FitStatus.CONVERGED
     else:
         status = FitStatus.MAX_STEPS
@@ -224,8 +251,15 @@ def minimize_weighted(
     return Outcome(parameters, status, history, change, effective, details)
 
 
-def _between(old: Parameters, new: Parameters, weight: float) -> Parameters:
-    return {name: old[name] + weight * (new[name] - old[name]) for name in old}
+def _relaxed(family: LocationScale, old: Parameters, new: Parameters, factor: float) -> Parameters:
+    """``old + factor (new - old)``, the factor reduced until the scale's diagonal stays within a factor 3."""
+    while factor != 1:
+        mixed = {name: old[name] + factor * (new[name] - old[name]) for name in old}
+        before, after = (p["scale"].diagonal() if family.scale == "full" else p["scale"] for p in (old, mixed))
+        if bool(((after > before / 3) & (after < 3 * before)).all()):
+            return mixed
+        factor = 1 + (factor - 1) / 2 if abs(factor - 1) > 0.1 else 1
+    return new
 
 
 def maximize_likelihood(
@@ -246,7 +280,10 @@ def maximize_likelihood(
         if family.scale == "full":
             return {"loc": mean, "scale": root if int(info) == 0 else start["scale"]}, root_or_none
         variance = covariance.diagonal()
-        return {"loc": mean, "scale": (variance if family.scale == "diagonal" else variance.mean()).sqrt()}, root_or_none
+        return {
+            "loc": mean,
+            "scale": (variance if family.scale == "diagonal" else variance.mean()).sqrt(),
+        }, root_or_none
     d = family.dim
     matrix = family.matrix(start["scale"])
 

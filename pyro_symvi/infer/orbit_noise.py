@@ -42,15 +42,15 @@ class OrbitClosedNoise(Messenger):
     def __enter__(self) -> OrbitClosedNoise:
         """Start watching for the guide's latent vector."""
         self.met = False
-        return super().__enter__()  # type: ignore[no-any-return]
+        return super().__enter__()
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
         """Complain if it was never met."""
         super().__exit__(kind, value, traceback)
         if kind is None and not self.met:
             raise ValueError(
-                "expected an AutoLocationScale guide, got one without its latent vector, because orbit-closed particles "
-                "need the guide's base draws; try pyro_symvi.guides.AutoLocationScale, or symmetry=None"
+                "expected an AutoLocationScale guide, got one without its latent vector, because orbit-closed "
+                "particles need the guide's base draws; try pyro_symvi.guides.AutoLocationScale, or symmetry=None"
             )
 
     def _pyro_sample(self, message: Any) -> None:
@@ -63,9 +63,10 @@ class OrbitClosedNoise(Messenger):
             noise = base.sample()
         count = noise.shape[0] if noise.dim() > 1 else 1
         if count % len(signs):
+            fitting = max(1, count // len(signs)) * len(signs)
             raise ValueError(
                 f"expected a number of vectorised particles that is a multiple of {len(signs)}, got {count}, because "
-                f"particles come in orbits of the symmetry; try num_particles={max(1, count // len(signs)) * len(signs)}"
+                f"particles come in orbits of the symmetry; try num_particles={fitting}"
             )
         drawn = noise[: count // len(signs)]
         value = torch.cat([drawn * sign.to(drawn) for sign in signs])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from ..density import LogDensity
@@ -59,7 +57,8 @@ def require_finite_divergence(
         if alpha > 0:
             remedy = 'a heavier-tailed base (base="student_t" with a small df), a smaller alpha, or ReverseKL()'
         else:
-            remedy = 'a lighter-tailed base (base="normal"), or an alpha between 0 and 1'
+            lighter = 'a lighter-tailed base (base="normal"), or ' if family.base != "normal" else ""
+            remedy = f"{lighter}an alpha between 0 and 1"
         raise ValueError(
             f"expected a finite divergence, got an infinite {divergence!r} between this target and a "
             f"{family.base} guide, because the integrand p^{alpha:g} q^{1 - alpha:g} grows in the tail (along {site}); "

@@ -1,0 +1,63 @@
+"""Divergences that are infinite are refused; finite ones, whatever the tails, are not."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from pyro_symvi.density import LogDensity
+from pyro_symvi.divergences import Alpha, Divergence, ForwardKL, ReverseKL
+from pyro_symvi.families import LocationScale
+from pyro_symvi.infer.tails import require_finite_divergence
+
+
+def normal(z: Tensor) -> Tensor:
+    return -0.5 * z.square().sum(-1)
+
+
+def student(df: float, dim: int):  # type: ignore[no-untyped-def]
+    return lambda z: -0.5 * (df + dim) * torch.log1p(z.square().sum(-1) / df)
+
+
+def check(target, dim: int, base: str, df: float | None, divergence: Divergence) -> None:  # type: ignore[no-untyped-def]
+    family = LocationScale(dim, base=base, df=df)
+    parameters = {"loc": torch.zeros(dim, dtype=torch.float64), "scale": torch.eye(dim, dtype=torch.float64)}
+    require_finite_divergence(LogDensity.from_callable(target, dim), family, parameters, divergence)
+
+
+# finite or not by the exponents of the tails: t_k has z^-(k+d), normal e^(-z^2/2)
+INFINITE = [
+    (student(3.0, 1), 1, "normal", None, Alpha(2.0)),
+    (student(30.0, 3), 3, "normal", None, Alpha(1.2)),
+    (student(1.0, 1), 1, "normal", None, ForwardKL()),
+    (student(2.0, 2), 2, "normal", None, ForwardKL()),
+    (student(1.5, 2), 2, "laplace", None, Alpha(2.0)),
+    (normal, 1, "student_t", 1.0, ReverseKL()),
+    (normal, 2, "student_t", 5.0, Alpha(-1.0)),
+]
+FINITE = [
+    (student(3.0, 1), 1, "normal", None, ForwardKL()),
+    (student(2.5, 3), 3, "normal", None, ForwardKL()),
+    (student(1.0, 1), 1, "normal", None, ReverseKL()),
+    (student(1.0, 2), 2, "normal", None, Alpha(0.5)),
+    (student(3.0, 1), 1, "student_t", 3.0, Alpha(2.0)),
+    (normal, 1, "student_t", 3.0, ReverseKL()),
+    (normal, 3, "laplace", None, ReverseKL()),
+    (normal, 3, "normal", None, ForwardKL()),
+    (lambda z: (3 * z - z.exp()).sum(-1), 2, "normal", None, ReverseKL()),
+]
+
+
+@pytest.mark.parametrize("target, dim, base, df, divergence", INFINITE)
+def test_infinite_divergences_are_refused(target, dim, base, df, divergence) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ValueError, match="expected a finite divergence, got an infinite .*; try "):
+        check(target, dim, base, df, divergence)
+
+
+@pytest.mark.parametrize("target, dim, base, df, divergence", FINITE)
+def test_finite_divergences_pass(target, dim, base, df, divergence) -> None:  # type: ignore[no-untyped-def]
+    assert check(target, dim, base, df, divergence) is None
+
+
+def test_message_names_the_direction_and_a_remedy() -> None:
+    with pytest.raises(ValueError, match=r"grows in the tail \(along [+-]z\[\d\]\); try a heavier-tailed base"):
+        check(student(3.0, 2), 2, "normal", None, Alpha(2.0))
