@@ -1,281 +1,204 @@
-"""Reading a Pyro model: its latent sites, what must be refused, and one run at given unconstrained values."""
+"""A Pyro model as a function of one flat unconstrained vector."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pyro
 import torch
 from pyro import poutine
-from pyro.distributions import constraints
 from pyro.infer.autoguide.initialization import InitMessenger
 from pyro.poutine.messenger import Messenger
-from pyro.util import get_rng_state, set_rng_state
 from torch.distributions import biject_to
 
-from ._precision import double_precision
-from ._sites import Site, transform_kind
+from ._explore import explore, is_subsample
+from ._precision import double_precision, promote
+from ._refusals import Refusal
+from ._sites import Site
+from ._state import own_parameter_store, seeded
 
-_ATTEMPTS = 12
-"""Runs of a new model, at different random values, before its error is believed."""
+__all__ = ["Flat", "Reading", "read_model", "seeded", "without_initialisation"]
+
+Values = dict[str, torch.Tensor]
 
 
 def without_initialisation(model: Callable[..., Any]) -> Callable[..., Any]:
     """The user's model inside the wrapper by which autoguides set initial values (it would draw at every run)."""
     wrapped = getattr(model, "func", None)
-    inner = getattr(wrapped, "args", ())
+    inner: tuple[Any, ...] = getattr(wrapped, "args", ())
     if len(inner) >= 2 and isinstance(inner[0], InitMessenger):
         return without_initialisation(inner[1])
     return model
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Fixed torch, numpy and python seeds inside, the caller's states restored after."""
-    state = get_rng_state()
-    pyro.set_rng_seed(seed)
-    try:
-        yield
-    finally:
-        set_rng_state(state)
-
-
-def _transform_of(message: Mapping[str, Any]) -> Any:
-    """The bijection from unconstrained space to a site's support, or the reason why there is none."""
-    name, support = message["name"], message["fn"].support
-    base = support
-    while isinstance(base, constraints.independent):
-        base = base.base_constraint
-    if support.is_discrete:
-        raise ValueError(
-            f"expected continuous latent sites, got the discrete site '{name}' (support {support}), because a flat "
-            "density has gradients in every coordinate; try summing it out of the model (a mixture distribution or "
-            "pyro.infer.TraceEnum_ELBO), or conditioning on it"
-        )
-    if base is constraints.sphere:
-        raise ValueError(
-            f"expected sites that map to a flat space, got '{name}' on the sphere, because no bijection from R^d onto a "
-            "sphere exists; guides for sphere sites (von Mises-Fisher, AutoSphere) are planned; until then try "
-            "pyro.infer.reparam.ProjectedNormalReparam on this site"
-        )
-    try:
-        return biject_to(support)
-    except NotImplementedError as error:
-        raise ValueError(
-            f"expected sites whose support has a bijection from R^d, got '{name}' with support {support}, because torch "
-            "registers none (biject_to); try a reparametrised site, or LogDensity.from_callable"
-        ) from error
-
-
 class Flat(Messenger):
-    """Gives each latent site the value its slice of ``z`` maps to, and adds up the log-Jacobians.
+    """Gives each latent site the value its slice of ``z[d]`` maps to, and adds up the log-Jacobians.
 
     The map is taken from the support met *in this run*, so that a support that depends on other sites is followed.
     """
 
-    def __init__(self, z: torch.Tensor, sites: Mapping[str, Site]) -> None:
+    def __init__(self, z: torch.Tensor, sites: Mapping[str, Site], others: Collection[str] = ()) -> None:
         super().__init__()
-        self.z, self.sites = z, sites
-        self.values: dict[str, torch.Tensor] = {}
-        self.functions: dict[str, Any] = {}
+        self.z, self.sites, self.others = z, sites, others
+        self.values: Values = {}
+        self.supports: dict[str, Any] = {}
         self.log_jacobian: torch.Tensor = z.new_zeros(())
+
+    def _pyro_param(self, message: Any) -> None:
+        """A parameter that is in no store yet has its initial value: vmap can't follow its being stored."""
+        arguments, store = message["args"], pyro.get_param_store()
+        if len(arguments) < 2 or arguments[1] is None or arguments[0] in store:
+            return
+        initial = arguments[1]() if callable(arguments[1]) else arguments[1]
+        message["value"], message["done"] = initial, True
+
+    def _pyro_post_param(self, message: Any) -> None:
+        message["value"] = message["value"].detach()
 
     def _pyro_sample(self, message: Any) -> None:
         site = self.sites.get(message["name"])
-        if site is None or message["is_observed"]:
+        if message["is_observed"] or is_subsample(message):
             return
-        transform = biject_to(message["fn"].support)
-        unconstrained = self.z[..., site.slice].reshape(self.z.shape[:-1] + site.unconstrained_shape)
-        value = transform(unconstrained)
-        self.log_jacobian = self.log_jacobian + transform.log_abs_det_jacobian(unconstrained, value).sum()
-        self.values[site.name] = value
-        self.functions[site.name] = message["fn"]
+        if site is None:
+            if message["done"] or message["name"] in self.others:
+                return
+            raise Refusal(_differs(self.sites, [message["name"]]))
+        shape = torch.Size(message["fn"].shape())
+        if shape != site.shape:
+            raise Refusal(
+                f"expected site '{site.name}' of shape {tuple(site.shape)} at every run, got {tuple(shape)}, because a "
+                "flat vector has one fixed layout; try sampling the largest shape always and masking what is not used"
+            )
+        value, log_jacobian = constrain(self.z, site, message["fn"].support)
+        self.log_jacobian = self.log_jacobian + log_jacobian
+        self.values[site.name], self.supports[site.name] = value, message["fn"].support
         message["value"], message["done"] = value, True
 
 
-class _Explore(Messenger):
-    """First runs of a model: draw each unconstrained value from Uniform(-radius, radius) and note what is met."""
-
-    def __init__(self, radius: float) -> None:
-        super().__init__()
-        self.radius = radius
-        self.found: list[tuple[str, torch.Size, torch.Size, str]] = []
-        self.supports: list[str] = []
-        self.start: list[torch.Tensor] = []
-
-    def _pyro_sample(self, message: Any) -> None:
-        function = message["fn"]
-        if type(function).__name__ == "_Subsample":
-            if function.subsample_size is not None and function.subsample_size < function.size:
-                raise ValueError(
-                    f"expected a model that uses all its data, got plate '{message['name']}' with subsample_size "
-                    f"{function.subsample_size} of {function.size}, because a minibatch gives another density at each "
-                    "run; try the full plate here, and subsampling in pyro.infer.SVI only"
-                )
-            return
-        if message["is_observed"]:
-            value = message["value"]
-            deterministic = message["infer"].get("_deterministic", False)
-            if isinstance(value, torch.Tensor) and value.is_floating_point() and not deterministic:
-                bad = int((~torch.isfinite(value)).sum())
-                if bad:
-                    raise ValueError(
-                        f"expected finite data, got {bad} nan or infinite values of {value.numel()} at site "
-                        f"'{message['name']}', because its log probability would be nan; try dropping or modelling "
-                        "the missing values"
-                    )
-            return
-        if message["done"]:
-            return
-        transform = _transform_of(message)
-        shape = torch.Size(function.shape())
-        unconstrained = torch.empty(transform.inverse_shape(shape)).uniform_(-self.radius, self.radius)
-        self.found.append((message["name"], shape, unconstrained.shape, transform_kind(transform)))
-        self.supports.append(repr(function.support))
-        self.start.append(unconstrained.reshape(-1))
-        message["value"], message["done"] = transform(unconstrained), True
+def constrain(z: torch.Tensor, site: Site, support: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Value of a site on the user's scale at ``z[d]``, and the logarithm of the Jacobian's determinant."""
+    transform = biject_to(support)
+    unconstrained = z[site.slice].reshape(site.unconstrained_shape)
+    value = transform(unconstrained)
+    return value, transform.log_abs_det_jacobian(unconstrained, value).sum()
 
 
 @dataclass(frozen=True)
-class ModelReading:
-    """What was learnt of a model: its sites, a way to run it, and points where it is known to run."""
+class Reading:
+    """What was learnt of a model (or of a plain function): its sites and how to run it."""
 
     sites: tuple[Site, ...]
-    run: Callable[[torch.Tensor], tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]]
+    log_prob: Callable[[torch.Tensor], torch.Tensor]
+    """Log density at ``z[d]``, log-Jacobians included."""
     supports_at: Callable[[torch.Tensor], dict[str, Any]]
+    """Support of each site in a run at ``z[d]``."""
+    values: Callable[[torch.Tensor], tuple[Values, torch.Tensor]]
+    """Values on the user's scale and their log-Jacobian at ``z[d]``."""
     starts: tuple[torch.Tensor, ...]
-    elements: int
-    promote: bool
-    dependent_supports: bool
-    notes: tuple[str, ...]
+    what: str = "model"
+    elements: int = 1
+    dependent_supports: bool = False
+    notes: tuple[str, ...] = ()
+    nan_sites: Callable[[torch.Tensor], list[str]] = lambda z: []
 
 
-class _ModelError(Exception):
-    """The user's model raised; the cause is attached."""
-
-
-def _explore(model: Callable[..., Any], args: Any, kwargs: Any, seed: int, radius: float, promote: bool) -> Any:
-    explorer = _Explore(radius)
-    with seeded(seed), torch.no_grad(), double_precision(promote):
-        tracer = poutine.trace()
-        with tracer, explorer:
-            refusal: BaseException | None = None
-            try:
-                model(*args, **kwargs)
-            except ValueError as error:
-                if str(error).startswith("expected ") and "because" in str(error):
-                    raise
-                refusal = error
-            except Exception as error:
-                refusal = error
-            if refusal is not None:
-                raise _ModelError from refusal
-    return explorer, tracer.trace
-
-
-def _first_run(model: Callable[..., Any], args: Any, kwargs: Any) -> tuple[Any, Any, bool, int]:
-    """A run that works: at smaller and smaller random values, with and without promotion to float64."""
-    cause: BaseException | None = None
-    for attempt in range(_ATTEMPTS):
-        for promote in (False, True):
-            try:
-                explorer, trace = _explore(model, args, kwargs, attempt, 2.0 * 0.7**attempt, promote)
-            except _ModelError as error:
-                cause = error.__cause__
-                continue
-            return explorer, trace, promote, attempt
-    raise ValueError(
-        f"expected a model that runs, got {type(cause).__name__}: {cause}, because the model raised it at each of "
-        f"{_ATTEMPTS} sets of latent values; try running model(*args) by itself, and passing its data: "
-        "from_model(model, *args, **kwargs)"
-    ) from cause
-
-
-def _same_structure(first: Any, second: Any) -> None:
-    if first.found == second.found:
-        return
-    names = [tuple(f[0] for f in e.found) for e in (first, second)]
-    detail = f"sites {names[0]} and then {names[1]}" if names[0] != names[1] else f"{first.found} and then {second.found}"
-    raise ValueError(
-        f"expected a model with the same latent sites and shapes at every run, got {detail}, because a flat vector has "
-        "one fixed layout; try sampling every site always and switching its effect on or off"
-    )
-
-
-def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> ModelReading:
+def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
     """Run the model a few times and describe it; raises ValueError with the reason where it can't be a flat density."""
     if not callable(model):
-        raise TypeError(f"expected a Pyro model (a callable), got {type(model).__name__}, because it is to be run")
-    model = without_initialisation(model)
-    explorer, trace, promote, attempt = _first_run(model, args, kwargs)
-    if not explorer.found:
-        raise ValueError(
-            "expected a model with latent sites, got none, because there is nothing to infer; try checking that the "
-            "data are passed as observations (obs=) and the unknowns are not"
+        raise TypeError(
+            f"expected a Pyro model (a callable), got {type(model).__name__}, because it is to be run; try a function "
+            "with pyro.sample statements"
         )
-    runs = [explorer]
-    for seed in (attempt + 101, attempt + 202):
-        try:
-            runs.append(_explore(model, args, kwargs, seed, 2.0 * 0.7**attempt, promote)[0])
-        except _ModelError:
-            continue
-        _same_structure(explorer, runs[-1])
+    model, args, kwargs = without_initialisation(model), promote(args), promote(kwargs)
+    exploration = explore(model, args, kwargs)
+    first, promoted, moving = exploration.first, exploration.promoted, exploration.moving_supports()
 
     sites, position = [], 0
-    for name, shape, unconstrained_shape, kind in explorer.found:
+    for name, shape, unconstrained_shape, kind in first.found:
         size = unconstrained_shape.numel()
         sites.append(Site(name, slice(position, position + size), shape, unconstrained_shape, kind))
         position += size
     by_name = {site.name: site for site in sites}
+    latents = _latents(first.trace)
+    guarded = sorted(moving - by_name.keys())
+    parameters = [name for name, node in first.trace.nodes.items() if node["type"] == "param"]
 
     def traced(z: torch.Tensor) -> tuple[Flat, Any]:
-        flat = Flat(z, by_name)
-        with double_precision(promote):
-            tracer = poutine.trace()
-            with tracer, flat:
+        flat, tracer = Flat(z, by_name, latents), poutine.trace()
+        with double_precision(promoted), own_parameter_store() if parameters else nullcontext():
+            with poutine.block(), tracer, flat:
                 model(*args, **kwargs)
-            if flat.values.keys() != by_name.keys():
-                missing = sorted(by_name.keys() ^ flat.values.keys())
-                raise ValueError(
-                    f"expected the sites {list(by_name)} at every run, got a run that differs in {missing}, because a "
-                    "flat vector has one fixed layout; try sampling every site always"
-                )
+        differs = _latents(tracer.trace) ^ latents
+        if differs or flat.values.keys() != by_name.keys():
+            raise Refusal(_differs(by_name, differs or by_name.keys() - flat.values.keys()))
         return flat, tracer.trace
 
-    def run(z: torch.Tensor) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
-        flat, joint = traced(z)
-        with double_precision(promote):
-            return joint.log_prob_sum() + flat.log_jacobian, flat.values, flat.log_jacobian
+    def log_prob(z: torch.Tensor) -> torch.Tensor:
+        flat, trace = traced(z)
+        with double_precision(promoted):
+            value = trace.log_prob_sum() + flat.log_jacobian
+            for name in guarded:
+                value = torch.where(_possible(trace.nodes[name]), value, -torch.inf)
+        return value
 
-    parameters = [name for name, node in trace.nodes.items() if node["type"] == "param"]
-    notes = (f"the model's parameters {parameters} are held at their present values",) if parameters else ()
-    elements = sum(
-        torch.Size(tuple(node["fn"].batch_shape) + tuple(node["fn"].event_shape)).numel()
-        for node in trace.nodes.values()
-        if node["type"] == "sample" and hasattr(node["fn"], "batch_shape")
-    )
-    return ModelReading(
+    def values(z: torch.Tensor) -> tuple[Values, torch.Tensor]:
+        if moving & by_name.keys():
+            flat = traced(z)[0]
+            return flat.values, flat.log_jacobian
+        with double_precision(promoted):
+            pairs = {name: constrain(z, site, supports[name]) for name, site in by_name.items()}
+        return {name: value for name, (value, _) in pairs.items()}, sum((j for _, j in pairs.values()), z.new_zeros(()))
+
+    def supports_at(z: torch.Tensor) -> dict[str, Any]:
+        return traced(z)[0].supports if moving & by_name.keys() else supports
+
+    def sites_with_nan(z: torch.Tensor) -> list[str]:
+        _, trace = traced(z)
+        with double_precision(promoted):
+            trace.compute_log_prob()
+        nodes = trace.nodes.items()
+        return [name for name, node in nodes if "log_prob" in node and bool(torch.isnan(node["log_prob"]).any())]
+
+    supports = {name: first.trace.nodes[name]["fn"].support for name in by_name}
+    held = [f"the model's parameters {parameters} are held at their present values"] if parameters else []
+    return Reading(
         sites=tuple(sites),
-        run=run,
-        supports_at=lambda z: traced(z)[0].functions,
-        starts=tuple(torch.cat(r.start).double() for r in runs),
-        elements=elements,
-        promote=promote,
-        dependent_supports=len({tuple(r.supports) for r in runs}) > 1,
-        notes=notes,
+        log_prob=log_prob,
+        supports_at=supports_at,
+        values=values,
+        starts=tuple(run.start for run in exploration.runs),
+        elements=sum(_size(node) for node in first.trace.nodes.values()),
+        dependent_supports=bool(moving & by_name.keys()),
+        notes=(*held, *exploration.notes),
+        nan_sites=sites_with_nan,
     )
 
 
-def nan_sites(reading: ModelReading, model: Callable[..., Any], args: Any, kwargs: Any, z: torch.Tensor) -> list[str]:
-    """Names of the sites whose log probability is nan at ``z``."""
-    flat = Flat(z, {site.name: site for site in reading.sites})
-    with double_precision(reading.promote):
-        tracer = poutine.trace()
-        with tracer, flat:
-            model(*args, **kwargs)
-        tracer.trace.compute_log_prob()
-    nodes = tracer.trace.nodes.items()
-    return [name for name, node in nodes if "log_prob" in node and bool(torch.isnan(node["log_prob"]).any())]
+def _latents(trace: Any) -> set[str]:
+    return {
+        name
+        for name, node in trace.nodes.items()
+        if node["type"] == "sample" and not node["is_observed"] and not is_subsample(node)
+    }
+
+
+def _possible(node: Mapping[str, Any]) -> torch.Tensor:
+    """Whether all data of a site whose support moves lie in it (torch's formulas may give numbers beyond it)."""
+    inside = node["fn"].support.check(node["value"])
+    mask = node["mask"]
+    return (inside if mask is None else inside | ~torch.as_tensor(mask)).all()
+
+
+def _differs(sites: Iterable[str], names: Iterable[str]) -> str:
+    return (
+        f"expected the latent sites {list(sites)} at every run, got a run that differs in {sorted(names)}, because a "
+        "flat vector has one fixed layout; try sampling every site always and switching its effect on or off"
+    )
+
+
+def _size(node: Mapping[str, Any]) -> int:
+    function: Any = node.get("fn")
+    return torch.Size(function.shape()).numel() if hasattr(function, "batch_shape") else 0

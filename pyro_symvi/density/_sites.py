@@ -44,6 +44,10 @@ def transform_kind(transform: Any) -> str:
         return transform_kind(transform.base_transform)
     if transform is transforms.identity_transform:
         return "identity"
-    if isinstance(transform, transforms.AffineTransform) and (transform.loc, transform.scale) == (0, 1):
+    if isinstance(transform, transforms.AffineTransform) and _all(transform.loc, 0) and _all(transform.scale, 1):
         return "identity"
     return "exp" if isinstance(transform, transforms.ExpTransform) else type(transform).__name__
+
+
+def _all(value: Any, number: float) -> bool:
+    return bool((torch.as_tensor(value) == number).all())

@@ -18,16 +18,15 @@ from scipy import special
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
-@dataclass(frozen=True)
 class Base(ABC):
-    r"""A symmetric law on :math:`\mathbb R^d`: a product of one law per coordinate, or spherical.
-
-    Attributes:
-        spherical: The density depends on :math:`\lVert\xi\rVert` alone. Else the coordinates are independent.
-    """
+    r"""A symmetric law on :math:`\mathbb R^d`: a product of one law per coordinate, or spherical."""
 
     name: ClassVar[str]
-    spherical: bool = False
+
+    @property
+    def spherical(self) -> bool:
+        r"""Whether the density depends on :math:`\lVert\xi\rVert` alone; if not, the coordinates are independent."""
+        return False
 
     @abstractmethod
     def distribution(self, dim: int, like: torch.Tensor) -> dist.TorchDistribution:
@@ -65,7 +64,11 @@ class Normal(Base):
     r""":math:`q_0(\xi) = (2\pi)^{-d/2} e^{-\lVert\xi\rVert^2/2}`: the only law both spherical and a product."""
 
     name: ClassVar[str] = "normal"
-    spherical: bool = True
+
+    @property
+    def spherical(self) -> bool:
+        """True."""
+        return True
 
     def distribution(self, dim: int, like: torch.Tensor) -> dist.TorchDistribution:
         """Independent standard normals."""
@@ -94,7 +97,17 @@ class StudentT(Base):
     """
 
     name: ClassVar[str] = "student_t"
-    df: float = math.nan
+    df: float
+    spherical: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the degrees of freedom."""
+        if isinstance(self.df, bool) or not isinstance(self.df, (int, float)):
+            raise TypeError(
+                f"expected df as a number, got {self.df!r}, because it counts degrees of freedom; try df=5.0"
+            )
+        if not 0 < self.df < math.inf:
+            raise ValueError(f"expected 0 < df < inf, got {self.df}, because no such t law exists; try df=5.0")
 
     def distribution(self, dim: int, like: torch.Tensor) -> dist.TorchDistribution:
         """Product of univariate laws, or one multivariate law with identity scale."""
@@ -108,11 +121,23 @@ class StudentT(Base):
         return np.asarray(special.stdtrit(self.df, u))
 
     def characteristic(self, t: Array) -> Array:
-        r""":math:`K_{k/2}(\sqrt k|t|)(\sqrt k|t|)^{k/2} / (2^{k/2-1}\Gamma(k/2))` (Hurst, 1995)."""
-        half, x = self.df / 2, math.sqrt(self.df) * np.abs(t)
-        with np.errstate(all="ignore"):
-            log = np.log(special.kve(half, x)) - x + half * np.log(x) - (half - 1) * math.log(2) - special.gammaln(half)
-        return np.where(x < 1e-12, 1.0, np.exp(log))
+        r""":math:`g_{k/2}(\sqrt k|t|)` with :math:`g_v(x) = K_v(x) x^v / (2^{v-1}\Gamma(v))` (Hurst, 1995).
+
+        By :math:`g_{v+1}/g_v = 1 + x/(2v r_v)`, where :math:`r_v = K_v/K_{v-1} = 2(v-1)/x + 1/r_{v-1}`: all terms are
+        positive and of order one, where :math:`K_v` itself overflows. O(df) array operations.
+        """
+        steps = math.ceil(self.df / 2) - 1
+        v = self.df / 2 - steps  # in (0, 1]
+        t = np.asarray(t, dtype=np.float64)
+        x = np.maximum(math.sqrt(self.df) * np.abs(t), 1e-100)
+        start = special.kve(v, x)
+        log = np.log(start) - x + v * np.log(x) - (v - 1) * math.log(2) - special.gammaln(v)
+        inverse = special.kve(abs(v - 1), x) / start  # 1 / r_v, as K_{v-1} = K_{1-v}
+        for _ in range(steps):
+            log += np.log1p(x / (2 * v) * inverse)
+            inverse = 1 / (2 * v / x + inverse)
+            v += 1
+        return np.where(t == 0, 1.0, np.exp(log))
 
     @property
     def variance(self) -> float:

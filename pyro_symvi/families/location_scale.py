@@ -10,7 +10,7 @@ import numpy as np
 import pyro.distributions as dist
 import torch
 
-from ..distributions.bases import BASES, Base, Normal, StudentT
+from ..distributions.bases import BASES, Base, StudentT
 from .marginals import marginal_quantile
 
 SCALES = ("isotropic", "diagonal", "full")
@@ -56,9 +56,9 @@ class LocationScale:
     def __post_init__(self) -> None:
         """Validate and resolve the base law."""
         if isinstance(self.dim, bool) or not isinstance(self.dim, int):
-            raise TypeError(f"expected dim as an int, got {self.dim!r}, because it is the number of coordinates")
+            raise TypeError(f"expected dim as an int, got {self.dim!r}, because it counts coordinates; try dim=2")
         if self.dim < 1:
-            raise ValueError(f"expected dim >= 1, got {self.dim}, because a law needs a coordinate")
+            raise ValueError(f"expected dim >= 1, got {self.dim}, because a law needs a coordinate; try dim=1")
         object.__setattr__(self, "law", resolve_base(self.base, self.scale, self.df))
 
     # -- what is true of the family ----------------------------------------------------------------------------
@@ -95,7 +95,7 @@ class LocationScale:
         r"""The map :math:`\xi\mapsto\nu+C\xi` as a torch transform."""
         if self.scale == "full":
             return dist.transforms.LowerCholeskyAffine(loc, scale_tril=scale)
-        return dist.transforms.AffineTransform(loc, scale, event_dim=1)
+        return dist.transforms.AffineTransform(loc, scale.expand(loc.shape), event_dim=1)  # one log|s| a coordinate
 
     def distribution(self, parameters: Parameters) -> dist.TransformedDistribution:
         """The law as a Pyro distribution with ``event_shape (d,)``."""
@@ -161,18 +161,18 @@ class LocationScale:
 
 def resolve_base(base: str, scale: str, df: float | None) -> Base:
     """The base law for a name, a scale pattern and degrees of freedom, with every argument checked."""
-    if base not in BASES:
-        raise ValueError(f"expected base in {sorted(BASES)}, got {base!r}, because no other base is known")
+    if not isinstance(base, str) or base not in BASES:
+        raise ValueError(f'expected base in {sorted(BASES)}, got {base!r}, because no other is known; try "normal"')
     if scale not in SCALES:
-        raise ValueError(f"expected scale in {list(SCALES)}, got {scale!r}, because no other pattern is known")
+        raise ValueError(f'expected scale in {list(SCALES)}, got {scale!r}, because no other is known; try "full"')
     if base == "student_t":
         if df is None:
             raise ValueError('expected df for base="student_t", got None, because its tails depend on it; try df=5.0')
-        if isinstance(df, bool) or not isinstance(df, (int, float)):
-            raise TypeError(f"expected df as a number, got {df!r}, because it is a count of degrees of freedom")
-        if not (0 < df < math.inf):
-            raise ValueError(f"expected 0 < df < inf, got {df}, because no such t law exists; try df=5.0")
-        return StudentT(spherical=scale != "diagonal", df=float(df))
+        StudentT(df=df)  # checks it
+        return StudentT(df=float(df), spherical=scale != "diagonal")
     if df is not None:
-        raise ValueError(f'expected df=None for base="{base}", got {df}, because only student_t has degrees of freedom')
-    return Normal() if base == "normal" else BASES[base]()
+        raise ValueError(
+            f'expected df=None for base="{base}", got {df}, because only student_t has degrees of freedom; '
+            'try base="student_t"'
+        )
+    return BASES[base]()

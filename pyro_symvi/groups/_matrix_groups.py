@@ -104,7 +104,9 @@ class FiniteMatrixGroup(_ListedMatrices):
 class PolyhedralGroup(_ListedMatrices):
     """Rotations of the tetrahedron (T, order 12), cube (O, 24) or icosahedron (I, 60); with inversion T_h, O_h, I_h.
 
-    Matrices ``[..., 3, 3]``; the cube's axes are the coordinate axes and the others are inscribed in it.
+    Matrices ``[..., 3, 3]``; the cube's axes are the coordinate axes and the others are inscribed in it. ``solid`` is
+    ``"tetrahedral"``, ``"octahedral"`` or ``"icosahedral"``, or a Schoenflies symbol: ``"T"``, ``"O"``, ``"I"``, and
+    ``"Th"``, ``"Oh"``, ``"Ih"`` with inversion.
     """
 
     solid: Solid
@@ -112,8 +114,15 @@ class PolyhedralGroup(_ListedMatrices):
 
     def __post_init__(self) -> None:
         known = ("tetrahedral", "octahedral", "icosahedral")
+        symbol = str(self.solid).replace("_", "")
+        for name in known:
+            if symbol in (name[0].upper(), name[0].upper() + "h"):
+                object.__setattr__(self, "solid", name)
+                object.__setattr__(self, "inversion", self.inversion or symbol.endswith("h"))
         if self.solid not in known:
-            raise ValueError(f"expected solid to be one of {', '.join(known)}, got {self.solid!r}")
+            raise ValueError(
+                f"expected solid to be one of {', '.join(known)} or T, O, I, Th, Oh, Ih, got {self.solid!r}"
+            )
         if not isinstance(self.inversion, bool):
             raise TypeError(f"expected inversion to be a bool, got {self.inversion!r}")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import pyro
 import pyro.distributions as dist
 import torch
 from pyro import poutine
@@ -13,13 +13,13 @@ from pyro.distributions import constraints
 from pyro.infer.autoguide import AutoContinuous
 from pyro.infer.autoguide.initialization import InitMessenger, init_to_median, init_to_uniform
 from pyro.nn.module import PyroParam
-from torch import nn
 from torch.distributions import biject_to
 
-from ..density._model import Flat, seeded
+from ..density._model import seeded
 from ..density._precision import float64_default
-from ..density._sites import Site
 from ..families.location_scale import LocationScale, Parameters, resolve_base
+from ._names import claim_name
+from ._supports import Supported, supports_at
 
 
 def init_to_median_or_origin(site: Any) -> torch.Tensor:
@@ -36,7 +36,7 @@ def init_to_median_or_origin(site: Any) -> torch.Tensor:
 class AutoLocationScale(AutoContinuous):
     r"""The flat unconstrained latent vector as :math:`z = \nu + C\xi` with a symmetric base law for :math:`\xi`.
 
-    An ``AutoContinuous``: ``median``, ``quantiles`` (those of the base), ``Predictive`` and ``NeuTraReparam`` work. With
+    An ``AutoContinuous``: ``median``, ``quantiles`` (of the base), ``Predictive`` and ``NeuTraReparam`` work. With
     ``base="normal"`` it is Pyro's ``AutoMultivariateNormal`` (``scale="full"``) or ``AutoDiagonalNormal``
     (``"diagonal"``). Parameters, made at the first call as in every autoguide: ``loc [d]``; ``scale [d]`` (``[]`` if
     isotropic); ``scale_tril [d, d]`` with unit diagonal if full, :math:`C` = ``scale[:, None] * scale_tril``.
@@ -44,12 +44,15 @@ class AutoLocationScale(AutoContinuous):
     Where the support of a site depends on other sites (``Uniform(0, x)``), the support is taken at the latent values of
     each draw, not at those of the first run.
 
+    Two living guides never share parameters: where Pyro's store already holds those of another, this one's name gets a
+    number (`AutoLocationScale_2`). Copies and unpickled guides too.
+
     Args:
         model: A Pyro model.
         base: See `pyro_symvi.families.LocationScale`.
         scale: ``"isotropic"``, ``"diagonal"`` or ``"full"``.
         df: Degrees of freedom of a ``student_t`` base.
-        init_loc_fn: Initial value of each site, as in Pyro's autoguides; by default the prior median, and for flat priors
+        init_loc_fn: Initial value of each site, as in Pyro's autoguides; by default the prior median, for flat priors
             the origin of unconstrained space.
         init_scale: Initial scale of each unconstrained coordinate, > 0.
 
@@ -58,6 +61,9 @@ class AutoLocationScale(AutoContinuous):
         ValueError: An unknown base or scale, a bad ``df``, ``init_scale`` not positive.
     """
 
+    _model: Any
+    master: Any
+    _pyro_name: str
     scale_constraint = constraints.softplus_positive
     scale_tril_constraint = constraints.unit_lower_cholesky
 
@@ -72,9 +78,11 @@ class AutoLocationScale(AutoContinuous):
     ) -> None:
         resolve_base(base, scale, df)
         if isinstance(init_scale, bool) or not isinstance(init_scale, (int, float)):
-            raise TypeError(f"expected init_scale as a number, got {init_scale!r}, because it is a standard deviation")
+            raise TypeError(
+                f"expected init_scale as a number, got {init_scale!r}, because it is a scale; try init_scale=0.1"
+            )
         if not 0 < init_scale < float("inf"):
-            raise ValueError(f"expected init_scale > 0, got {init_scale}, because it is a standard deviation")
+            raise ValueError(f"expected init_scale > 0, got {init_scale}, because it is a scale; try init_scale=0.1")
         self._base, self._scale_pattern, self._df, self._init_scale = base, scale, df, float(init_scale)
         self._call: tuple[Any, Any] = ((), {})
         super().__init__(model, init_loc_fn=init_loc_fn)
@@ -91,7 +99,9 @@ class AutoLocationScale(AutoContinuous):
                 raise
             with float64_default():  # float64 data under a float32 default: initial values must be float64 too
                 super()._setup_prototype(*args, **kwargs)
-        self.loc = nn.Parameter(self._init_loc())
+        if self.master is None:  # part of an AutoGuideList otherwise, which names its parts
+            self._pyro_name = claim_name(self)
+        self.loc = PyroParam(self._init_loc(), constraints.real)  # a bare nn.Parameter would not follow a loaded store
         size = () if self._scale_pattern == "isotropic" else (self.latent_dim,)
         self.scale = PyroParam(self.loc.new_full(size, self._init_scale), self.scale_constraint)
         if self._scale_pattern == "full":
@@ -109,6 +119,44 @@ class AutoLocationScale(AutoContinuous):
         sites = dict(self.prototype_trace.iter_stochastic_nodes())
         return any(n in other and repr(other.nodes[n]["fn"].support) != repr(s["fn"].support) for n, s in sites.items())
 
+    def set_up(self, *args: Any, **kwargs: Any) -> None:
+        """Make the parameters, as the first call does, leaving random states alone."""
+        if self.prototype_trace is None:
+            with seeded(0), torch.no_grad():
+                self(*args, **kwargs)
+
+    def _require_setup(self) -> None:
+        if self.prototype_trace is None:
+            raise ValueError(
+                "expected a guide that has been called once, got one without parameters, because an autoguide reads "
+                "the model at its first call; try guide(*args)"
+            )
+
+    # -- copies ------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is pickled: all but the model and its arguments (as in Pyro; here the original keeps its model)."""
+        model, master = self._model, self.master
+        try:
+            state = dict(super().__getstate__())  # unlinks parameters, and sets both to None on the original too
+        finally:
+            self._model, self.master = model, master
+        return {**state, "_model": None, "master": None, "_user_model": None, "_call": ((), {})}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore, under a name of its own where the original lives."""
+        super().__setstate__(state)
+        if self.prototype_trace is not None and self.master is None:
+            self._pyro_name = claim_name(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> AutoLocationScale:
+        """A guide with parameters of its own, for the same model."""
+        twin: AutoLocationScale = type(self).__new__(type(self))
+        memo[id(self)] = twin
+        twin.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        twin._model, twin._user_model, twin._call = self._model, self._user_model, self._call
+        return twin
+
     # -- the law -----------------------------------------------------------------------------------------------
 
     @property
@@ -121,42 +169,26 @@ class AutoLocationScale(AutoContinuous):
     def parameters_(self) -> Parameters:
         """``{"loc", "scale"}`` as `LocationScale` takes them (attached to the graph); after the first call."""
         self._require_setup()
-        scale = self.scale[..., None] * self.scale_tril if self._scale_pattern == "full" else self.scale
-        return {"loc": self.loc, "scale": scale}
+        with self._pyro_context:  # so that values loaded into Pyro's parameter store count
+            scale = self.scale[..., None] * self.scale_tril if self._scale_pattern == "full" else self.scale
+            return {"loc": self.loc, "scale": scale}
 
     def set_parameters(self, parameters: Mapping[str, torch.Tensor]) -> None:
-        """Overwrite the guide's parameters by a family's ``{"loc", "scale"}``, in the guide's dtype."""
-        self._require_setup()
-        with torch.no_grad():
-            self.loc.copy_(parameters["loc"].to(self.loc))
-            scale = parameters["scale"].detach()
+        """Overwrite the guide's parameters by a family's ``{"loc", "scale"}``, in the guide's dtype.
+
+        Raises:
+            ValueError: A wrong shape, a value that is not finite, or a scale that is not positive (lower triangular
+                with positive diagonal if full); nothing is changed then.
+        """
+        before = self.parameters_
+        new = {name: _checked(name, parameters, now, self._scale_pattern) for name, now in before.items()}
+        with torch.no_grad(), self._pyro_context:
+            scale, self.loc = new["scale"], new["loc"].to(self.loc)
             if self._scale_pattern == "full":
                 diagonal = scale.diagonal()
                 self.scale_tril = (scale / diagonal[:, None]).to(self.loc)
                 scale = diagonal
             self.scale = scale.to(self.loc)
-
-    def set_up(self, *args: Any, **kwargs: Any) -> None:
-        """Make the parameters (a first call), leaving random states alone and other guides' parameters untouched.
-
-        Pyro keeps parameters of all modules in one global store, by name; a second guide of the same class would take
-        over the first one's values. Where the name is taken this guide gets a numbered one.
-        """
-        if self.prototype_trace is not None:
-            return
-        name, number = self._pyro_name, 1
-        while any(key.startswith(self._pyro_name + ".") for key in pyro.get_param_store().keys()):
-            number += 1
-            self._pyro_name = f"{name}_{number}"
-        with seeded(0), torch.no_grad():
-            self(*args, **kwargs)
-
-    def _require_setup(self) -> None:
-        if self.prototype_trace is None:
-            raise ValueError(
-                "expected a guide that has been called once, got one without parameters, because an autoguide reads the "
-                "model at its first call; try guide(*args)"
-            )
 
     def get_base_dist(self) -> dist.TorchDistribution:
         """The base law, free of parameters."""
@@ -174,19 +206,13 @@ class AutoLocationScale(AutoContinuous):
     # -- latent vector and sites -------------------------------------------------------------------------------
 
     def _unpack_latent(self, latent: torch.Tensor) -> Iterator[tuple[Any, torch.Tensor]]:
-        if not self._dependent:
-            yield from super()._unpack_latent(latent)
+        pairs = list(super()._unpack_latent(latent))
+        if not self._dependent or self._user_model is None:
+            yield from pairs
             return
-        sites, position = {}, 0
-        for name, shape in self._unconstrained_shapes.items():
-            sites[name] = Site(name, slice(position, position + shape.numel()), torch.Size(), shape)
-            position += shape.numel()
-        flat = Flat(latent, sites)
-        args, kwargs = self._call
-        with poutine.block(), flat:
-            self._user_model[0](*args, **kwargs)
-        for site, unconstrained in super()._unpack_latent(latent):
-            yield {**site, "fn": _Supported(flat.functions[site["name"]].support, site["fn"].event_dim)}, unconstrained
+        supports = supports_at(self._user_model[0], *self._call, {site["name"]: value for site, value in pairs})
+        for site, unconstrained in pairs:
+            yield {**site, "fn": Supported(supports[site["name"]], site["fn"].event_dim)}, unconstrained
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         """Draw the latent vector and every site of the model; ``{site: value}``."""
@@ -208,7 +234,10 @@ class AutoLocationScale(AutoContinuous):
         """
         levels = torch.as_tensor(quantiles, dtype=torch.float64).reshape(-1)
         if not bool(((levels > 0) & (levels < 1)).all()):
-            raise ValueError(f"expected quantile levels in (0, 1), got {levels.tolist()}, because the laws are unbounded")
+            raise ValueError(
+                f"expected quantile levels in (0, 1), got {levels.tolist()}, because the laws are unbounded; "
+                "try [0.05, 0.95]"
+            )
         self._call = (args, kwargs)
         rows = self.family.quantiles(levels, self.parameters_)
         result: dict[str, list[torch.Tensor]] = {}
@@ -218,8 +247,25 @@ class AutoLocationScale(AutoContinuous):
         return {name: torch.stack(values) for name, values in result.items()}
 
 
-class _Supported:
-    """What ``AutoContinuous`` reads of a site's distribution: its support at the present latent values."""
-
-    def __init__(self, support: Any, event_dim: int) -> None:
-        self.support, self.event_dim = support, event_dim
+def _checked(name: str, parameters: Mapping[str, torch.Tensor], now: torch.Tensor, pattern: str) -> torch.Tensor:
+    """A new value of a parameter, detached; raises ValueError where it can't be one."""
+    value = parameters[name].detach()
+    if value.shape != now.shape:
+        raise ValueError(
+            f"expected {name} of shape {tuple(now.shape)}, got {tuple(value.shape)}, because the guide has a {pattern} "
+            "scale; try the parameters of guide.family"
+        )
+    good = torch.isfinite(value).all()
+    if name == "scale" and pattern == "full":
+        good &= (value.diagonal() > 0).all() & (value.triu(1) == 0).all()
+    elif name == "scale":
+        good &= (value > 0).all()
+    if not good:
+        wanted = {"loc": "finite"}.get(
+            name, "lower triangular, its diagonal positive" if pattern == "full" else "positive"
+        )
+        raise ValueError(
+            f"expected {name} to be {wanted}, got {value.tolist()}, because no such law exists; try the parameters of "
+            "guide.family"
+        )
+    return value

@@ -1,0 +1,43 @@
+"""Supports that depend on other sites, followed through a run of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from pyro import poutine
+from pyro.poutine.messenger import Messenger
+from torch.distributions import biject_to
+
+
+class Supported:
+    """What ``AutoContinuous`` reads of a site's distribution: its support at the present latent values."""
+
+    def __init__(self, support: Any, event_dim: int) -> None:
+        self.support, self.event_dim = support, event_dim
+
+
+class _Follow(Messenger):
+    """Gives each latent site the value its unconstrained value maps to, under the support met in this run."""
+
+    def __init__(self, unconstrained: Mapping[str, torch.Tensor]) -> None:
+        super().__init__()
+        self.unconstrained = unconstrained
+        self.supports: dict[str, Any] = {}
+
+    def _pyro_sample(self, message: Any) -> None:
+        if message["name"] in self.unconstrained and not message["is_observed"]:
+            support = self.supports[message["name"]] = message["fn"].support
+            message["value"] = biject_to(support)(self.unconstrained[message["name"]])
+            message["done"] = True
+
+
+def supports_at(
+    model: Callable[..., Any], args: Any, kwargs: Any, unconstrained: Mapping[str, torch.Tensor]
+) -> dict[str, Any]:
+    """Support of each latent site in a run of ``model`` at ``{site: unconstrained value}``, batch dimensions left."""
+    follow = _Follow(unconstrained)
+    with poutine.block(), follow:
+        model(*args, **kwargs)
+    return follow.supports
