@@ -85,6 +85,7 @@ class AutoLocationScale(AutoContinuous):
             raise ValueError(f"expected init_scale > 0, got {init_scale}, because it is a scale; try init_scale=0.1")
         self._base, self._scale_pattern, self._df, self._init_scale = base, scale, df, float(init_scale)
         self._call: tuple[Any, Any] = ((), {})
+        self._fresh = False
         super().__init__(model, init_loc_fn=init_loc_fn)
         # a plain attribute would register a module's parameters a second time, so the model is kept in a tuple
         self._user_model = (model,)
@@ -99,10 +100,11 @@ class AutoLocationScale(AutoContinuous):
                 raise
             with float64_default():  # float64 data under a float32 default: initial values must be float64 too
                 super()._setup_prototype(*args, **kwargs)
-        if self.master is None:  # part of an AutoGuideList otherwise, which names its parts
-            self._pyro_name = claim_name(self)
-        self.loc = PyroParam(self._init_loc(), constraints.real)  # a bare nn.Parameter would not follow a loaded store
         size = () if self._scale_pattern == "isotropic" else (self.latent_dim,)
+        if self.master is None:  # part of an AutoGuideList otherwise, which names its parts
+            shapes = {"loc": torch.Size((self.latent_dim,)), "scale": torch.Size(size)}
+            self._pyro_name = claim_name(self, shapes, fresh=self._fresh)
+        self.loc = PyroParam(self._init_loc(), constraints.real)  # a bare nn.Parameter would not follow a loaded store
         self.scale = PyroParam(self.loc.new_full(size, self._init_scale), self.scale_constraint)
         if self._scale_pattern == "full":
             eye = torch.eye(self.latent_dim, dtype=self.loc.dtype, device=self.loc.device)
@@ -124,6 +126,11 @@ class AutoLocationScale(AutoContinuous):
         if self.prototype_trace is None:
             with seeded(0), torch.no_grad():
                 self(*args, **kwargs)
+
+    def set_up_afresh(self, *args: Any, **kwargs: Any) -> None:
+        """As `set_up`, and never from values left in Pyro's parameter store: a new guide starts where its model says."""
+        self._fresh = True
+        self.set_up(*args, **kwargs)
 
     def _require_setup(self) -> None:
         if self.prototype_trace is None:
@@ -147,7 +154,8 @@ class AutoLocationScale(AutoContinuous):
         """Restore, under a name of its own where the original lives."""
         super().__setstate__(state)
         if self.prototype_trace is not None and self.master is None:
-            self._pyro_name = claim_name(self)
+            shapes = {name: self._parameters[f"{name}_unconstrained"].shape for name in ("loc", "scale")}
+            self._pyro_name = claim_name(self, shapes)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AutoLocationScale:
         """A guide with parameters of its own, for the same model."""

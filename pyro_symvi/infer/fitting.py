@@ -157,7 +157,7 @@ def _guide_and_family(
         guide = AutoLocationScale(target, base=given.base, scale=given.scale, df=given.df)
     else:
         guide = given
-    guide.set_up(*args, **kwargs)
+    guide.set_up_afresh(*args, **kwargs)
     family = guide.family
     if family.dim != density.dim:
         raise ValueError(

@@ -221,6 +221,17 @@ def test_two_fits_in_one_process_keep_their_parameters() -> None:
     torch.testing.assert_close(first.guide.median(*data)["beta"], before)
 
 
+def test_a_fit_after_another_whose_guide_is_gone() -> None:
+    """Values left in the global store, of another shape or of the same, are not taken up."""
+    data = regression_data()
+    alone = symvi.fit(regression, AutoLocationScale(regression), *data).loc
+    del data
+    symvi.fit(proper, AutoLocationScale(proper), torch.tensor([1.0, 3.0, 2.0, 2.5]))
+    again = symvi.fit(regression, AutoLocationScale(regression), *regression_data(seed=4))
+    del again
+    assert torch.equal(symvi.fit(regression, AutoLocationScale(regression), *regression_data()).loc, alone)
+
+
 def test_results_repeat_and_global_state_is_left_alone() -> None:
     data = regression_data()
     state = torch.get_rng_state()
