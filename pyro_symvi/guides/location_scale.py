@@ -128,7 +128,7 @@ class AutoLocationScale(AutoContinuous):
                 self(*args, **kwargs)
 
     def set_up_afresh(self, *args: Any, **kwargs: Any) -> None:
-        """As `set_up`, and never from values left in Pyro's parameter store: a new guide starts where its model says."""
+        """As `set_up`, but never from values left in Pyro's parameter store."""
         self._fresh = True
         self.set_up(*args, **kwargs)
 

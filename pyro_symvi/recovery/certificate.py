@@ -58,7 +58,9 @@ class Entry:
             "exact": _number(self.exact),
             "theorem": self.theorem or None,
             "reason": self.reason,
-            "premises": [{"name": p.name, "evidence": p.evidence.value, "statement": p.statement} for p in self.premises],
+            "premises": [
+                {"name": p.name, "evidence": p.evidence.value, "statement": p.statement} for p in self.premises
+            ],
             "witness": None if self.witness is None else [_number(x) for x in self.witness],
         }
 
@@ -158,7 +160,9 @@ class Certificate:
     def __getitem__(self, statistic: str) -> StatisticReport:
         """The report of one statistic; KeyError with the list of them."""
         if statistic not in self.reports:
-            raise KeyError(f"expected one of {sorted(self.reports)}, got {statistic!r}; try statistics=({statistic!r},)")
+            raise KeyError(
+                f"expected one of {sorted(self.reports)}, got {statistic!r}; try statistics=({statistic!r},)"
+            )
         return self.reports[statistic]
 
     @property
@@ -225,8 +229,7 @@ class Certificate:
     def __rich_console__(self, console: Console, options: Any) -> Any:
         """Print as table, premises, region and notes."""
         yield self.table()
-        for line in self._below():
-            yield line
+        yield from self._below()
 
     def __str__(self) -> str:
         """Plain text, 120 columns."""
@@ -236,7 +239,9 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{c}</th>" for c in ("statistic", "verdict", "value", "error bound", "why"))
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows())
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in self.rows()
+        )
         below = "".join(f"<p>{html.escape(line)}</p>" for line in self._below(markup=False))
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
 

@@ -17,7 +17,9 @@ from .verdicts import Evidence
 _INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}
 
 
-def plot_certificate(certificate: Certificate, *, num_draws: int = 8192, generator: torch.Generator | None = None) -> Any:
+def plot_certificate(
+    certificate: Certificate, *, num_draws: int = 8192, generator: torch.Generator | None = None
+) -> Any:
     """Draw up to two certified and two uncertified means, and residuals of the symmetries tested.
 
     Left: the target's marginal (importance-weighted draws, histogram), the guide's (line), its location and, where
@@ -87,14 +89,25 @@ def _draw_marginal(axis: Any, certificate: Certificate, index: int, z: Any, weig
     mean = float(np.sum(weights * z))
     sd = float(np.sqrt(np.sum(weights * (z - mean) ** 2)))
     low, high = min(loc, mean) - 4 * sd, max(loc, mean) + 4 * sd
-    axis.hist(z, bins=np.linspace(low, high, 49), weights=weights, density=True, color=_INK["target"], label="target (weighted draws)")
+    axis.hist(
+        z,
+        bins=np.linspace(low, high, 49),
+        weights=weights,
+        density=True,
+        color=_INK["target"],
+        label="target (weighted draws)",
+    )
     x = np.linspace(low, high, 401)
     axis.plot(x, _marginal_density(certificate, index, x), color=_INK["guide"], lw=1.5, label="guide")
     good = entry.verdict.is_exact
     axis.axvline(loc, color=_INK["good" if good else "bad"], lw=1.5, label="guide's location")
     axis.axvline(mean, color="black", lw=1, ls=":", label="weighted mean of the target")
     bound = "" if math.isnan(entry.bound) else f" {entry.bound:.2g} sd"
-    axis.set_title(f"{subject.density.coordinates[index]}: {entry.verdict.name}{bound}", fontsize=10, color=_INK["good" if good else "bad"])
+    axis.set_title(
+        f"{subject.density.coordinates[index]}: {entry.verdict.name}{bound}",
+        fontsize=10,
+        color=_INK["good" if good else "bad"],
+    )
     axis.set_yticks([])
     axis.tick_params(labelsize=8)
 
@@ -133,5 +146,3 @@ def _draw_residuals(axis: Any, tests: list[ResidualTest], certificate: Certifica
     axis.tick_params(labelsize=8)
     if tests:
         axis.legend(fontsize=7, loc="best", frameon=False)
-
-

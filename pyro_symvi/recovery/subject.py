@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pyro.infer.autoguide import AutoContinuous, AutoNormal
+from pyro.infer.autoguide import (
+    AutoDiagonalNormal,
+    AutoLowRankMultivariateNormal,
+    AutoMultivariateNormal,
+    AutoNormal,
+)
 
 from ..density import LogDensity
 from ..density._model import without_initialisation
@@ -15,6 +20,8 @@ from ..divergences import Divergence
 from ..families import LocationScale
 from ..guides import AutoLocationScale
 from ..infer import Fit
+
+_GAUSSIAN = (AutoNormal, AutoDiagonalNormal, AutoMultivariateNormal, AutoLowRankMultivariateNormal)
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,8 @@ def read_subject(
     elif isinstance(given, LocationScale):
         if len(args) != 1 or not isinstance(args[0], LogDensity) or parameters is None:
             raise TypeError(
-                "expected certify(family, density, parameters={'loc': ..., 'scale': ...}), got other arguments, because "
-                "a family alone has neither a target nor parameters; try certify(fit)"
+                "expected certify(family, density, parameters={'loc': ..., 'scale': ...}), got other arguments, "
+                "because a family alone has neither a target nor parameters; try certify(fit)"
             )
         subject = _of_family(args[0], given, parameters, None)
     elif isinstance(given, AutoLocationScale):
@@ -71,7 +78,7 @@ def read_subject(
         density = LogDensity.from_model(given._user_model[0], *args, **kwargs)
         detached = {name: value.detach().double() for name, value in given.parameters_.items()}
         subject = _of_family(density, given.family, detached, None)
-    elif isinstance(given, (AutoContinuous, AutoNormal)):
+    elif isinstance(given, _GAUSSIAN):
         subject = _of_pyro_guide(given, args, kwargs)
     else:
         raise TypeError(
@@ -121,15 +128,8 @@ def _of_pyro_guide(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
             root = torch.diag(torch.cat([p[1].detach().reshape(-1) for p in pieces]))
         else:
             posterior = guide.get_posterior(*args, **kwargs)
-            loc = getattr(posterior, "loc", None)
-            loc = getattr(getattr(posterior, "base_dist", None), "loc", None) if loc is None else loc
-            if loc is None or type(guide).__name__ == "AutoLaplaceApproximation":
-                raise TypeError(
-                    f"expected a guide with one location and scatter, got {type(guide).__name__}, because a flow or a "
-                    "point has none; try AutoMultivariateNormal or AutoLocationScale"
-                )
-            if hasattr(posterior, "covariance_matrix"):
-                root = torch.linalg.cholesky(posterior.covariance_matrix.double())
+            if isinstance(guide, AutoDiagonalNormal):
+                loc, root = posterior.base_dist.loc, torch.diag(posterior.base_dist.scale.double())
             else:
-                root = torch.diag(posterior.variance.sqrt())
+                loc, root = posterior.loc, torch.linalg.cholesky(posterior.covariance_matrix.double())
     return Subject(density, loc.detach().double(), root.double(), True, type(guide).__name__)

@@ -7,10 +7,11 @@ minimised, nor uniqueness, nor that an optimiser succeeded. Adding a theorem is 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 
-from ..groups import LinearAction
+from ..groups import AffineAction, EllipticalRotation
 
 INVARIANCE = "invariance"
 MOMENTS = "moments"
@@ -44,8 +45,8 @@ REFLECTION_MEAN = Theorem(
     statistic="mean",
     premises=(INVARIANCE, MOMENTS, FITTED),
     statement=(
-        "If p is unchanged by z_J -> 2 c_J - z_J (the other coordinates staying), and E|z_j| is finite for j in J, then "
-        "E z_j = c_j; and every covariance between J and the rest is zero if second moments exist."
+        "If p is unchanged by z_J -> 2 c_J - z_J (the other coordinates staying), and E|z_j| is finite for j in J, "
+        "then E z_j = c_j; and every covariance between J and the rest is zero if second moments exist."
     ),
     proof=(
         "z and its image have the same law, so E z_J = 2 c_J - E z_J; and Cov(z_J, z_K) = -Cov(z_J, z_K) for K outside "
@@ -88,17 +89,43 @@ THEOREMS: tuple[Theorem, ...] = (REFLECTION_MEAN, ELLIPTICAL_CORRELATION, REFLEC
 """Every theorem in use."""
 
 
-def pinned_mean(action: LinearAction) -> torch.Tensor:
+def pinned_mean(action: AffineAction) -> torch.Tensor:
     """Coordinates ``[dim]`` (bool) whose mean an invariant law must have at the centre, computed from the action.
 
-    Those with no component in the fixed subspace of the linear parts.
+    Those with no component in the fixed subspace of the linear parts. That does not depend on centre or shape (a shape
+    conjugates the linear parts within the moved coordinates), so it is computed once for each kind and set.
     """
-    basis = action.fixed_subspace()
-    return basis.abs().amax(-1) < 1e-9 if basis.shape[-1] else torch.ones(basis.shape[0], dtype=torch.bool)
+    if action.dim is None:
+        raise ValueError(f"expected a bound action, got {action!r}, because its space is unknown; try .bind(dim, ...)")
+    return _pinned_mean(type(action), tuple(action.resolve_coordinates(action.dim).tolist()), action.dim)
 
 
-def pinned_shape(action: LinearAction) -> bool:
-    """Whether invariance leaves one free number in the scatter of the moved coordinates: correlations are pinned."""
-    moved = torch.nonzero(pinned_mean(action)).flatten()
-    blocks = action.symmetric_square_fixed_subspace()[:, moved][:, :, moved].flatten(1)
-    return int(torch.linalg.matrix_rank(blocks, rtol=1e-8)) == 1 if len(blocks) else False
+def pinned_shape(action: AffineAction) -> bool:
+    """Whether invariance leaves one free number in the scatter of the moved coordinates: correlations are pinned.
+
+    Computed from the symmetric square of the action on its moved coordinates; for rotations of more than six, on six,
+    since O(n) leaves one quadratic form fixed for every n.
+    """
+    size = len(action.coordinates) if action.coordinates is not None else action.dim or 0
+    return _pinned_shape(type(action), size)
+
+
+@lru_cache(maxsize=256)
+def _pinned_mean(kind: type[AffineAction], coordinates: tuple[int, ...], dim: int) -> torch.Tensor:
+    basis = _standard(kind, coordinates, dim).fixed_subspace()
+    return basis.abs().amax(-1) < 1e-9 if basis.shape[-1] else torch.ones(dim, dtype=torch.bool)
+
+
+@lru_cache(maxsize=64)
+def _pinned_shape(kind: type[AffineAction], size: int) -> bool:
+    size = min(size, 6) if kind is EllipticalRotation else size
+    if size < 1:
+        return False
+    return len(_standard(kind, tuple(range(size)), size).symmetric_square_fixed_subspace()) == 1
+
+
+def _standard(kind: type[AffineAction], coordinates: tuple[int, ...], dim: int) -> AffineAction:
+    """The action about the origin with the identity as shape."""
+    return kind(coordinates=coordinates).bind(
+        dim, center=torch.zeros(dim, dtype=torch.float64), shape=torch.eye(len(coordinates), dtype=torch.float64)
+    )

@@ -1,0 +1,240 @@
+"""What a certificate looks at: draws, modes, tails, and the symmetries that hold or fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+
+from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
+from ..infer.laplace import laplace_approximation
+from .importance import RELIABLE, WeightedDraws, weighted_draws
+from .modes import distant_modes
+from .profiles import marginal_power
+from .residuals import ResidualTest, Scale, residual_test
+from .search import refine_center, reflection_candidates, shape_at
+from .subject import Subject
+from .tails import Tails, tail_powers
+from .theorems import MOMENTS
+from .verdicts import Evidence, Premise
+
+_QUICK = 48
+_MARGIN = 0.02
+_RIDGE_MARGIN = 0.1
+_MOST_SINGLES = 12
+
+
+@dataclass
+class Exploration:
+    """Everything found about one target, from which the reports are written.
+
+    Attributes:
+        subject: Target and fitted guide.
+        generator: Random state.
+        num_points: Random points for each residual test.
+        num_draws: Weighted draws.
+        modes: Modes besides the main one.
+        draws: Weighted draws of the target.
+        tails: How the density falls far out.
+        start: Where the search for centres starts: the mode, or the fitted location.
+        scale: Posterior scales, for the residual tests.
+        sd: ``[d]``, posterior standard deviations on the low side: what gaps are divided by.
+        tests: All symmetries tested.
+        reflections: Reflections that hold.
+        ellipses: Rotations that hold.
+        untestable: What could not be tested, and why.
+        ridges: Powers of marginal tails, by the coordinates combined.
+    """
+
+    subject: Subject
+    generator: torch.Generator
+    num_points: int
+    num_draws: int
+    tests: list[ResidualTest] = field(default_factory=list)
+    reflections: list[ResidualTest] = field(default_factory=list)
+    ellipses: list[ResidualTest] = field(default_factory=list)
+    untestable: list[str] = field(default_factory=list)
+    ridges: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        density, loc, root = self.subject.density, self.subject.loc, self.subject.root
+        mode = laplace_approximation(density, loc)
+        self.start = mode.point if mode.is_mode else loc
+        fitted = Scale(loc, root)
+        main = Scale(mode.point, mode.root) if mode.is_mode else fitted
+        self.modes = distant_modes(density, main, generator=self.generator)
+        others = ([main] if mode.is_mode else []) + self.modes
+        self.draws: WeightedDraws = weighted_draws(
+            density, fitted, others=others, num_draws=self.num_draws, generator=self.generator
+        )
+        adapted = self.draws.effective > max(50, 5 * density.dim)
+        self.scale = Scale(loc, self.draws.root if adapted else main.root)
+        self.tails: Tails = tail_powers(density, self.scale, generator=self.generator)
+        rough = torch.minimum(root.square().sum(-1), main.root.square().sum(-1)).sqrt()
+        self.sd = self.draws.sd_low if self.draws.reliable else rough
+
+    # -- symmetries --------------------------------------------------------------------------------------------
+
+    def search(self, symmetry: AffineAction | None, want_shape: bool) -> None:
+        """Find centres, test symmetries, keep those that hold."""
+        density, dim = self.subject.density, self.subject.density.dim
+        if symmetry is None:
+            candidates = reflection_candidates(density, self.start, self.scale, self.generator)
+        elif isinstance(symmetry, AxisFlips):
+            candidates = [(int(i),) for i in symmetry.resolve_coordinates(dim)]
+        else:
+            candidates = [tuple(symmetry.resolve_coordinates(dim).tolist())]
+        for coordinates in candidates:
+            held = [set(t.action.coordinates or ()) for t in self.reflections]
+            if symmetry is None and any(set(coordinates) <= h for h in held):
+                continue
+            center = self._center(symmetry, coordinates)
+            test = self._test(PointReflection(coordinates=coordinates).bind(dim, center=center))
+            if test.evidence is Evidence.VERIFIED:
+                self.reflections.append(test)
+        if want_shape or isinstance(symmetry, EllipticalRotation):
+            self._search_shapes(symmetry)
+
+    def _center(self, symmetry: AffineAction | None, coordinates: tuple[int, ...]) -> torch.Tensor:
+        """The user's centre, or a stationary point near the mode or the fitted location, or that location itself."""
+        density, loc = self.subject.density, self.subject.loc
+        if symmetry is not None and symmetry.center is not None:
+            moved = symmetry.resolve_coordinates(density.dim).tolist()
+            known = torch.as_tensor(symmetry.bind(density.dim, shape=torch.eye(len(moved))).center).double()
+            center = loc.clone()
+            center[torch.tensor(coordinates)] = known[torch.tensor([moved.index(i) for i in coordinates])]
+            return center
+        for first in (self.start, loc):
+            center_found = refine_center(density, first, coordinates, self.scale)
+            if center_found is not None:
+                return center_found
+        names = [density.coordinates[i] for i in coordinates]
+        self.untestable.append(f"no centre was found for {', '.join(names)}: tested at the fitted value only")
+        return loc.clone()
+
+    def _test(self, action: AffineAction) -> ResidualTest:
+        """A few points first: most candidates fail at once."""
+        density, scale, generator = self.subject.density, self.scale, self.generator
+        test = residual_test(density, action, scale, num_points=_QUICK, steps=0, generator=generator)
+        if test.evidence is not Evidence.REFUTED:
+            half = self.num_draws // 2
+            draws, log_p = (self.draws.z[:half], self.draws.log_p[:half]) if self.draws.reliable else (None, None)
+            test = residual_test(
+                density, action, scale, num_points=self.num_points, draws=draws, log_p=log_p, generator=generator
+            )
+        self.tests.append(test)
+        return test
+
+    def _search_shapes(self, symmetry: AffineAction | None) -> None:
+        """Ellipticity of the blocks whose reflection holds (and of sites inside a block that is not elliptical)."""
+        density, dim = self.subject.density, self.subject.density.dim
+        for reflection in self.reflections:
+            whole = tuple(reflection.action.coordinates or ())
+            parts = [tuple(i for i in range(dim)[site.slice] if i in whole) for site in density.sites]
+            for block in dict.fromkeys([whole, *parts]):
+                held = [set(t.action.coordinates or ()) for t in self.ellipses]
+                if len(block) < 2 or any(set(block) <= h for h in held):
+                    continue
+                center = self.subject.loc.clone()
+                center[torch.tensor(whole)] = torch.as_tensor(reflection.action.center).double()
+                shape = shape_at(density, center, block)
+                if isinstance(symmetry, EllipticalRotation) and symmetry.shape is not None and block == whole:
+                    shape = torch.as_tensor(symmetry.bind(dim, center=center).shape).double()
+                if shape is None:
+                    names = [density.coordinates[i] for i in block]
+                    self.untestable.append(f"no elliptical shape was found for {', '.join(names)}: not tested")
+                    continue
+                action = EllipticalRotation(coordinates=block).bind(
+                    dim, center=center[torch.tensor(block)], shape=shape
+                )
+                test = self._test(action)
+                if test.evidence is Evidence.VERIFIED:
+                    self.ellipses.append(test)
+
+    # -- premises ----------------------------------------------------------------------------------------------
+
+    def moments(self, order: int, indices: Sequence[int]) -> Premise:
+        """Existence of first or second moments of some coordinates: tails of the weights, and along rays."""
+        index = torch.tensor(list(indices))
+        ks = (self.draws.k_first if order == 1 else self.draws.k_second)[index]
+        worst = max(float(ks.max()), self.draws.k)
+        claim = f"the posterior is proper with finite {'first' if order == 1 else 'second'} moments"
+        power = float(self.tails.of[index].min())
+        if self.tails.least <= _MARGIN:
+            text = f"{claim}: log p hardly falls along {self.tails.ray}, so the posterior may be improper"
+            return Premise(MOMENTS, Evidence.UNKNOWN, text)
+        if power <= order + _MARGIN:
+            text = (
+                f"{claim}: not established, assumed; along some ray the density falls like t^-{power + 1:.3g} in effect"
+            )
+            return Premise(MOMENTS, Evidence.ASSUMED, text)
+        if worst >= RELIABLE:
+            text = f"{claim}: not established (Pareto k-hat {worst:.2f}), so assumed"
+            return Premise(MOMENTS, Evidence.ASSUMED, text)
+        needed = order + 1 + _RIDGE_MARGIN
+        ridge = self._ridge_power(indices)
+        if ridge <= needed:
+            text = f"{claim}: not established, assumed; a marginal falls like t^-{ridge:.3g}"
+            return Premise(MOMENTS, Evidence.ASSUMED, text)
+        text = (
+            f"{claim}: Pareto k-hat {worst:.2f} < {RELIABLE} on {self.num_draws} draws, and the density falls fast "
+            "enough along the rays and ridges followed"
+        )
+        return Premise(MOMENTS, Evidence.VERIFIED, text)
+
+    def _ridge_power(self, indices: Sequence[int]) -> float:
+        """The smallest marginal power of these coordinates: of those alike together, of the others one by one."""
+        blocks: dict[tuple[int, ...], None] = {}
+        for site in self.subject.density.sites:
+            inside = set(range(site.slice.start, site.slice.stop)) & set(indices)
+            for test in self.reflections:
+                alike = set(test.action.coordinates or ()) & set(range(site.slice.start, site.slice.stop))
+                if inside & alike:
+                    blocks[tuple(sorted(alike))] = None
+                    inside -= alike
+            one_by_one = len(inside) <= _MOST_SINGLES
+            blocks.update(dict.fromkeys([(i,) for i in sorted(inside)] if one_by_one else [tuple(sorted(inside))]))
+        for block in blocks:
+            if block not in self.ridges:
+                seeded = torch.Generator().manual_seed(4)
+                scale = Scale(self.draws.mean, self.draws.root)
+                self.ridges[block] = marginal_power(self.subject.density, scale, block, generator=seeded)
+        return min(self.ridges[block] for block in blocks)
+
+    def names(self, coordinates: Sequence[int]) -> str:
+        """Coordinates in words, whole sites by their names."""
+        density = self.subject.density
+        left, parts = set(coordinates), []
+        for site in density.sites:
+            inside = [i for i in range(density.dim)[site.slice] if i in left]
+            if len(inside) == site.slice.stop - site.slice.start:
+                parts.append(site.name)
+            else:
+                parts += [density.coordinates[i] for i in inside]
+        return ", ".join(parts)
+
+    # -- remarks -----------------------------------------------------------------------------------------------
+
+    def region(self) -> str:
+        """What was looked at."""
+        held = self.reflections + self.ellipses
+        parts = []
+        if held:
+            reach = max(t.reach for t in held)
+            parts.append(f"{sum(t.points for t in held)} residuals to {reach:.0e} scales from the centre")
+        k, effective = self.draws.k, self.draws.effective
+        parts.append(f"{self.num_draws} weighted draws (Pareto k-hat {k:.2f}, {effective:.0f} effective)")
+        found = f"{len(self.modes)} found" if self.modes else "none found"
+        parts.append(f"a search for other modes to 1e+06 scales ({found})")
+        return "; ".join(parts) + "; nothing is known of mass that none of these came near"
+
+    def notes(self) -> tuple[str, ...]:
+        """Remarks for the reader."""
+        density = self.subject.density
+        notes = list(density.notes) + self.untestable
+        if not density.vectorized:
+            notes.append(f"evaluated in a loop: {density.loop_reason}")
+        if not self.subject.has_mean:
+            notes.append("the guide's law has no mean (df <= 1): its location is a centre of symmetry")
+        return tuple(notes)

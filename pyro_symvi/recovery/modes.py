@@ -1,0 +1,168 @@
+"""Looking for posterior mass far from where the guide is: other modes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from ..density import LogDensity
+from ..infer.laplace import laplace_approximation
+from .residuals import Scale, whiten
+
+_SCREENED = 4096
+_SHELLS = 8
+_FROM_SHELL = 8
+_FAR_STARTS = 24
+_STEPS = 60
+_DEPTH = 60.0
+"""A mode this many nats below the highest carries no mass that could matter."""
+_MOST = 6
+_PASSES = 3
+
+
+def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generator) -> list[Scale]:
+    r"""Other local maxima of log p, each with the root of its inverse curvature, at most six.
+
+    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of 4096 spread over eight shells, 1
+    to 10^3 scales out, those where the density is highest for their shell; directions drawn at random, 10^3 to 10^6
+    scales out; and images of the main mode under what exchanges labels and signs (coordinates of a site reversed or
+    moved along, z -> -z, sites of one shape swapped). Far out, the gradient of a mixture leads to the broadest and
+    nearest component. A mode much narrower than the main one is found only if a point falls near it. From
+    the modes found, the search is repeated, three times in all.
+
+    Args:
+        density: The target.
+        main: The known mode and its scale.
+        generator: Random state.
+    """
+    found: list[Scale] = []
+    bases = [main]
+    for _ in range(_PASSES):  # from each mode found, look again
+        if not bases:
+            break
+        new = _modes_around(density, bases.pop(0), [main, *found], generator)
+        found += new
+        bases += new
+    return found[:_MOST]
+
+
+def _modes_around(density: LogDensity, base: Scale, known: list[Scale], generator: torch.Generator) -> list[Scale]:
+    """Modes other than the known ones, looked for from one of them."""
+    main = known[0]
+    starts = torch.cat([_screened_starts(density, base, generator), _far_starts(base, generator)])
+    if base is main:
+        starts = torch.cat([starts, _relabelled(density, main.center)])
+    ends, values = _ascend(density, base, starts)
+    best = float(torch.where(torch.isfinite(values), values, -torch.inf).max())
+    best = max(best, *(float(density(s.center)) for s in known))
+    new: list[Scale] = []
+    tried: list[torch.Tensor] = []
+    for index in values.argsort(descending=True).tolist():
+        if not values[index] > best - _DEPTH or len(tried) >= _MOST:
+            break
+        end = ends[index]
+        if any(_apart(s, end) < 1.0 for s in [*known, *new]) or any(_apart(base, end, t) < 0.1 for t in tried):
+            continue
+        if not _valley_between(density, end, float(values[index]), base.center):
+            continue
+        tried.append(end)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mode = laplace_approximation(density, end)
+        here = Scale(mode.point, mode.root) if mode.is_mode else Scale(end, base.root)  # a kink has no curvature
+        least = 1e-3 if mode.is_mode else 1.0
+        if all(_apart(s, here.center) > least for s in [*known, *new]):
+            new.append(here)
+    return new
+
+
+def _valley_between(density: LogDensity, end: torch.Tensor, value: float, center: torch.Tensor) -> bool:
+    """Whether log p falls on the way from a point to a known mode; if not, the point lies on that mode's slope."""
+    way = torch.linspace(0, 1, 33, dtype=torch.float64)[1:-1, None]
+    between = density(end + way * (center - end)).detach()
+    return not bool((between >= value - 1e-9 * abs(value) - 1e-9).all())
+
+
+def _apart(scale: Scale, point: torch.Tensor, other: torch.Tensor | None = None) -> float:
+    """Distance of two points (the second is the scale's centre, if not given) in scales."""
+    return float(whiten(scale, (point - (scale.center if other is None else other))[None]).norm())
+
+
+def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generator) -> torch.Tensor:
+    """The highest points of each shell, apart from one another."""
+    dim = len(main.center)
+    x = torch.randn(_SCREENED, dim, dtype=torch.float64, generator=generator)
+    radii = 10 ** torch.linspace(0, 3, _SCREENED, dtype=torch.float64)[:, None]
+    x = radii * x / x.norm(dim=-1, keepdim=True)
+    z = main.center + x @ main.root.mT
+    values = density(z).detach()
+    values = torch.where(torch.isfinite(values), values, -torch.inf)
+    chosen: list[torch.Tensor] = []
+    size = _SCREENED // _SHELLS
+    for shell in range(_SHELLS):
+        taken: list[torch.Tensor] = []
+        part = slice(shell * size, (shell + 1) * size)
+        for index in (values[part].topk(64).indices + shell * size).tolist():
+            if all(float((x[index] - t).norm()) > 0.3 * float(radii[index]) for t in taken):
+                taken.append(x[index])
+                chosen.append(z[index])
+            if len(taken) == _FROM_SHELL:
+                break
+    return torch.stack(chosen)
+
+
+def _far_starts(main: Scale, generator: torch.Generator) -> torch.Tensor:
+    x = torch.randn(_FAR_STARTS, len(main.center), dtype=torch.float64, generator=generator)
+    radii = 10 ** torch.linspace(3, 6, _FAR_STARTS, dtype=torch.float64)[:, None]
+    return main.center + (radii * x / x.norm(dim=-1, keepdim=True)) @ main.root.mT
+
+
+def _relabelled(density: LogDensity, mode: torch.Tensor) -> torch.Tensor:
+    """Images of a mode under exchanges that often are symmetries of a model without being ones of the guide."""
+    images = [-mode]
+    sites = density.sites
+    for site in sites:
+        part = mode[site.slice]
+        if len(part) > 1:
+            for moved in (part.flip(0), part.roll(1), -part):
+                image = mode.clone()
+                image[site.slice] = moved
+                images.append(image)
+    for a in range(len(sites)):
+        for b in range(a):
+            if sites[a].unconstrained_shape == sites[b].unconstrained_shape and len(images) < 64:
+                image = mode.clone()
+                image[sites[a].slice], image[sites[b].slice] = mode[sites[b].slice], mode[sites[a].slice]
+                images.append(image)
+    return torch.stack(images)
+
+
+def _ascend(density: LogDensity, main: Scale, starts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batched ascent in coordinates whitened by the main mode; a step that does not climb is quartered."""
+
+    def evaluate(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        value, gradient = density.value_and_grad(main.center + x @ main.root.mT)
+        gradient = gradient @ main.root
+        bad = ~(torch.isfinite(value) & torch.isfinite(gradient).all(-1))
+        return torch.where(bad, -torch.inf, value), torch.where(bad[:, None], 0.0, gradient)
+
+    x = whiten(main, starts - main.center)
+    value, gradient = evaluate(x)
+    step = 0.1 * (1 + x.norm(dim=-1)) / gradient.norm(dim=-1).clamp_min(1e-300)
+    for _ in range(_STEPS):
+        # still climbing, and not on the way into the known mode already
+        moving = ((step * gradient.norm(dim=-1) > 1e-4 * (1 + x.norm(dim=-1))) & (x.norm(dim=-1) > 0.5)).nonzero()[:, 0]
+        if len(moving) == 0:
+            break
+        here, there, pace = x[moving], gradient[moving], step[moving]
+        cap = (1 + here.norm(dim=-1)) / there.norm(dim=-1).clamp_min(1e-300)
+        trial = here + torch.minimum(pace, cap)[:, None] * there
+        new_value, new_gradient = evaluate(trial)
+        climbed = new_value >= value[moving]
+        dx, dg = trial - here, new_gradient - there
+        curvature = -(dx * dg).sum(-1)
+        secant = torch.where(curvature > 0, dx.square().sum(-1) / curvature.clamp_min(1e-300), 2 * pace)
+        step[moving] = torch.where(climbed, secant, pace / 4)
+        x[moving] = torch.where(climbed[:, None], trial, here)
+        value[moving] = torch.where(climbed, new_value, value[moving])
+        gradient[moving] = torch.where(climbed[:, None], new_gradient, there)
+    return main.center + x @ main.root.mT, value
