@@ -155,9 +155,8 @@ def _demo(options: argparse.Namespace) -> int:
         table.add_section()
     console.print(table)
     console.print(
-        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many posterior"
-        " "
-        "standard deviations.\nREFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
+        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many "
+        "posterior standard deviations.\nREFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
         "python -m pyro_symvi certify NAME"
     )
     console.print(f"{len(examples.names())} posteriors fitted and certified in {time.perf_counter() - start:.1f} s")
