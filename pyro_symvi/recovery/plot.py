@@ -9,11 +9,13 @@ import numpy as np
 import torch
 
 from ..families import LocationScale
+from ..groups import PointReflection
 from .certificate import Certificate, Entry
 from .importance import weighted_draws
-from .residuals import ResidualTest, Scale
+from .residuals import ResidualTest, Scale, whiten
 from .verdicts import Evidence
 
+_SHOWN = 300
 _INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}
 
 
@@ -55,7 +57,10 @@ def plot_certificate(
     axes = figure.subplots(1, columns, squeeze=False)[0]
     for axis, index in zip(axes, chosen, strict=False):
         _draw_marginal(axis, certificate, index, draws.z[:, index].numpy(), weights)
-    _draw_residuals(axes[-1], tests, certificate)
+    scale = Scale(subject.loc, draws.root)
+    chance = torch.from_numpy(weights)
+    picked = draws.z[torch.multinomial(chance, _SHOWN, replacement=True, generator=generator)]
+    _draw_residuals(axes[-1], tests, certificate, scale, picked, generator)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
     return figure
@@ -130,19 +135,43 @@ def _marginal_density(certificate: Certificate, index: int, x: Any) -> Any:
     return np.array([np.sum(np.cos(t * v) * phi) for v in centred]) * (t[1] - t[0]) / np.pi
 
 
-def _draw_residuals(axis: Any, tests: list[ResidualTest], certificate: Certificate) -> None:
+def _draw_residuals(
+    axis: Any,
+    tests: list[ResidualTest],
+    certificate: Certificate,
+    scale: Scale,
+    draws: torch.Tensor,
+    generator: torch.Generator,
+) -> None:
+    """Residuals at posterior draws; a reflection that fails is drawn about the fitted value."""
+    density = certificate.subject.density
     for test in tests:
         holds = test.evidence is Evidence.VERIFIED
+        action = test.action
+        if not holds and isinstance(action, PointReflection):
+            action = PointReflection(coordinates=action.coordinates).bind(density.dim, center=certificate.subject.loc)
+        g = action.group.sample(len(draws), dtype=torch.float64, generator=generator)
+        if action.group.order == 2:
+            g = -torch.ones_like(g)
+        residuals = (density(action.act(g, draws)) - density(draws)).detach().abs()
+        distances = whiten(scale, draws - scale.center).norm(dim=-1)
+        if holds:
+            residuals, distances = torch.cat([residuals, test.residuals.abs()]), torch.cat([distances, test.distances])
+        moved = action.coordinates or ()
+        what = density.coordinates[moved[0]] if len(moved) == 1 else f"{len(moved)} coordinates"
+        label = f"{type(action).__name__} of {what}: {'holds' if holds else 'fails'}"
         colour = _INK["good" if holds else "bad"]
-        names = certificate.subject.density.coordinates
-        moved = test.action.coordinates or ()
-        what = names[moved[0]] if len(moved) == 1 else f"{len(moved)} coordinates"
-        label = f"{type(test.action).__name__} of {what}: {'holds' if holds else 'fails'}"
-        residuals = test.residuals.abs().clamp_min(1e-16)
-        axis.loglog(test.distances.clamp_min(1e-4), residuals, ".", ms=2.5, color=colour, alpha=0.6, label=label)
+        axis.loglog(
+            distances.clamp_min(1e-4), residuals.clamp_min(1e-16), ".", ms=2.5, color=colour, alpha=0.6, label=label
+        )
+    axis.minorticks_off()
     axis.set_xlabel("distance from the centre (scales)", fontsize=8)
     axis.set_ylabel("|log p(gz) - log p(z)|  (nats)", fontsize=8)
     axis.set_title("residuals of the symmetry", fontsize=10)
     axis.tick_params(labelsize=8)
     if tests:
-        axis.legend(fontsize=7, loc="best", frameon=False)
+        left, right = axis.get_xlim()
+        axis.set_xlim(min(left, 0.1), max(right, 100))
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high * (high / low) ** 0.15)
+        axis.legend(fontsize=7, loc="upper left", frameon=False)
