@@ -13,9 +13,9 @@ _SCREENED = 4096
 _SHELLS = 8
 _FROM_SHELL = 8
 _FAR_STARTS = 24
-_STEPS = 60
-_DEPTH = 60.0
-"""A mode this many nats below the highest carries no mass that could matter."""
+_STEPS = 150
+_DEPTH = 40.0
+"""A mode this many nats (and two a dimension, for its width) below the highest carries no mass that could matter."""
 _MOST = 6
 _PASSES = 3
 
@@ -27,27 +27,25 @@ def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generato
     to 10^3 scales out, those where the density is highest for their shell; directions drawn at random, 10^3 to 10^6
     scales out; and images of the main mode under what exchanges labels and signs (coordinates of a site reversed or
     moved along, z -> -z, sites of one shape swapped). Far out, the gradient of a mixture leads to the broadest and
-    nearest component. A mode much narrower than the main one is found only if a point falls near it. From
-    the modes found, the search is repeated, three times in all.
+    nearest component. A mode much narrower than the main one is found only if a point falls near it. From the modes
+    found, the search is repeated, three times in all.
 
     Args:
         density: The target.
         main: The known mode and its scale.
         generator: Random state.
     """
-    found: list[Scale] = []
-    bases = [main]
-    for _ in range(_PASSES):  # from each mode found, look again
-        if not bases:
-            break
-        new = _modes_around(density, bases.pop(0), [main, *found], generator)
-        found += new
-        bases += new
-    return found[:_MOST]
+    known, tried = [main], list[torch.Tensor]()
+    for number in range(_PASSES):  # from each mode found, look again
+        if number < len(known):
+            known += _modes_around(density, known[number], known, tried, generator)
+    return known[1:]
 
 
-def _modes_around(density: LogDensity, base: Scale, known: list[Scale], generator: torch.Generator) -> list[Scale]:
-    """Modes other than the known ones, looked for from one of them."""
+def _modes_around(
+    density: LogDensity, base: Scale, known: list[Scale], tried: list[torch.Tensor], generator: torch.Generator
+) -> list[Scale]:
+    """Modes other than the known ones, looked for from one of them; ``tried`` grows by the points climbed from."""
     main = known[0]
     starts = torch.cat([_screened_starts(density, base, generator), _far_starts(base, generator)])
     if base is main:
@@ -56,14 +54,13 @@ def _modes_around(density: LogDensity, base: Scale, known: list[Scale], generato
     best = float(torch.where(torch.isfinite(values), values, -torch.inf).max())
     best = max(best, *(float(density(s.center)) for s in known))
     new: list[Scale] = []
-    tried: list[torch.Tensor] = []
     for index in values.argsort(descending=True).tolist():
-        if not values[index] > best - _DEPTH or len(tried) >= _MOST:
+        if not values[index] > best - _DEPTH - 2 * density.dim or len(tried) >= _MOST:
             break
         end = ends[index]
         if any(_apart(s, end) < 1.0 for s in [*known, *new]) or any(_apart(base, end, t) < 0.1 for t in tried):
             continue
-        if not _valley_between(density, end, float(values[index]), base.center):
+        if not all(_valley_between(density, end, float(values[index]), s.center) for s in [*known, *new]):
             continue
         tried.append(end)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -150,7 +147,7 @@ def _ascend(density: LogDensity, main: Scale, starts: torch.Tensor) -> tuple[tor
     step = 0.1 * (1 + x.norm(dim=-1)) / gradient.norm(dim=-1).clamp_min(1e-300)
     for _ in range(_STEPS):
         # still climbing, and not on the way into the known mode already
-        moving = ((step * gradient.norm(dim=-1) > 1e-4 * (1 + x.norm(dim=-1))) & (x.norm(dim=-1) > 0.5)).nonzero()[:, 0]
+        moving = ((step * gradient.norm(dim=-1) > 1e-3) & (x.norm(dim=-1) > 0.5)).nonzero()[:, 0]
         if len(moving) == 0:
             break
         here, there, pace = x[moving], gradient[moving], step[moving]

@@ -69,7 +69,7 @@ def test_a_symmetry_of_the_guide_alone_is_refuted_with_a_witness() -> None:
 
 
 def test_not_elliptical_but_even() -> None:
-    """Product-Laplace and logistic products are even, not elliptical; their correlation is zero by flips, not by shape."""
+    """A sheared product of logistic laws is even, not elliptical."""
 
     def log_p(z: torch.Tensor) -> torch.Tensor:
         y = z @ torch.tensor([[1.0, 0.5], [0.0, 1.0]], dtype=torch.float64)
