@@ -1,5 +1,24 @@
-"""Laws on R^d that the families are built from, as Pyro distributions."""
+"""Laws that the families are built from, as Pyro distributions: on R^d, and on the sphere.
 
+On the sphere of R^d, d >= 2, with support ``constraints.sphere``, exact densities (concentration 0 included), exact
+draws, gradients of draws in direction and concentration, and registered Kullback-Leibler divergences:
+`SphericalUniform`, `VonMisesFisher`, `PowerSpherical`.
+"""
+
+from . import _sphere_divergences as _sphere_divergences
 from .bases import BASES, Base, Laplace, Logistic, Normal, StudentT
+from .power_spherical import PowerSpherical
+from .spherical_uniform import SphericalUniform
+from .von_mises_fisher import VonMisesFisher
 
-__all__ = ["BASES", "Base", "Laplace", "Logistic", "Normal", "StudentT"]
+__all__ = [
+    "BASES",
+    "Base",
+    "Laplace",
+    "Logistic",
+    "Normal",
+    "PowerSpherical",
+    "SphericalUniform",
+    "StudentT",
+    "VonMisesFisher",
+]

@@ -35,17 +35,22 @@ def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generato
         main: The known mode and its scale.
         generator: Random state.
     """
-    known, tried = [main], list[torch.Tensor]()
-    for number in range(_PASSES):  # from each mode found, look again
-        if number < len(known):
-            known += _modes_around(density, known[number], known, tried, generator)
+    known, bases, tried = [main], [main], list[torch.Tensor]()
+    for number in range(_PASSES):
+        if number < len(bases):
+            new = _modes_around(density, bases[number], known, tried, generator)
+            known += [scale for scale, _ in new]
+            bases += [scale for scale, is_mode in new if is_mode]  # look again from there
     return known[1:]
 
 
 def _modes_around(
     density: LogDensity, base: Scale, known: list[Scale], tried: list[torch.Tensor], generator: torch.Generator
-) -> list[Scale]:
-    """Modes other than the known ones, looked for from one of them; ``tried`` grows by the points climbed from."""
+) -> list[tuple[Scale, bool]]:
+    """Modes other than the known ones, looked for from one of them, and whether they have a curvature.
+
+    ``tried`` grows by the points climbed from.
+    """
     main = known[0]
     starts = torch.cat([_screened_starts(density, base, generator), _far_starts(base, generator)])
     if base is main:
@@ -53,22 +58,22 @@ def _modes_around(
     ends, values = _ascend(density, base, starts)
     best = float(torch.where(torch.isfinite(values), values, -torch.inf).max())
     best = max(best, *(float(density(s.center)) for s in known))
-    new: list[Scale] = []
+    new: list[tuple[Scale, bool]] = []
     for index in values.argsort(descending=True).tolist():
         if not values[index] > best - _DEPTH - 2 * density.dim or len(tried) >= _MOST:
             break
-        end = ends[index]
-        if any(_apart(s, end) < 1.0 for s in [*known, *new]) or any(_apart(base, end, t) < 0.1 for t in tried):
+        end, others = ends[index], [*known, *(scale for scale, _ in new)]
+        if any(_apart(s, end) < 1.0 for s in others) or any(_apart(base, end, t) < 0.1 for t in tried):
             continue
-        if not all(_valley_between(density, end, float(values[index]), s.center) for s in [*known, *new]):
+        if not all(_valley_between(density, end, float(values[index]), s.center) for s in others):
             continue
         tried.append(end)
         with np.errstate(over="ignore", invalid="ignore"):
             mode = laplace_approximation(density, end)
         here = Scale(mode.point, mode.root) if mode.is_mode else Scale(end, base.root)  # a kink has no curvature
         least = 1e-3 if mode.is_mode else 1.0
-        if all(_apart(s, here.center) > least for s in [*known, *new]):
-            new.append(here)
+        if all(_apart(s, here.center) > least for s in others):
+            new.append((here, mode.is_mode))
     return new
 
 
