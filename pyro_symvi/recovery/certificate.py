@@ -189,6 +189,8 @@ class Certificate:
                     "coordinates": list(test.action.coordinates or ()),
                     "evidence": test.evidence.value,
                     "points": test.points,
+                    "draws_screened": test.screened,
+                    "doubt": test.doubt or None,
                     "largest_residual": _number(test.largest),
                     "witness_residual": _number(test.witness_residual) if test.witness is not None else None,
                     "reach": _number(test.reach),

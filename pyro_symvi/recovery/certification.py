@@ -39,8 +39,9 @@ def certify(
     centre near the fitted value; the fitted value is compared with it; existence of moments and posterior scales come
     from importance-weighted draws. Where no reflection holds, `bounds.reflection_bound` limits the error.
 
-    Numerical evidence gives at most ``VERIFIED``: no violation on the region explored. A narrow or far mode that no
-    point came near is not seen.
+    Numerical evidence gives at most ``VERIFIED``: no violation on the region explored, other modes and heavy tails
+    searched for. A narrow or far mode that no point came near is not seen. Bounds never fall below about 0.02 sd, what
+    8192 draws can resolve.
 
     Args:
         subject: A `Fit`; or a fitted guide, followed by the model's arguments; or a `LocationScale` family, followed by
@@ -51,8 +52,8 @@ def certify(
         statistics: Of ``"mean"``, ``"correlation"``.
         divergence: What the guide was fitted by, if not known from ``subject``; checked to be finite.
         parameters: Parameters of a family.
-        num_points: Random points for each residual test.
-        num_draws: Weighted draws for scales, moments and bounds.
+        num_points: Random points for each residual test, at least 384.
+        num_draws: Weighted draws for scales, moments and bounds, at least 512.
         generator: Random state; a fixed one by default, so that certificates repeat.
         **kwargs: Keyword arguments of the model.
 
