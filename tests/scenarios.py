@@ -153,6 +153,7 @@ def funnel() -> Scenario:
 
 def two_modes(separation: float = 2.0) -> Scenario:
     r""":math:`\tfrac12 N(-m,1)+\tfrac12 N(m,1)`: even, with a bump on either side; sd :math:`\sqrt{1+m^2}`."""
+
     def log_prob(z: Tensor) -> Tensor:
         x = z[..., 0]
         return -0.5 * x**2 + torch.nn.functional.softplus(-2 * separation * x.abs()) + separation * x.abs()
