@@ -9,13 +9,16 @@ from ..density import LogDensity
 from ..infer.laplace import laplace_approximation
 from .residuals import Scale, whiten
 
-_SCREENED = 4096
+_NEAR, _FAR = 12288, 4096
+"""Points screened from 0.03 to 30 scales, where a second mode most often lies, and from 30 to 1000."""
 _SHELLS = 8
-_FROM_SHELL = 8
+_FROM_SHELL = 6
 _FAR_STARTS = 24
 _STEPS = 150
 _DEPTH = 40.0
 """A mode this many nats (and two a dimension, for its width) below the highest carries no mass that could matter."""
+_SPIKE = 1.0
+"""A point this many nats above a known mode belongs to another one, however near."""
 _MOST = 6
 _PASSES = 3
 
@@ -23,12 +26,12 @@ _PASSES = 3
 def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generator) -> list[Scale]:
     r"""Other local maxima of log p, each with the root of its inverse curvature, at most six.
 
-    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of 4096 spread over eight shells, 1
-    to 10^3 scales out, those where the density is highest for their shell; directions drawn at random, 10^3 to 10^6
-    scales out; and images of the main mode under what exchanges labels and signs (coordinates of a site reversed or
-    moved along, z -> -z, sites of one shape swapped). Far out, the gradient of a mixture leads to the broadest and
-    nearest component. A mode much narrower than the main one is found only if a point falls near it. From the modes
-    found, the search is repeated, three times in all.
+    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of 16384 spread over eight shells,
+    0.03 to 10^3 scales out, those where the density, or its excess over what the known mode explains, is highest for
+    their shell; directions drawn at random, 10^3 to 10^6 scales out; and images of the main mode under what exchanges
+    labels and signs (coordinates of a site reversed or moved along, z -> -z, sites of one shape swapped). Far out, the
+    gradient of a mixture leads to the broadest and nearest component. A mode much narrower than the main one is found
+    only if a point falls near it. From the modes found, the search is repeated, three times in all.
 
     Args:
         density: The target.
@@ -63,7 +66,9 @@ def _modes_around(
         if not values[index] > best - _DEPTH - 2 * density.dim or len(tried) >= _MOST:
             break
         end, others = ends[index], [*known, *(scale for scale, _ in new)]
-        if any(_apart(s, end) < 1.0 for s in others) or any(_apart(base, end, t) < 0.1 for t in tried):
+        if any(_apart(s, end) < 1.0 and values[index] <= density(s.center) + _SPIKE for s in others):
+            continue
+        if any(_apart(base, end, t) < 0.1 for t in tried):
             continue
         if not all(_valley_between(density, end, float(values[index]), s.center) for s in others):
             continue
@@ -92,23 +97,26 @@ def _apart(scale: Scale, point: torch.Tensor, other: torch.Tensor | None = None)
 def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generator) -> torch.Tensor:
     """The highest points of each shell, apart from one another."""
     dim = len(main.center)
-    x = torch.randn(_SCREENED, dim, dtype=torch.float64, generator=generator)
-    radii = 10 ** torch.linspace(0, 3, _SCREENED, dtype=torch.float64)[:, None]
+    x = torch.randn(_NEAR + _FAR, dim, dtype=torch.float64, generator=generator)
+    near, far = torch.linspace(-1.5, 1.5, _NEAR, dtype=torch.float64), torch.linspace(1.5, 3, _FAR, dtype=torch.float64)
+    radii = 10 ** torch.cat([near, far])[:, None]
     x = radii * x / x.norm(dim=-1, keepdim=True)
     z = main.center + x @ main.root.mT
     values = density(z).detach()
     values = torch.where(torch.isfinite(values), values, -torch.inf)
+    excess = values + 0.5 * radii[:, 0].square()  # over what the known mode's curvature explains
     chosen: list[torch.Tensor] = []
-    size = _SCREENED // _SHELLS
+    size = (_NEAR + _FAR) // _SHELLS
     for shell in range(_SHELLS):
-        taken: list[torch.Tensor] = []
         part = slice(shell * size, (shell + 1) * size)
-        for index in (values[part].topk(64).indices + shell * size).tolist():
-            if all(float((x[index] - t).norm()) > 0.3 * float(radii[index]) for t in taken):
-                taken.append(x[index])
-                chosen.append(z[index])
-            if len(taken) == _FROM_SHELL:
-                break
+        for score in (values, excess):
+            taken: list[torch.Tensor] = []
+            for index in (score[part].topk(64).indices + shell * size).tolist():
+                if all(float((x[index] - t).norm()) > 0.3 * float(radii[index]) for t in taken):
+                    taken.append(x[index])
+                    chosen.append(z[index])
+                if len(taken) == _FROM_SHELL:
+                    break
     return torch.stack(chosen)
 
 
@@ -149,10 +157,12 @@ def _ascend(density: LogDensity, main: Scale, starts: torch.Tensor) -> tuple[tor
 
     x = whiten(main, starts - main.center)
     value, gradient = evaluate(x)
+    known = evaluate(torch.zeros_like(x[:1]))[0]
     step = 0.1 * (1 + x.norm(dim=-1)) / gradient.norm(dim=-1).clamp_min(1e-300)
     for _ in range(_STEPS):
         # still climbing, and not on the way into the known mode already
-        moving = ((step * gradient.norm(dim=-1) > 1e-3) & (x.norm(dim=-1) > 0.5)).nonzero()[:, 0]
+        elsewhere = (x.norm(dim=-1) > 0.5) | (value > known + _SPIKE)
+        moving = ((step * gradient.norm(dim=-1) > 1e-3) & elsewhere).nonzero()[:, 0]
         if len(moving) == 0:
             break
         here, there, pace = x[moving], gradient[moving], step[moving]
