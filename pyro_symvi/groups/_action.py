@@ -12,7 +12,7 @@ from torch import Tensor
 from . import _geometry
 from ._errors import InfiniteGroupError, UnsupportedError, sentence
 from ._group import Group, check_device
-from ._value import Value
+from .._value import Value
 
 
 class Action(Value, ABC):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._permutation_groups import PermutationLike
-from ._value import positive_int
+from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

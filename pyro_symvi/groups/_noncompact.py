@@ -11,7 +11,7 @@ from torch import Tensor
 from ._group import Group
 from ._orthogonal import plane_basis
 from ._special_orthogonal import SpecialOrthogonal
-from ._value import positive_int
+from .._value import positive_int
 
 
 class _NonCompact(Group):

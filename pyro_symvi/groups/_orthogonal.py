@@ -12,7 +12,7 @@ from torch import Tensor
 from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
-from ._value import positive_int
+from .._value import positive_int
 from ._wigner import wigner_d
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ._group import Group
-from ._value import positive_int
+from .._value import positive_int
 
 
 class PermutationLike(Group):

@@ -14,7 +14,7 @@ from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
 from ._orthogonal import haar_orthogonal, plane_basis, plane_rotations
-from ._value import positive_int
+from .._value import positive_int
 from ._wigner import wigner_d
 
 

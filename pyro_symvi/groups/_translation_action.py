@@ -11,7 +11,7 @@ from torch import Tensor
 from ._action import Action
 from ._errors import sentence
 from ._noncompact import Translation
-from ._value import positive_int
+from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,7 +11,7 @@ from torch import Tensor
 from ._group import Group
 from ._permutation_groups import PermutationLike, Symmetric
 from ._products import ProductLike
-from ._value import positive_int
+from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -12,7 +12,7 @@ from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
 from ._special_orthogonal import circle_irrep
-from ._value import positive_int
+from .._value import positive_int
 
 
 class _ComplexMatrices(Group):
