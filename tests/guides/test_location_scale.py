@@ -16,7 +16,7 @@ from scipy import stats
 from torch import Tensor
 
 from pyro_symvi.guides import AutoLocationScale
-from tests.contracts.guide import GuideContract, Y, local_only, model, randomize
+from tests.contracts.guide import FlatGuideContract, Y, local_only, model, randomize
 
 KINDS = [
     ("normal", "full", None),
@@ -28,10 +28,10 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("base", "scale", "df"), KINDS)
-class TestAutoLocationScale(GuideContract):
+class TestAutoLocationScale(FlatGuideContract):
     @pytest.fixture
     def build(self, base: str, scale: str, df: float | None) -> Any:
-        return lambda target: AutoLocationScale(target, base=base, scale=scale, df=df)
+        return lambda target, **options: AutoLocationScale(target, base=base, scale=scale, df=df, **options)
 
 
 class _NormalQuantiles(AutoLocationScale):
@@ -50,7 +50,7 @@ class _Transposed(AutoLocationScale):
 
 
 def test_the_contract_catches_broken_guides() -> None:
-    contract = GuideContract()
+    contract = FlatGuideContract()
     broken = _NormalQuantiles(model, base="logistic")
     broken(Y)
     randomize(broken)
