@@ -43,7 +43,7 @@ ROOMS = {
     "divergences": Room(1, ("torch",), only=()),
     "examples": Room(1, ("torch", "pyro"), only=()),
     "families": Room(2, (*PYRO_DISTRIBUTIONS, "numpy", "scipy")),
-    "density": Room(3, ("torch", "pyro", "numpy")),
+    "density": Room(3, ("torch", "pyro", "numpy", "scipy")),
     "infer": Room(3, NUMERICS, beside=("density", "guides")),
     "guides": Room(3, ("torch", "pyro", "numpy"), beside=("density",)),
     "recovery": Room(4, REPORTS),

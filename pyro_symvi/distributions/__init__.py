@@ -6,7 +6,7 @@ draws, gradients of draws in direction and concentration, and registered Kullbac
 """
 
 from . import _sphere_divergences as _sphere_divergences
-from .bases import BASES, Base, Laplace, Logistic, Normal, StudentT
+from .bases import BASES, Base, Cauchy, GeneralizedNormal, Laplace, Logistic, Normal, StudentT, Tail, UniformBall
 from .power_spherical import PowerSpherical
 from .spherical_uniform import SphericalUniform
 from .von_mises_fisher import VonMisesFisher
@@ -14,11 +14,15 @@ from .von_mises_fisher import VonMisesFisher
 __all__ = [
     "BASES",
     "Base",
+    "Cauchy",
+    "GeneralizedNormal",
     "Laplace",
     "Logistic",
     "Normal",
     "PowerSpherical",
     "SphericalUniform",
     "StudentT",
+    "Tail",
+    "UniformBall",
     "VonMisesFisher",
 ]

@@ -1,5 +1,22 @@
 """Parametrised families of laws: what a symmetric guide is, free of any model."""
 
-from .location_scale import LocationScale
+from ._closure import Closure
+from ._family import Family, Parameters
+from .location_scale import LearnedDf, LocationScale
+from .scales import BlockDiagonal, Diagonal, Fixed, Full, Isotropic, LowRank, Scale, Tied
 
-__all__ = ["LocationScale"]
+__all__ = [
+    "BlockDiagonal",
+    "Closure",
+    "Diagonal",
+    "Family",
+    "Fixed",
+    "Full",
+    "Isotropic",
+    "LearnedDf",
+    "LocationScale",
+    "LowRank",
+    "Parameters",
+    "Scale",
+    "Tied",
+]

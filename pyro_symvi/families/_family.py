@@ -3,35 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import torch
 from pyro.distributions import TorchDistribution
 from torch import Tensor
 
 from ..groups import Action
+from ._closure import Closure
 
 Parameters = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Closure:
-    """Whether a family is closed under an action: is the image of each of its laws, under every element, one of them?
-
-    Attributes:
-        holds: The answer; the truth value of this object.
-        reason: Why, or why not, in one sentence.
-        moves_scale: Whether some element changes the shape of the law (its scale, its concentration), not its location
-            alone. Where it is False, uniqueness of the location at a fixed scale is enough for the location theorems.
-    """
-
-    holds: bool
-    reason: str
-    moves_scale: bool = True
-
-    def __bool__(self) -> bool:
-        return self.holds
 
 
 class Family(ABC):
@@ -42,10 +21,8 @@ class Family(ABC):
     yields false certificates.
     """
 
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """Number d of coordinates of one point ``z[..., d]``."""
+    dim: int
+    """Number d of coordinates of one point ``z[..., d]``."""
 
     @abstractmethod
     def distribution(self, parameters: Parameters) -> TorchDistribution:
@@ -106,14 +83,3 @@ class Family(ABC):
 
     @abstractmethod
     def _push_forward(self, parameters: Parameters, action: Action, g: Tensor) -> Parameters: ...
-
-
-def linear_part(action: Action, g: Tensor, like: Tensor) -> Tensor:
-    """The matrix A_g ``[*batch, d, d]`` of an affine action's element, in like's dtype and device."""
-    return action.matrix(g).to(like)  # type: ignore[attr-defined, no-any-return]
-
-
-def is_orthogonal(matrices: Tensor, tolerance: float = 1e-9) -> bool:
-    """Whether all of ``[k, d, d]`` are orthogonal."""
-    eye = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
-    return bool(((matrices @ matrices.mT - eye).abs() <= tolerance).all())

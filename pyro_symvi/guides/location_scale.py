@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyro.distributions as dist
@@ -15,11 +15,18 @@ from pyro.infer.autoguide.initialization import InitMessenger, init_to_median, i
 from pyro.nn.module import PyroParam
 from torch.distributions import biject_to
 
+from ..density import LogDensity
+from ..density._laplace import laplace_approximation
 from ..density._model import seeded
 from ..density._precision import float64_default
-from ..families.location_scale import LocationScale, Parameters, resolve_base
+from ..distributions.bases import Base
+from ..families import BlockDiagonal, LearnedDf, LocationScale, Parameters, Scale
+from ..families.location_scale import resolve_base, resolve_scale
+from . import _scale_parameters
 from ._names import claim_name
 from ._supports import Supported, supports_at
+
+_BY_SITE = "block_diagonal"
 
 
 def init_to_median_or_origin(site: Any) -> torch.Tensor:
@@ -37,9 +44,11 @@ class AutoLocationScale(AutoContinuous):
     r"""The flat unconstrained latent vector as :math:`z = \nu + C\xi` with a symmetric base law for :math:`\xi`.
 
     An ``AutoContinuous``: ``median``, ``quantiles`` (of the base), ``Predictive`` and ``NeuTraReparam`` work. With
-    ``base="normal"`` it is Pyro's ``AutoMultivariateNormal`` (``scale="full"``) or ``AutoDiagonalNormal``
-    (``"diagonal"``). Parameters, made at the first call as in every autoguide: ``loc [d]``; ``scale [d]`` (``[]`` if
-    isotropic); ``scale_tril [d, d]`` with unit diagonal if full, :math:`C` = ``scale[:, None] * scale_tril``.
+    ``base="normal"`` it is Pyro's ``AutoMultivariateNormal`` (``scale="full"``), ``AutoDiagonalNormal``
+    (``"diagonal"``) or ``AutoLowRankMultivariateNormal`` (``"low_rank"``). Parameters, made at the first call as in
+    every autoguide: ``loc [d]``; ``scale [d]`` (``[]`` if isotropic); with it, if full, ``scale_tril [d, d]`` of unit
+    diagonal, :math:`C` = ``scale[:, None] * scale_tril``; if block diagonal, ``scale_lower``, the entries of the blocks
+    below the diagonal; if low rank, ``cov_factor [d, r]``; ``scale_log [k]`` alone if tied; ``df`` if learned.
 
     Where the support of a site depends on other sites (``Uniform(0, x)``), the support is taken at the latent values of
     each draw, not at those of the first run.
@@ -50,8 +59,9 @@ class AutoLocationScale(AutoContinuous):
     Args:
         model: A Pyro model.
         base: See `pyro_symvi.families.LocationScale`.
-        scale: ``"isotropic"``, ``"diagonal"`` or ``"full"``.
-        df: Degrees of freedom of a ``student_t`` base.
+        scale: ``"isotropic"``, ``"diagonal"``, ``"full"``, ``"low_rank"``, ``"block_diagonal"`` (a block for each
+            site), or a value of `pyro_symvi.families.scales`, among them ``Tied(action)`` and ``Fixed(value)``.
+        df: Degrees of freedom of a ``student_t`` base; ``LearnedDf()`` to fit them.
         init_loc_fn: Initial value of each site, as in Pyro's autoguides; by default the prior median, for flat priors
             the origin of unconstrained space.
         init_scale: Initial scale of each unconstrained coordinate, > 0.
@@ -64,19 +74,17 @@ class AutoLocationScale(AutoContinuous):
     _model: Any
     master: Any
     _pyro_name: str
-    scale_constraint = constraints.softplus_positive
-    scale_tril_constraint = constraints.unit_lower_cholesky
 
     def __init__(
         self,
         model: Callable[..., Any],
-        base: str = "normal",
-        scale: str = "full",
-        df: float | None = None,
+        base: str | Base = "normal",
+        scale: str | Scale = "full",
+        df: float | LearnedDf | None = None,
         init_loc_fn: Callable[..., Any] = init_to_median_or_origin,
         init_scale: float = 0.1,
     ) -> None:
-        resolve_base(base, scale, df)
+        resolve_base(base, BlockDiagonal([1]) if scale == _BY_SITE else resolve_scale(scale), df)
         if isinstance(init_scale, bool) or not isinstance(init_scale, (int, float)):
             raise TypeError(
                 f"expected init_scale as a number, got {init_scale!r}, because it is a scale; try init_scale=0.1"
@@ -85,6 +93,7 @@ class AutoLocationScale(AutoContinuous):
             raise ValueError(f"expected init_scale > 0, got {init_scale}, because it is a scale; try init_scale=0.1")
         self._base, self._scale_pattern, self._df, self._init_scale = base, scale, df, float(init_scale)
         self._call: tuple[Any, Any] = ((), {})
+        self._family: LocationScale | None = None
         self._fresh = False
         super().__init__(model, init_loc_fn=init_loc_fn)
         # a plain attribute would register a module's parameters a second time, so the model is kept in a tuple
@@ -100,16 +109,30 @@ class AutoLocationScale(AutoContinuous):
                 raise
             with float64_default():  # float64 data under a float32 default: initial values must be float64 too
                 super()._setup_prototype(*args, **kwargs)
-        size = () if self._scale_pattern == "isotropic" else (self.latent_dim,)
+        self._family = family = LocationScale(self.latent_dim, self._base, self._scale_in(), self._df)
+        loc = self._init_loc()
+        parts = self._parts({**family.initial(self._init_scale, loc), "loc": loc})
         if self.master is None:  # part of an AutoGuideList otherwise, which names its parts
-            shapes = {"loc": torch.Size((self.latent_dim,)), "scale": torch.Size(size)}
+            shapes = {name: value.shape for name, (value, _) in parts.items()}
             self._pyro_name = claim_name(self, shapes, fresh=self._fresh)
-        self.loc = PyroParam(self._init_loc(), constraints.real)  # a bare nn.Parameter would not follow a loaded store
-        self.scale = PyroParam(self.loc.new_full(size, self._init_scale), self.scale_constraint)
-        if self._scale_pattern == "full":
-            eye = torch.eye(self.latent_dim, dtype=self.loc.dtype, device=self.loc.device)
-            self.scale_tril = PyroParam(eye, self.scale_tril_constraint)
+        for name, (value, constraint) in parts.items():  # a bare nn.Parameter would not follow a loaded store
+            setattr(self, name, PyroParam(value, constraint))
         self._dependent = self._supports_move(args, kwargs)
+
+    def _scale_in(self) -> str | Scale:
+        """The scale pattern in the latent space: blocks by site where asked for."""
+        if self._scale_pattern != _BY_SITE:
+            return self._scale_pattern
+        return BlockDiagonal([shape.numel() for shape in self._unconstrained_shapes.values()])
+
+    def _parts(self, parameters: Parameters) -> dict[str, tuple[torch.Tensor, Any]]:
+        """The guide's own parameters, with constraints, for a family's."""
+        family = self.family
+        parts = {"loc": (parameters["loc"], constraints.real)}
+        parts.update(_scale_parameters.split(family.pattern, parameters["scale"]))
+        if isinstance(family.df, LearnedDf):
+            parts["df"] = (parameters["df"], constraints.greater_than(family.df.minimum))
+        return parts
 
     def _supports_move(self, args: Any, kwargs: Any) -> bool:
         """Whether a run at other latent values has other supports."""
@@ -132,13 +155,6 @@ class AutoLocationScale(AutoContinuous):
         self._fresh = True
         self.set_up(*args, **kwargs)
 
-    def _require_setup(self) -> None:
-        if self.prototype_trace is None:
-            raise ValueError(
-                "expected a guide that has been called once, got one without parameters, because an autoguide reads "
-                "the model at its first call; try guide(*args)"
-            )
-
     # -- copies ------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
@@ -154,7 +170,8 @@ class AutoLocationScale(AutoContinuous):
         """Restore, under a name of its own where the original lives."""
         super().__setstate__(state)
         if self.prototype_trace is not None and self.master is None:
-            shapes = {name: self._parameters[f"{name}_unconstrained"].shape for name in ("loc", "scale")}
+            held = self._parameters.items()
+            shapes = {name.removesuffix("_unconstrained"): value.shape for name, value in held if value is not None}
             self._pyro_name = claim_name(self, shapes)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> AutoLocationScale:
@@ -170,37 +187,61 @@ class AutoLocationScale(AutoContinuous):
     @property
     def family(self) -> LocationScale:
         """The family, as a frozen value; after the first call."""
-        self._require_setup()
-        return LocationScale(self.latent_dim, self._base, self._scale_pattern, self._df)
+        if self._family is None:
+            raise ValueError(
+                "expected a guide that has been called once, got one without parameters, because an autoguide reads "
+                "the model at its first call; try guide(*args)"
+            )
+        return self._family
 
     @property
     def parameters_(self) -> Parameters:
-        """``{"loc", "scale"}`` as `LocationScale` takes them (attached to the graph); after the first call."""
-        self._require_setup()
+        """``{"loc", "scale"}``, and ``"df"`` if learned, as `LocationScale` takes them (attached to the graph)."""
+        family = self.family
         with self._pyro_context:  # so that values loaded into Pyro's parameter store count
-            scale = self.scale[..., None] * self.scale_tril if self._scale_pattern == "full" else self.scale
-            return {"loc": self.loc, "scale": scale}
+            parts = {name.removesuffix("_unconstrained") for name in self._parameters}
+            values = {name: getattr(self, name) for name in parts}
+            found = {"loc": values["loc"], "scale": _scale_parameters.join(family.pattern, values, values["loc"])}
+            return {**found, "df": values["df"]} if family.learns_df else found
 
-    def set_parameters(self, parameters: Mapping[str, torch.Tensor]) -> None:
-        """Overwrite the guide's parameters by a family's ``{"loc", "scale"}``, in the guide's dtype.
+    def set_parameters(self, parameters: Parameters) -> None:
+        """Overwrite the guide's parameters by a family's ``{"loc", "scale"}`` (``"df"``), in the guide's dtype.
 
         Raises:
-            ValueError: A wrong shape, a value that is not finite, or a scale that is not positive (lower triangular
-                with positive diagonal if full); nothing is changed then.
+            ValueError: A wrong shape, a value that is not finite, or a scale that its pattern does not allow (not
+                positive, not lower triangular); nothing is changed then.
         """
         before = self.parameters_
-        new = {name: _checked(name, parameters, now, self._scale_pattern) for name, now in before.items()}
+        new = {name: _checked(name, parameters, now, self.family) for name, now in before.items()}
         with torch.no_grad(), self._pyro_context:
-            scale, self.loc = new["scale"], new["loc"].to(self.loc)
-            if self._scale_pattern == "full":
-                diagonal = scale.diagonal()
-                self.scale_tril = (scale / diagonal[:, None]).to(self.loc)
-                scale = diagonal
-            self.scale = scale.to(self.loc)
+            for name, (value, _) in self._parts(new).items():
+                setattr(self, name, value.to(self.loc))
+
+    def initialize_from_laplace(self, *args: Any, **kwargs: Any) -> bool:
+        """Put location and scale at a Laplace approximation of the posterior, found from the present location.
+
+        The location is the mode; the scale is the pattern's nearest to the inverse of minus the Hessian there, which
+        for a normal target is the reverse-KL optimum, divided by the base's standard deviation where it has one.
+
+        Returns:
+            Whether a mode was found: a stationary point with a negative definite Hessian. If not, the guide is put at
+            the best point found, with unit scale.
+
+        Raises:
+            ValueError: The model is no flat density; see `LogDensity.from_model`.
+        """
+        self.set_up(*args, **kwargs)
+        family, present = self.family, self.parameters_
+        density = LogDensity.from_model(self._user_model[0], *args, **kwargs)
+        laplace = laplace_approximation(density, present["loc"].detach().double())
+        variance = family.at(present).law.variance(family.dim)
+        root = laplace.root / (variance**0.5 if 0 < variance < float("inf") else 1.0)
+        self.set_parameters({**present, "loc": laplace.point, "scale": family.pattern.from_root(root)})
+        return laplace.is_mode
 
     def get_base_dist(self) -> dist.TorchDistribution:
         """The base law, free of parameters."""
-        return self.family.law.distribution(self.latent_dim, self.loc)
+        return self.family.base_distribution(self.loc, self.parameters_)
 
     def get_transform(self, *args: Any, **kwargs: Any) -> dist.transforms.Transform:
         """The affine map from the base to the latent vector."""
@@ -255,23 +296,18 @@ class AutoLocationScale(AutoContinuous):
         return {name: torch.stack(values) for name, values in result.items()}
 
 
-def _checked(name: str, parameters: Mapping[str, torch.Tensor], now: torch.Tensor, pattern: str) -> torch.Tensor:
+def _checked(
+    name: str, parameters: Parameters, now: torch.Tensor, family: LocationScale
+) -> torch.Tensor:
     """A new value of a parameter, detached; raises ValueError where it can't be one."""
     value = parameters[name].detach()
     if value.shape != now.shape:
         raise ValueError(
-            f"expected {name} of shape {tuple(now.shape)}, got {tuple(value.shape)}, because the guide has a {pattern} "
-            "scale; try the parameters of guide.family"
+            f"expected {name} of shape {tuple(now.shape)}, got {tuple(value.shape)}, because the guide has a "
+            f"{family.pattern.name} scale; try the parameters of guide.family"
         )
-    good = torch.isfinite(value).all()
-    if name == "scale" and pattern == "full":
-        good &= (value.diagonal() > 0).all() & (value.triu(1) == 0).all()
-    elif name == "scale":
-        good &= (value > 0).all()
-    if not good:
-        wanted = {"loc": "finite"}.get(
-            name, "lower triangular, its diagonal positive" if pattern == "full" else "positive"
-        )
+    wanted = family.complaint(name, value)
+    if wanted is not None:
         raise ValueError(
             f"expected {name} to be {wanted}, got {value.tolist()}, because no such law exists; try the parameters of "
             "guide.family"

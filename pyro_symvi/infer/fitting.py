@@ -9,11 +9,11 @@ import torch
 from tqdm.auto import tqdm
 
 from ..density import LogDensity
+from ..density._laplace import laplace_approximation
 from ..divergences import Divergence, ReverseKL
 from ..families import LocationScale
 from ..groups import AffineAction
 from ..guides import AutoLocationScale
-from .laplace import laplace_approximation
 from .noise import orbit_closed_noise
 from .optimizers import Chart, minimize_pathwise, minimize_weighted
 from .reflections import candidate_reflection
@@ -80,6 +80,7 @@ def fit(
     _check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
     density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
     guide, family, start = _guide_and_family(target, guide_or_family, density, args, kwargs)
+    _check_family(family, divergence)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
 
     laplace = laplace_approximation(density, start)
@@ -140,6 +141,20 @@ def _check_arguments(
             raise ValueError(f"expected {name} >= 1, got {value}, because it is a count")
     if not tolerance > 0:
         raise ValueError(f"expected tolerance > 0, got {tolerance}, because gradients are never exactly zero")
+
+
+def _check_family(family: LocationScale, divergence: Divergence) -> None:
+    """Families that one of the two optimisers cannot serve."""
+    if family.learns_df and divergence.alpha <= 0:
+        raise ValueError(
+            f"expected fixed degrees of freedom for {divergence!r}, got {family.df}, because its base draws would move "
+            "with them; try ForwardKL(), a number for df, or SVI with Trace_ELBO"
+        )
+    if not family.law.full_support and divergence.alpha > 0:
+        raise ValueError(
+            f"expected a base with full support for {divergence!r}, got {family.law!r}, because its density is zero "
+            'where the target is not, so log q has no gradient to follow; try ReverseKL(), or base="normal"'
+        )
 
 
 def _guide_and_family(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
+from ..distributions import Normal
 from ..families import LocationScale
 
 
@@ -44,15 +45,15 @@ def orbit_closed_noise(
     size = len(block)
     whole = size == dim
     copies = (2 * size if family.spherical else 2) * (1 if whole else 2)
-    needed = max(num_particles, 2 * dim + 2 if family.scale == "full" else 4)
+    needed = max(num_particles, 2 * dim + 2 if family.pattern.mixes else 4)
     replicates = math.ceil(needed / copies)
-    if not family.spherical and family.scale == "full":
+    if not family.spherical and family.pattern.mixes:
         replicates = max(replicates, dim + 1)
     seed = int(torch.randint(2**31 - 1, (), generator=generator))
     sobol = qmc.Sobol(family.law.uniforms_needed(dim), scramble=True, seed=np.random.default_rng(seed))
     uniforms = sobol.random(1 << max(1, math.ceil(math.log2(replicates))))[:replicates]
     base = torch.from_numpy(family.law.noise(np.clip(uniforms, 1e-12, 1 - 1e-12)))
-    if family.base == "normal":
+    if isinstance(family.law, Normal):
         base = _unit_second_moments(base, block)
     base = base if whole else torch.cat([base, _negated(base, block, inside=False)])
     if not family.spherical:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from scipy import optimize
 
 from ..density import LogDensity
+from ..distributions import Normal
 from ..divergences import Divergence
-from ..families import LocationScale
-from ..families.location_scale import Parameters
+from ..families import LocationScale, LowRank, Parameters
 from .result import FitStatus
 
 Report = Callable[[int, float], None]
@@ -33,29 +34,20 @@ class Chart:
     point: torch.Tensor
     root: torch.Tensor
 
-    @property
-    def reference_scale(self) -> torch.Tensor:
-        """The scale parameter of the family nearest the metric: what reverse KL gives on a Gaussian target."""
-        if self.family.scale == "full":
-            return self.root
-        precision = torch.cholesky_inverse(self.root).diagonal()
-        return precision.rsqrt() if self.family.scale == "diagonal" else precision.mean().rsqrt()
-
-    @property
+    @cached_property
     def reference(self) -> Parameters:
-        """Parameters at x = 0."""
-        return {"loc": self.point, "scale": self.reference_scale}
+        """Parameters at x = 0: the scale nearest the metric, what reverse KL gives on a Gaussian target."""
+        nearest = {"loc": self.point, "scale": self.family.pattern.from_root(self.root)}
+        return {**self.family.initial(1.0, self.point), **nearest}
 
     @property
     def size(self) -> int:
         """Length of x."""
-        return self.family.dim + self.family.scale_size
+        return self.family.size
 
     def parameters(self, x: torch.Tensor) -> Parameters:
         """The family's parameters at ``x``."""
-        d = self.family.dim
-        scale = self.family.compose(self.reference_scale, self.family.scale_from_vector(x[d:]))
-        return {"loc": self.point + self.root @ x[:d], "scale": scale}
+        return self.family.around(self.reference, self.root, x)
 
 
 @dataclass
@@ -75,7 +67,7 @@ def minimize_pathwise(
 ) -> Outcome:
     r"""Minimise ``divergence.objective(log p(nu + C xi) - log q0(xi) + log|C|)`` over the chart, ``xi`` fixed."""
     family, density = chart.family, chart.density
-    log_base = family.log_base(noise)
+    log_base = family.log_base(noise, chart.reference)
     history: list[float] = []
 
     def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
@@ -231,7 +223,7 @@ def minimize_weighted(
         updated, second = maximize_likelihood(family, z, weights, parameters)
         moved = torch.linalg.solve_triangular(root, (updated["loc"] - parameters["loc"])[:, None], upper=False)
         grown = family.log_det(updated["scale"]) - family.log_det(parameters["scale"])
-        change = relaxation * float(moved.norm() + grown.abs())
+        change = relaxation * float(moved.norm() + grown.abs() + _tail_change(parameters, updated))
         history.append(float(-(weights * family.log_prob(z, updated)).sum()))
         report(len(history), history[-1])
         if change > previous:
@@ -251,12 +243,18 @@ def minimize_weighted(
     return Outcome(parameters, status, history, change, effective, details)
 
 
+def _tail_change(old: Parameters, new: Parameters) -> torch.Tensor:
+    """Change of log df, where it is learned."""
+    return (new["df"] / old["df"]).log().abs() if "df" in old else torch.zeros(())
+
+
 def _relaxed(family: LocationScale, old: Parameters, new: Parameters, factor: float) -> Parameters:
     """``old + factor (new - old)``, the factor reduced until the scale's diagonal stays within a factor 3."""
     while factor != 1:
         mixed = {name: old[name] + factor * (new[name] - old[name]) for name in old}
-        before, after = (p["scale"].diagonal() if family.scale == "full" else p["scale"] for p in (old, mixed))
-        if bool(((after > before / 3) & (after < 3 * before)).all()):
+        before, after = (family.matrix(p["scale"]).diagonal() for p in (old, mixed))
+        sound = all(family.complaint(name, value) is None for name, value in mixed.items())
+        if sound and bool(((after > before / 3) & (after < 3 * before)).all()):
             return mixed
         factor = 1 + (factor - 1) / 2 if abs(factor - 1) > 0.1 else 1
     return new
@@ -267,29 +265,22 @@ def maximize_likelihood(
 ) -> tuple[Parameters, torch.Tensor | None]:
     r"""Weighted maximum likelihood: :math:`\arg\max_\theta\sum_i W_i\log q_\theta(z_i)`, and the root of ``Cov_W``.
 
-    Normal bases: weighted mean and covariance (its diagonal, its mean). Others: L-BFGS in coordinates whitened by the
-    present parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The covariance root ``[d, d]`` is
-    None where the weighted covariance is singular.
+    Normal bases: weighted mean and the scale of the weighted covariance, where that has a closed form. Others: L-BFGS
+    in coordinates whitened by the present parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The
+    covariance root ``[d, d]`` is None where the weighted covariance is singular.
     """
     mean = weights @ z
     centred = z - mean
     covariance = (weights[:, None] * centred).mT @ centred
     root, info = torch.linalg.cholesky_ex(covariance)
     root_or_none = root if int(info) == 0 else None
-    if family.base == "normal":
-        if family.scale == "full":
-            return {"loc": mean, "scale": root if int(info) == 0 else start["scale"]}, root_or_none
-        variance = covariance.diagonal()
-        return {
-            "loc": mean,
-            "scale": (variance if family.scale == "diagonal" else variance.mean()).sqrt(),
-        }, root_or_none
-    d = family.dim
+    if isinstance(family.law, Normal) and not isinstance(family.pattern, LowRank):
+        scale = family.pattern.from_covariance(covariance)
+        return {"loc": mean, "scale": start["scale"] if scale is None else scale}, root_or_none
     matrix = family.matrix(start["scale"])
 
     def at(x: torch.Tensor) -> Parameters:
-        scale = family.compose(start["scale"], family.scale_from_vector(x[d:]))
-        return {"loc": start["loc"] + matrix @ x[:d], "scale": scale}
+        return family.around(start, matrix, x)
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         leaf = torch.from_numpy(x).requires_grad_()
@@ -297,8 +288,7 @@ def maximize_likelihood(
         (gradient,) = torch.autograd.grad(value, leaf)
         return float(value.detach()), gradient.numpy()
 
-    size = d + family.scale_size
     options = {"maxiter": 200, "maxcor": 40, "gtol": 1e-12, "ftol": 0.0}
-    result = optimize.minimize(loss, np.zeros(size), jac=True, method="L-BFGS-B", options=options)
-    x, _ = _newton(loss, np.asarray(result.x), d)
+    result = optimize.minimize(loss, np.zeros(family.size), jac=True, method="L-BFGS-B", options=options)
+    x, _ = _newton(loss, np.asarray(result.x), family.dim)
     return {name: v.detach() for name, v in at(torch.from_numpy(x)).items()}, root_or_none

@@ -8,6 +8,7 @@ import torch
 from pyro import distributions as dist
 from pyro.poutine.messenger import Messenger
 
+from ..families.scales import ScaleTransform
 from ..groups import AffineAction, AxisFlips, PointReflection
 
 
@@ -82,6 +83,6 @@ class OrbitClosedNoise(Messenger):
 
 
 def _is_affine(function: Any) -> bool:
-    affine = (dist.transforms.AffineTransform, dist.transforms.LowerCholeskyAffine)
+    affine = (dist.transforms.AffineTransform, dist.transforms.LowerCholeskyAffine, ScaleTransform)
     transforms = getattr(function, "transforms", ())
     return isinstance(function, dist.TransformedDistribution) and all(isinstance(t, affine) for t in transforms)

@@ -10,8 +10,7 @@ import torch
 
 from ..density import LogDensity
 from ..divergences import Divergence
-from ..families import LocationScale
-from ..families.location_scale import Parameters
+from ..families import LocationScale, Parameters
 
 
 class FitStatus(Enum):

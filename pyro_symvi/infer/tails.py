@@ -6,8 +6,7 @@ import torch
 
 from ..density import LogDensity
 from ..divergences import Divergence
-from ..families import LocationScale
-from ..families.location_scale import Parameters
+from ..families import LocationScale, Parameters
 
 _RADII = (0.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e6, 1e8)
 _DEPTH = 60.0
@@ -57,12 +56,12 @@ def require_finite_divergence(
         if alpha > 0:
             remedy = 'a heavier-tailed base (base="student_t" with a small df), a smaller alpha, or ReverseKL()'
         else:
-            lighter = 'a lighter-tailed base (base="normal"), or ' if family.base != "normal" else ""
+            lighter = 'a lighter-tailed base (base="normal"), or ' if family.law.name != "normal" else ""
             remedy = f"{lighter}an alpha between 0 and 1"
         raise ValueError(
             f"expected a finite divergence, got an infinite {divergence!r} between this target and a "
-            f"{family.base} guide, because the integrand p^{alpha:g} q^{1 - alpha:g} grows in the tail (along {site}); "
-            f"try {remedy}"
+            f"{family.law.name} guide, because the integrand p^{alpha:g} q^{1 - alpha:g} grows in the tail (along "
+            f"{site}); try {remedy}"
         )
 
 

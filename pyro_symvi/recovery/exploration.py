@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..density._laplace import laplace_approximation
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
-from ..infer.laplace import laplace_approximation
 from .importance import RELIABLE, WeightedDraws, weighted_draws
 from .modes import distant_modes
 from .profiles import marginal_power

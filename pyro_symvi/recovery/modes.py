@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ..density import LogDensity
-from ..infer.laplace import laplace_approximation
+from ..density._laplace import laplace_approximation
 from .residuals import Scale, whiten
 
 _NEAR, _FAR = 12288, 4096

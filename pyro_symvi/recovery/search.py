@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..density import LogDensity
-from ..infer.laplace import inverse_root, newton_step
+from ..density._laplace import inverse_root, newton_step
 from ..infer.reflections import candidate_reflection
 from .residuals import Scale
 

@@ -104,7 +104,8 @@ def _of_family(
             f"expected a location of the target's {density.dim} coordinates, got shape {tuple(loc.shape)} in a family "
             f"of dimension {family.dim}, because guide and target share one flat space"
         )
-    name = f"{family.base} location-scale, {family.scale} scale"
+    family = family.at({name: torch.as_tensor(value) for name, value in parameters.items()})
+    name = f"{family.law.name} location-scale, {family.pattern.name} scale"
     held = {"loc": loc, "scale": scale}
     return Subject(density, loc, family.matrix(scale), family.has_mean, name, family, held, divergence)
 

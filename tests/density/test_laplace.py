@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyro_symvi.density import LogDensity
-from pyro_symvi.infer.laplace import inverse_root, laplace_approximation, newton_step
+from pyro_symvi.density._laplace import inverse_root, laplace_approximation, newton_step
 
 
 def gaussian(mean: torch.Tensor, covariance: torch.Tensor) -> LogDensity:

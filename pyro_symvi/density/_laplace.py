@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy import optimize
 
-from ..density import LogDensity
+from ._log_density import LogDensity
 
 DENSE_DIM = 200
 """Up to this dimension Hessians are formed; beyond, the metric is the identity."""
