@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from .._value import Value
 from . import _geometry
 from ._errors import InfiniteGroupError, UnsupportedError, sentence
 from ._group import Group, check_device
-from .._value import Value
 
 
 class Action(Value, ABC):

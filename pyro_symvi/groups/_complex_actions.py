@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._linear_action import LinearAction
 from ._natural_action import SphericalOrbits
 from ._torus import Torus
 from ._unitary import SpecialUnitary, Unitary
-from .._value import positive_int
 
 
 def real_form(matrix: Tensor) -> Tensor:

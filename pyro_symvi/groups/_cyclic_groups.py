@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._permutation_groups import PermutationLike
 from .._value import positive_int
+from ._permutation_groups import PermutationLike
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from .._value import Value, default_dtype
 from . import _finite_algebra
 from ._characters import CharacterTable, character_table
 from ._errors import InfiniteGroupError, NonCompactGroupError, UnsupportedError, sentence
 from ._irreps import Irrep, real_representations
-from .._value import Value, default_dtype
 
 #: Groups with more elements than this are sampled, never enumerated.
 ENUMERATION_LIMIT = 1_000_000

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import Value, positive_int
 from ._action import Action
 from ._errors import sentence
 from ._gig import GeneralizedInverseGaussian, is_normal_about_zero
 from ._noncompact import PositiveScaling
 from ._permutation_actions import BlockSigns, CoordinatePermutation, _checked_blocks
-from .._value import Value, positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -9,8 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ._finite_algebra import conjugacy_classes, inverses
 from .._value import Value
+from ._finite_algebra import conjugacy_classes, inverses
 
 #: The algebra of matrices that commute with the representation: real numbers, complex numbers or quaternions.
 Kind = Literal["real", "complex", "quaternionic"]

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._group import Group
 from ._orthogonal import plane_basis
 from ._special_orthogonal import SpecialOrthogonal
-from .._value import positive_int
 
 
 class _NonCompact(Group):

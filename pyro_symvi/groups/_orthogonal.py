@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
-from .._value import positive_int
 from ._wigner import wigner_d
 
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._linear_action import LinearAction
 from ._permutation_groups import PermutationLike, Symmetric
 from ._sign_flips import SignFlips
 from ._signed_permutations import SignedPermutations
-from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

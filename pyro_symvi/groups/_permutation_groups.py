@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._group import Group
 from .._value import positive_int
+from ._group import Group
 
 
 class PermutationLike(Group):

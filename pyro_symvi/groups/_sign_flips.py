@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._group import Group
 from .._value import positive_int
+from ._group import Group
 
 
 @dataclass(frozen=True, eq=False, repr=False)

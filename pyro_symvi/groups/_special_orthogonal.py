@@ -10,11 +10,11 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
 from ._orthogonal import haar_orthogonal, plane_basis, plane_rotations
-from .._value import positive_int
 from ._wigner import wigner_d
 
 

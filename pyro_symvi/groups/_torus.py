@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
 from ._special_orthogonal import turn_matrix
-from .._value import positive_int
 
 TURN = 2 * math.pi
 

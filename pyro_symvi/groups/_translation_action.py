@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._action import Action
 from ._errors import sentence
 from ._noncompact import Translation
-from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

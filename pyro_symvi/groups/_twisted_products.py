@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._group import Group
 from ._permutation_groups import PermutationLike, Symmetric
 from ._products import ProductLike
-from .._value import positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

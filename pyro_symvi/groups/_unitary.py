@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from . import _quadrature
 from ._group import Group, Quadrature
 from ._irreps import Irrep
 from ._special_orthogonal import circle_irrep
-from .._value import positive_int
 
 
 class _ComplexMatrices(Group):
