@@ -121,7 +121,7 @@ class LocationScale(Family):
         return isinstance(self.df, LearnedDf)
 
     def at(self, parameters: Parameters) -> LocationScale:
-        """The family with degrees of freedom held at the parameters' value; itself where there are none to learn."""
+        """The family with degrees of freedom held at one value ``parameters["df"]``; itself if there are none to learn."""
         if not self.learns_df:
             return self
         df = float(parameters["df"])
@@ -202,10 +202,12 @@ class LocationScale(Family):
     def quantiles(self, levels: Tensor, parameters: Parameters) -> Tensor:
         """Marginal quantiles ``[n, *batch, d]`` at ``levels[n]`` in (0, 1): of the base, not of a normal."""
         loc = parameters["loc"].detach()
-        matrix = self.matrix(parameters["scale"]).detach().double().cpu().numpy()
-        law, u = self.at(parameters).law, levels.double().cpu().numpy()
-        rows = matrix.reshape(-1, self.dim)
-        columns = [marginal_quantile(law, np.asarray(row), u) for row in rows]
+        matrix = self.matrix(parameters["scale"]).detach().expand(*loc.shape, self.dim)
+        dfs = parameters["df"].expand(loc.shape[:-1]).reshape(-1) if self.learns_df else None
+        laws = [self.law] if dfs is None else [self.at({"df": df}).law for df in dfs]
+        rows, u = matrix.reshape(-1, self.dim).double().cpu().numpy(), levels.double().cpu().numpy()
+        each = [laws[k // self.dim % len(laws)] for k in range(len(rows))]
+        columns = [marginal_quantile(law, row, u) for law, row in zip(each, rows, strict=True)]
         return loc + torch.as_tensor(np.stack(columns, -1)).reshape(len(u), *loc.shape).to(loc)
 
     # -- a flat vector for optimisers --------------------------------------------------------------------------

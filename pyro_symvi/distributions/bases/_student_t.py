@@ -54,7 +54,7 @@ class StudentT(Base):
         df = like.new_tensor(self.df) if df is None else df
         if self.spherical:
             return dist.MultivariateStudentT(df, like.new_zeros(dim), torch.eye(dim, dtype=like.dtype).to(like.device))
-        return dist.StudentT(df, like.new_zeros(dim), like.new_ones(dim)).to_event(1)
+        return dist.StudentT(df[..., None], like.new_zeros(dim), like.new_ones(dim)).to_event(1)
 
     def cdf(self, x: Array, dim: int = 1) -> Array:
         """The t distribution function; marginals of the multivariate law are univariate t."""

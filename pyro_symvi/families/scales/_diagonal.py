@@ -70,9 +70,7 @@ class Isotropic(Scale):
     def closure(self, matrices: Tensor | None, spherical: bool) -> Closure:
         """Multiples of orthogonal matrices (of signed permutations for a product)."""
         if matrices is None or not _structure.are_conformal(matrices):
-            return Closure(
-                False, "its linear parts are no multiples of orthogonal matrices, so s I changes shape"
-            )
+            return Closure(False, "its linear parts are no multiples of orthogonal matrices, so s I changes shape")
         if not spherical and not _structure.are_monomial(matrices):
             return Closure(False, "a product law is no product in rotated coordinates")
         same = _structure.are_orthogonal(matrices)

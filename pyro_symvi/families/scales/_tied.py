@@ -124,9 +124,7 @@ class Tied(Scale):
     def closure(self, matrices: Tensor | None, spherical: bool) -> Closure:
         """Orthogonal matrices under which the commuting matrices are carried into one another."""
         if matrices is None or not _structure.are_orthogonal(matrices):
-            return Closure(
-                False, "its linear parts are not orthogonal: A C A^T need not commute with the tying group"
-            )
+            return Closure(False, "its linear parts are not orthogonal: A C A^T need not commute with the tying group")
         if not spherical and not _structure.are_monomial(matrices):
             return Closure(False, "a product law is no product in rotated coordinates")
         moved = matrices[:, None] @ self.basis @ matrices[:, None].mT

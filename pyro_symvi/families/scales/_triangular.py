@@ -69,7 +69,9 @@ class Triangular(Scale):
         return scale
 
     def transform(self, loc: Tensor, scale: Tensor) -> dist.transforms.Transform:
-        """Torch's."""
+        """The transform of Pyro, which takes one matrix; for a batch of them the general one."""
+        if scale.ndim > 2:
+            return super().transform(loc, scale)
         return dist.transforms.LowerCholeskyAffine(loc, scale_tril=scale)
 
     def from_root(self, root: Tensor) -> Tensor:
@@ -179,9 +181,7 @@ def _checked_blocks(blocks: object) -> tuple[tuple[int, ...], ...]:
         given = list(blocks)  # type: ignore[call-overload]
         if given and all(isinstance(size, int) and not isinstance(size, bool) for size in given):
             if min(given) < 1:
-                raise ValueError(
-                    f"expected block sizes >= 1, got {given}, because no block is empty; try [2, 1]"
-                )
+                raise ValueError(f"expected block sizes >= 1, got {given}, because no block is empty; try [2, 1]")
             ends = [sum(given[: i + 1]) for i in range(len(given))]
             return tuple(tuple(range(end - size, end)) for size, end in zip(given, ends, strict=True))
         found = tuple(tuple(sorted(int(i) for i in block)) for block in given)
