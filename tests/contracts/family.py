@@ -45,7 +45,7 @@ def points_of(family: LocationScale, *batch: int) -> Tensor:
 
 
 def actions_on(dim: int) -> dict[str, groups.Action]:
-    """Actions on R^dim, dim >= 3, of every kind that matters to closure: bound, about centres that are nothing special."""
+    """Actions on R^dim, dim >= 3, of every kind that matters to closure, bound, about centres that are nothing special."""
     center = torch.linspace(-0.7, 1.1, dim, dtype=torch.float64)
     shear = torch.eye(dim, dtype=torch.float64)
     shear[1, 0], shear[2, 0] = 0.6, -0.3
@@ -57,19 +57,24 @@ def actions_on(dim: int) -> dict[str, groups.Action]:
     turn = torch.eye(dim, dtype=torch.float64)
     angle = torch.tensor(2 * math.pi / 3, dtype=torch.float64)
     turn[:2, :2] = torch.stack([torch.stack([angle.cos(), -angle.sin()]), torch.stack([angle.sin(), angle.cos()])])
+    slope = torch.linspace(0.3, -0.8, dim - 1, dtype=torch.float64)[None]
+
+    def natural(matrix: Tensor) -> groups.Action:
+        return groups.NaturalAction(groups.FiniteMatrixGroup.generated_by([matrix]))
+
     return {
-        "trivial": groups.PointReflection(coordinates=[0]).bind(dim, center=center),
+        "flip the first": groups.PointReflection(coordinates=[0]).bind(dim, center=center),
         "even": groups.PointReflection().bind(dim, center=center),
         "flip the last two": groups.PointReflection(coordinates=[dim - 2, dim - 1]).bind(dim, center=center),
         "all flips": groups.AxisFlips().bind(dim, center=center),
         "permutations": groups.CoordinatePermutation(dim),
         "swap of two": groups.CoordinatePermutation(dim, blocks=[[0], [1]]),
         "signed permutations": groups.SignedCoordinatePermutation(dim),
-        "quarter turn": groups.NaturalAction(groups.FiniteMatrixGroup.generated_by([plane])),
-        "third of a turn": groups.NaturalAction(groups.FiniteMatrixGroup.generated_by([turn])),
-        "sheared reflection": groups.NaturalAction(groups.FiniteMatrixGroup.generated_by([shear @ mirror @ shear.inverse()])),
-        "regression of the last": groups.ConditionalReflection([dim - 1], 0.4, torch.linspace(0.3, -0.8, dim - 1, dtype=torch.float64)[None]).bind(dim),
-        "regression of the first": groups.ConditionalReflection([0], 0.4, torch.linspace(0.3, -0.8, dim - 1, dtype=torch.float64)[None]).bind(dim),
+        "quarter turn": natural(plane),
+        "third of a turn": natural(turn),
+        "sheared reflection": natural(shear @ mirror @ shear.inverse()),
+        "regression of the last": groups.ConditionalReflection([dim - 1], 0.4, slope).bind(dim),
+        "regression of the first": groups.ConditionalReflection([0], 0.4, slope).bind(dim),
         "rotations": groups.SphereRotation(dim),
         "about an axis": groups.AxialRotation(torch.linspace(1.0, 2.0, dim, dtype=torch.float64)),
         "ellipse": groups.EllipticalRotation().bind(dim, center=center, shape=ellipse),
@@ -90,7 +95,7 @@ def elements_of(action: groups.Action, count: int = 3) -> Tensor:
 
 
 class ClosureContract:
-    """What `Family.closure` and `Family.push_forward` promise, for a family with ``actions``, ``parameters``, ``points``."""
+    """What `Family.closure` and `Family.push_forward` promise; a family gives ``actions``, ``parameters``, ``points``."""
 
     @pytest.fixture
     def family(self) -> Family:
@@ -351,7 +356,7 @@ class FamilyContract(ClosureContract):
     # starting points
 
     def test_reverse_kl_start_for_a_normal_target(self, family: LocationScale) -> None:
-        """At `from_root` reverse KL between normals, -log|C| + tr(Lambda C C^T) / 2, is stationary (not for low rank)."""
+        """At `from_root` reverse KL between normals, -log|C| + tr(P C C^T) / 2, is stationary (not for low rank)."""
         if family.scale_size == 0 or isinstance(family.pattern, LowRank):
             return
         root = torch.randn(family.dim, family.dim, dtype=torch.float64, generator=generator(6)).tril()
