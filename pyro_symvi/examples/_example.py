@@ -15,6 +15,7 @@ class Example:
         model: a plain Pyro model.
         args: its positional arguments; data are float64 tensors.
         kwargs: its keyword arguments.
+        sphere_sites: latent sites that lie on spheres; certificates speak of posteriors on flat space, so far.
         description: the model in a few lines, with its priors.
         source: where the data, and where taken over the model, were published.
         expected: what symmetry says about this posterior, in words; a reader compares a certificate with it.
@@ -28,3 +29,4 @@ class Example:
     source: str
     expected: str
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    sphere_sites: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ _MODULES = {
     "darwin": "darwin",
     "eight-schools": "eight_schools",
     "nile": "nile",
+    "planets": "planets",
     "stackloss": "stackloss",
     "stackloss-robust": "stackloss_robust",
 }
