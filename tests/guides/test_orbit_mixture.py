@@ -27,8 +27,10 @@ from scipy import stats
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
+from pyro_symvi.distributions.bases import GeneralizedNormal, Laplace
 from pyro_symvi.distributions.orbit_mixture import OrbitMixtureLaw
 from pyro_symvi.divergences import ReverseKL
+from pyro_symvi.families.location_scale import LearnedDf
 from pyro_symvi.groups import (
     AxisFlips,
     ConditionalReflection,
@@ -255,6 +257,36 @@ def test_quantiles_invert_the_average_distribution_function(inside: Any, law: An
         assert np.allclose(below, levels, rtol=1e-7, atol=1e-12)
         above = law.sf((found[-1:, i, None] - loc) / scale).mean(-1)
         assert np.allclose(above, [1e-6], rtol=1e-6)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"base": "cauchy"},
+        {"base": "uniform_ball"},
+        {"base": GeneralizedNormal(4.0)},
+        {"base": Laplace(spherical=True), "scale": "low_rank"},
+        {"base": "student_t", "df": LearnedDf(4.0), "scale": "isotropic"},
+    ],
+    ids=str,
+)
+def test_quantiles_with_every_kind_of_base(options: dict[str, Any]) -> None:
+    """Share of 10,000 draws below each quantile, five standard errors; densities of all copies are their average."""
+    guide = OrbitMixture(AutoLocationScale(lambda y: means(y, 3), **options), CoordinatePermutation(3))
+    y = clusters([-1.0, 0.0, 1.0])
+    guide.set_up(y)
+    with torch.no_grad():
+        guide.component.loc += torch.tensor([-1.0, 0.2, 0.7])
+        law, one = guide.get_posterior(y), guide.component.get_posterior(y)
+        torch.manual_seed(0)
+        draws = law.sample((10_000,))
+        z = one.sample((4,))
+        parts = [one.log_prob(z[:, list(order)].clone()) for order in itertools.permutations(range(3))]
+    assert torch.allclose(law.log_prob(z).detach(), torch.stack(parts).logsumexp(0) - math.log(6), rtol=1e-9)
+    for level, value in zip((0.1, 0.6), guide.quantiles([0.1, 0.6], y)["mu"], strict=True):
+        error = (level * (1 - level) / 10_000) ** 0.5
+        assert float(((draws <= value).double().mean(0) - level).abs().max()) < 5 * error
 
 
 @pytest.mark.usefixtures("float64")
