@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -97,6 +98,7 @@ REFUSALS = [
     (["certify", "FILE:nothing"], "expected a model named 'nothing' in .*; it has model, needs_more"),
     (["certify", "FILE:not_a_model"], "to be a model"),
     (["certify", "FILE"], r"expected FILE.py:MODEL, got .*try .*:model"),
+    (["certify", "planets"], r"expected a posterior on flat space, got 'planets', whose sites \['mu'\].*AutoSymmetric"),
     (["certify", "absent.py:model"], "expected a Python file, got 'absent.py', which is not there"),
     (["certify", "FILE:needs_more"], r"expected data for the parameters \['w'\]"),
     (["certify", "FILE:discrete"], "discrete site 'k'"),
@@ -106,7 +108,7 @@ REFUSALS = [
     (["certify", "FILE:student", "--divergence", "alpha=2"], "expected a finite divergence, got an infinite"),
     (["certify", "darwin", "--divergence", "kl"], "expected a divergence among"),
     (["certify", "darwin", "--divergence", "alpha=nan"], "expected alpha=NUMBER"),
-    (["certify", "darwin", "--base", "cauchy"], "expected base in"),
+    (["certify", "darwin", "--base", "gumbel"], "expected base in"),
     (["certify", "darwin", "--base", "student_t"], "expected df"),
     (["certify", "darwin", "--scale", "lowrank"], "expected scale in"),
     (["certify", "darwin", "--particles", "0"], "expected num_particles >= 1"),
@@ -140,6 +142,21 @@ def test_a_file_that_does_not_import(capsys: pytest.CaptureFixture[str], tmp_pat
     status, _, err = run(capsys, "certify", f"{path}:model")
     assert status == 2
     assert "expected a file that runs, got ModuleNotFoundError" in err
+
+
+def test_the_demo_leaves_out_posteriors_on_spheres(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def run_one(model: object, *_: object) -> tuple[object, object, float]:
+        seen.append(model)
+        return SimpleNamespace(converged=True), SimpleNamespace(rows=lambda: [("mean of x", "VERIFIED", "0", "-")]), 0.0
+
+    monkeypatch.setattr("pyro_symvi.cli._run", run_one)
+    status, out, _ = run(capsys, "demo")
+    assert status == 0 and "planets" not in out and f"{len(examples.names()) - 1} posteriors fitted" in out
+    assert seen == [examples.get(name).model for name in examples.names() if name != "planets"]
 
 
 def test_failed_writing_leaves_the_old_file(
