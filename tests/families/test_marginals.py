@@ -43,9 +43,7 @@ def test_sums_by_convolution(base: Base, law: Any) -> None:
 
 def test_sums_of_heavy_tailed_coordinates_are_refused() -> None:
     for call in (marginal_cdf, marginal_quantile):
-        with pytest.raises(
-            ValueError, match="expected a spherical or light-tailed base.*got.*because.*; try"
-        ):
+        with pytest.raises(ValueError, match="expected a spherical or light-tailed base.*got.*because.*; try"):
             call(StudentT(3.0), np.array([1.0, 0.5]), U)
 
 
