@@ -121,7 +121,7 @@ class LocationScale(Family):
         return isinstance(self.df, LearnedDf)
 
     def at(self, parameters: Parameters) -> LocationScale:
-        """The family with degrees of freedom held at one value ``parameters["df"]``; itself if there are none to learn."""
+        """The family with degrees of freedom held at ``parameters["df"]``; itself if there are none to learn."""
         if not self.learns_df:
             return self
         df = float(parameters["df"])

@@ -22,14 +22,17 @@ def distribution_function(base: Base, row: Array) -> Callable[[float], float]:
     .. math:: F(x) = ½ + \frac1\pi\sum_{k\ge 0} \frac{\sin((k+½)hx)}{k+½}\prod_j\varphi(C_{ij}(k+½)h),
 
     whose error is the mass beyond :math:`2\pi/h - |x|`, here below 1e-13, plus the cut tail of the sum: below 1e-12 for
-    logistic coordinates; for Laplace ones below 1e-11 where the second largest entry is a tenth of the largest or more,
+    logistic coordinates; for Laplace ones, and powers beta > 1, below 1e-11 where the second largest entry is a tenth of the largest or more,
     else below 1e-7. For Laplace and lighter tails only.
     """
     h = 2 * np.pi / (_REACH * np.abs(row).sum())
-    k = np.arange(_TERMS) + 0.5
-    weights = np.prod([base.characteristic(c * k * h) for c in row if c], axis=0) / (np.pi * k)
-    kept = np.abs(weights) > 1e-18
-    frequencies, weights = k[kept] * h, weights[kept]
+    pieces = []
+    for k in np.array_split(np.arange(_TERMS) + 0.5, _TERMS // 500):
+        weights = np.prod([base.characteristic(c * k * h) for c in row if c], axis=0) / (np.pi * k)
+        pieces.append((k * h, weights))
+        if np.abs(weights).max() < 1e-18:  # the product only falls from here on
+            break
+    frequencies, weights = np.concatenate(pieces, axis=1)
     return lambda x: 0.5 + float(np.sin(frequencies * x) @ weights)
 
 

@@ -45,7 +45,7 @@ def points_of(family: LocationScale, *batch: int) -> Tensor:
 
 
 def actions_on(dim: int) -> dict[str, groups.Action]:
-    """Actions on R^dim, dim >= 3, of every kind that matters to closure, bound, about centres that are nothing special."""
+    """Actions on R^dim, dim >= 3, of every kind that matters to closure, bound, about a centre that is nothing special."""
     center = torch.linspace(-0.7, 1.1, dim, dtype=torch.float64)
     shear = torch.eye(dim, dtype=torch.float64)
     shear[1, 0], shear[2, 0] = 0.6, -0.3
@@ -95,7 +95,7 @@ def elements_of(action: groups.Action, count: int = 3) -> Tensor:
 
 
 class ClosureContract:
-    """What `Family.closure` and `Family.push_forward` promise; a family gives ``actions``, ``parameters``, ``points``."""
+    """What `Family.closure` and `push_forward` promise; a family gives ``actions``, ``parameters``, ``points``."""
 
     @pytest.fixture
     def family(self) -> Family:

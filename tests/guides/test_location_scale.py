@@ -10,11 +10,24 @@ import pyro.distributions as dist
 import pytest
 import torch
 from pyro import poutine
-from pyro.infer import Trace_ELBO
-from pyro.infer.autoguide import AutoDiagonalNormal, AutoGuideList, AutoMultivariateNormal, AutoNormal, init_to_value
+from pyro.infer import SVI, Trace_ELBO
+from pyro.infer.autoguide import (
+    AutoDiagonalNormal,
+    AutoGuideList,
+    AutoLowRankMultivariateNormal,
+    AutoMultivariateNormal,
+    AutoNormal,
+    init_to_value,
+)
 from scipy import stats
 from torch import Tensor
+from torch.distributions import biject_to
 
+import pyro_symvi as symvi
+from pyro_symvi.distributions import GeneralizedNormal, Laplace
+from pyro_symvi.divergences import ForwardKL
+from pyro_symvi.families import Fixed, LearnedDf, LowRank, Tied
+from pyro_symvi.groups import AxisFlips
 from pyro_symvi.guides import AutoLocationScale
 from tests.contracts.guide import FlatGuideContract, Y, local_only, model, randomize
 
@@ -24,10 +37,17 @@ KINDS = [
     ("student_t", "diagonal", 4.0),
     ("laplace", "isotropic", None),
     ("logistic", "full", None),
+    (Laplace(spherical=True), "full", None),
+    (GeneralizedNormal(1.5), "diagonal", None),
+    (Laplace(), LowRank(2), None),
+    ("normal", "block_diagonal", None),
+    ("normal", Tied(AxisFlips(coordinates=[0])), None),
+    ("student_t", "full", LearnedDf()),
+    ("student_t", "low_rank", 6.0),
 ]
 
 
-@pytest.mark.parametrize(("base", "scale", "df"), KINDS)
+@pytest.mark.parametrize(("base", "scale", "df"), KINDS, ids=str)
 class TestAutoLocationScale(FlatGuideContract):
     @pytest.fixture
     def build(self, base: str, scale: str, df: float | None) -> Any:
@@ -68,27 +88,271 @@ def test_the_contract_catches_broken_guides() -> None:
 # -- against Pyro --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scale", ["full", "diagonal"])
-def test_with_a_normal_base_it_is_pyros_guide(scale: str) -> None:
-    theirs = (AutoMultivariateNormal if scale == "full" else AutoDiagonalNormal)(model)
-    ours = AutoLocationScale(model, scale=scale)
+PYROS = {
+    "full": AutoMultivariateNormal,
+    "diagonal": AutoDiagonalNormal,
+    "low_rank": AutoLowRankMultivariateNormal,
+    "by site": AutoNormal,
+}
+
+
+def pyros(scale: str, target: Any) -> tuple[Any, AutoLocationScale]:
+    """Pyro's guide and ours, set up, with the same parameters."""
+    theirs, ours = PYROS[scale](target), AutoLocationScale(target, scale="diagonal" if scale == "by site" else scale)
     theirs(Y), ours(Y)
     randomize(ours)
-    parameters = {name: p.detach() for name, p in ours.parameters_.items()}
-    theirs.loc.data.copy_(parameters["loc"])
+    values = {name: p.detach() for name, p in ours.parameters_.items()}
+    if scale == "by site":
+        position = 0
+        for name, site in theirs.prototype_trace.iter_stochastic_nodes():
+            shape = biject_to(site["fn"].support).inverse_shape(site["value"].shape)
+            part = slice(position, position + shape.numel())
+            setattr_at(theirs.locs, name, values["loc"][part].reshape(shape))
+            setattr_at(theirs.scales, name, values["scale"][part].reshape(shape))
+            position = part.stop
+        return theirs, ours
+    theirs.loc.data.copy_(values["loc"])
     if scale == "full":
-        diagonal = parameters["scale"].diagonal()
-        theirs.scale, theirs.scale_tril = diagonal, parameters["scale"] / diagonal[:, None]
+        diagonal = values["scale"].diagonal()
+        theirs.scale, theirs.scale_tril = diagonal, values["scale"] / diagonal[:, None]
+    elif scale == "low_rank":
+        theirs.scale, theirs.cov_factor = values["scale"][:, 0], torch.nn.Parameter(values["scale"][:, 1:])
     else:
-        theirs.scale = parameters["scale"]
+        theirs.scale = values["scale"]
+    return theirs, ours
+
+
+def setattr_at(module: Any, name: str, value: Tensor) -> None:
+    """A site's parameter of Pyro's AutoNormal, kept on the unconstrained scale where it is constrained."""
+    setattr(module, name, value if hasattr(module, name + "_unconstrained") else torch.nn.Parameter(value))
+
+
+@pytest.mark.parametrize("scale", ["full", "diagonal", "low_rank"])
+def test_with_a_normal_base_it_is_the_law_of_pyros_guide(scale: str) -> None:
+    theirs, ours = pyros(scale, model)
     z = theirs.get_posterior().sample((6,))
     assert torch.allclose(theirs.get_posterior().log_prob(z), ours.get_posterior().log_prob(z), rtol=1e-4)
     for name, value in theirs.quantiles([0.1, 0.8], Y).items():
         assert torch.allclose(ours.quantiles([0.1, 0.8], Y)[name], value, rtol=1e-4, atol=1e-5)
-    torch.manual_seed(5)
-    a = Trace_ELBO(num_particles=20).loss(model, theirs, Y)
-    torch.manual_seed(5)
-    assert Trace_ELBO(num_particles=20).loss(model, ours, Y) == pytest.approx(a, rel=1e-4)
+    if scale != "low_rank":  # there Pyro draws d + r normals, not d
+        torch.manual_seed(5)
+        a = Trace_ELBO(num_particles=20).loss(model, theirs, Y)
+        torch.manual_seed(5)
+        assert Trace_ELBO(num_particles=20).loss(model, ours, Y) == pytest.approx(a, rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", PYROS)
+def test_with_a_normal_base_its_bound_is_that_of_pyros_guide(scale: str) -> None:
+    """2000 particles each, five joint standard errors."""
+    theirs, ours = pyros(scale, model)
+    torch.manual_seed(2)
+    elbo = Trace_ELBO(num_particles=50, vectorize_particles=True, max_plate_nesting=1)
+    a, b = (torch.tensor([elbo.loss(model, guide, Y) for _ in range(40)]) for guide in (theirs, ours))
+    error = ((a.var() + b.var()) / 40).sqrt()
+    assert abs(float(a.mean() - b.mean())) < 5 * float(error)
+
+
+@pytest.mark.parametrize("scale", ["full", "diagonal", "low_rank"])
+def test_svi_takes_both_to_one_optimum(scale: str) -> None:
+    """A regression whose exact posterior is normal: the fits of 600 steps agree in location and spread.
+
+    Standard error of the last 200 iterates' mean, from the spread of ten runs: below 0.02 posterior sd.
+    """
+    x = torch.linspace(-1, 1, 12)
+    design = torch.stack([torch.ones(12), x, x**2], -1)
+
+    def regression() -> None:
+        beta = pyro.sample("beta", dist.Normal(0.0, 3.0).expand([3]).to_event(1))
+        with pyro.plate("rows", 12):
+            pyro.sample("y", dist.Normal((design @ beta[..., None])[..., 0], 0.5), obs=1 + 2 * x)
+
+    found = []
+    for guide in (PYROS[scale](regression), AutoLocationScale(regression, scale=scale)):
+        pyro.clear_param_store()
+        torch.manual_seed(1)
+        elbo = Trace_ELBO(num_particles=16, vectorize_particles=True, max_plate_nesting=1)
+        svi = SVI(regression, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.995}), elbo)
+        trail = []
+        for step in range(600):
+            svi.step()
+            if step >= 400:
+                law = guide.get_posterior()
+                trail.append(torch.cat([guide.loc.detach(), spread(law).log()]))
+        found.append(torch.stack(trail).mean(0))
+    sd = found[0][3:].exp()
+    assert bool(((found[0] - found[1])[:3].abs() < 0.1 * sd).all())
+    assert bool(((found[0] - found[1])[3:].abs() < 0.1).all())
+
+
+def spread(law: Any) -> Tensor:
+    """Standard deviations of a normal law on R^3."""
+    if hasattr(law, "covariance_matrix"):
+        return law.covariance_matrix.detach().diagonal().sqrt()
+    if isinstance(law, dist.TransformedDistribution):
+        eye = torch.eye(3)
+        columns = law.transforms[0](eye) - law.transforms[0](torch.zeros(1, 3))
+        return columns.detach().square().sum(0).sqrt()
+    return law.base_dist.scale.detach()
+
+
+# -- scales and bases ----------------------------------------------------------------------------------------------
+
+
+def test_blocks_follow_the_sites() -> None:
+    guide = AutoLocationScale(model, scale="block_diagonal")
+    guide.set_up(Y)
+    assert guide.family.pattern.blocks == ((0, 1), (2,), (3, 4), (5, 6, 7))
+    randomize(guide)
+    matrix = guide.parameters_["scale"]
+    assert matrix[1, 0] != 0 and matrix[4, 3] != 0 and bool((matrix[2:, :2] == 0).all())
+    assert guide.scale_lower.shape == (1 + 1 + 3,)
+
+
+def test_a_fixed_scale_stays() -> None:
+    guide = AutoLocationScale(local_only, scale=Fixed([0.1, 0.2, 0.3]), init_scale=5.0)
+    svi = SVI(local_only, guide, pyro.optim.Adam({"lr": 0.1}), Trace_ELBO())
+    svi.step(Y)
+    before = guide.loc.detach().clone()
+    svi.step(Y)
+    assert [name for name, _ in guide.named_parameters()] == ["loc_unconstrained"]
+    assert torch.allclose(guide.parameters_["scale"], torch.tensor([0.1, 0.2, 0.3]))
+    assert not torch.equal(guide.loc, before)
+    with pytest.raises(ValueError, match="expected scale to be as it was fixed, got .* because .*; try"):
+        guide.set_parameters({"loc": torch.zeros(3), "scale": torch.ones(3)})
+
+
+def test_the_uniform_ball_under_trace_elbo() -> None:
+    """On a normal target of covariance S, reverse KL is minimal at scatter (d + 2) S, location the mean.
+
+    E |C xi|^2 terms: tr(S^-1 C C^T)/(2 (d + 2)) - log|C|. Last 300 of 1200 steps averaged; tolerance 0.05 sd, 5 %.
+    """
+
+    def normal() -> None:
+        pyro.sample("z", dist.Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])).to_event(1))
+
+    torch.manual_seed(0)
+    guide = AutoLocationScale(normal, base="uniform_ball", scale="diagonal")
+    elbo = Trace_ELBO(num_particles=32, vectorize_particles=True, max_plate_nesting=0)
+    svi = SVI(normal, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.997}), elbo)
+    trail = []
+    for step in range(1200):
+        svi.step()
+        if step >= 900:
+            trail.append(torch.cat([guide.loc.detach(), guide.scale.detach()]))
+    found = torch.stack(trail).mean(0)
+    assert torch.allclose(found[:2], torch.tensor([1.0, -2.0]), atol=0.05)
+    assert torch.allclose(found[2:] / torch.tensor([0.5, 2.0]), torch.full((2,), 2.0), rtol=0.05)
+
+
+def student(df: float, spherical: bool, dim: int) -> Any:
+    """A model whose only site is a Student-t law, multivariate or a product, with location 1, 2, ... and scale 0.5."""
+    loc = torch.arange(1.0, dim + 1)
+
+    def target() -> None:
+        if spherical:
+            law = dist.MultivariateStudentT(torch.tensor(df), loc, 0.5 * torch.eye(dim))
+        else:
+            law = dist.StudentT(df, loc, 0.5).to_event(1)
+        pyro.sample("z", law)
+
+    return target
+
+
+@pytest.mark.parametrize(("spherical", "scale"), [(True, "full"), (False, "diagonal")])
+@pytest.mark.parametrize("df", [2.5, 6.0])
+def test_learned_degrees_of_freedom_recover_known_ones(df: float, spherical: bool, scale: str) -> None:
+    """Forward KL is zero at the truth. The error is that of 2^15 quasi-random weighted draws, below 8 % (location and
+    scale 1 %); a target of another df gives another answer."""
+    target = student(df, spherical, 3)
+    guide = AutoLocationScale(target, base="student_t", scale=scale, df=LearnedDf(initial=4.0))
+    fit = symvi.fit(target, guide, divergence=ForwardKL(), num_particles=2**15)
+    assert fit.converged
+    assert float(fit.parameters["df"]) == pytest.approx(df, rel=0.08)
+    assert torch.allclose(fit.loc, torch.arange(1.0, 4.0).double(), atol=5e-3)
+    assert torch.allclose(fit.family.matrix(fit.parameters["scale"]), 0.5 * torch.eye(3).double(), atol=0.01)
+    assert float(guide.df.detach()) == pytest.approx(float(fit.parameters["df"]), rel=1e-5)
+
+
+def test_learned_degrees_of_freedom_in_svi() -> None:
+    """Reverse KL with a Student-t target of df 4 is zero at the truth; the mean of the last 500 of 2500 steps is within
+    15 % (its standard error over five seeds: 5 %)."""
+    target = student(4.0, True, 2)
+    torch.manual_seed(0)
+    guide = AutoLocationScale(target, base="student_t", df=LearnedDf(initial=12.0), init_scale=0.5)
+    elbo = Trace_ELBO(num_particles=128, vectorize_particles=True, max_plate_nesting=0)
+    svi = SVI(target, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.9985}), elbo)
+    trail = []
+    for step in range(2500):
+        svi.step()
+        if step >= 2000:
+            trail.append(float(guide.df.detach().log()))
+    assert math.exp(sum(trail) / len(trail)) == pytest.approx(4.0, rel=0.15)
+
+
+def test_degrees_of_freedom_stay_above_their_minimum() -> None:
+    """A Cauchy target pulls them to 1, the minimum that keeps a mean."""
+    target = student(1.0, True, 2)
+    guide = AutoLocationScale(target, base="student_t", df=LearnedDf(initial=4.0, minimum=1.0))
+    fit = symvi.fit(target, guide, divergence=ForwardKL())
+    assert 1.0 < float(fit.parameters["df"]) < 1.1
+    with pytest.raises(ValueError, match="expected df to be above 1.0, got .* because .*; try"):
+        guide.set_parameters({**fit.parameters, "df": torch.tensor(1.0)})
+
+
+# -- Laplace initialisation ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", ["isotropic", "diagonal", "full", "low_rank", "block_diagonal", Tied(AxisFlips())])
+def test_laplace_initialisation_on_a_normal_posterior(scale: Any) -> None:
+    """The mode and the reverse-KL scale: full is the posterior covariance, the others keep parts of its inverse."""
+    x = torch.linspace(0, 2, 9)
+    design = torch.stack([torch.ones(9), x, x**2, x**3], -1)
+
+    def regression() -> None:
+        a = pyro.sample("a", dist.Normal(0.0, 3.0).expand([2]).to_event(1))
+        b = pyro.sample("b", dist.Normal(0.0, 3.0).expand([2]).to_event(1))
+        with pyro.plate("rows", 9):
+            pyro.sample("y", dist.Normal(design @ torch.cat([a, b]), 0.5), obs=x.sin())
+
+    guide = AutoLocationScale(regression, scale=scale)
+    assert guide.initialize_from_laplace()
+    precision = (design.mT @ design / 0.25 + torch.eye(4) / 9).double()
+    mean = torch.linalg.solve(precision, (design.mT @ x.sin() / 0.25).double())
+    assert torch.allclose(guide.loc.detach().double(), mean, atol=1e-4)
+    matrix = guide.family.matrix(guide.parameters_["scale"].detach()).double()
+    scatter = matrix @ matrix.mT
+    if scale == "full":
+        assert torch.allclose(scatter, torch.linalg.inv(precision), rtol=1e-3, atol=1e-5)
+    elif scale in ("diagonal", "block_diagonal"):
+        kept = precision * torch.block_diag(*[torch.ones(1 + (scale != "diagonal"), 1 + (scale != "diagonal"))] *
+                                             (4 if scale == "diagonal" else 2))  # fmt: skip
+        assert torch.allclose(scatter, torch.linalg.inv(kept), rtol=1e-3, atol=1e-6)
+    elif scale == "isotropic":
+        assert torch.allclose(scatter.diagonal(), 4 / precision.trace(), rtol=1e-3)
+    elif scale == "low_rank":
+        assert bool((scatter.diagonal() >= 0.99 / precision.diagonal()).all())
+    else:
+        assert torch.allclose(scatter.diagonal(), 1 / precision.diagonal(), rtol=1e-3)
+
+
+def test_laplace_initialisation_allows_for_the_spread_of_the_base() -> None:
+    def normal() -> None:
+        pyro.sample("z", dist.Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])).to_event(1))
+
+    for base in ("logistic", "laplace", "uniform_ball"):
+        guide = AutoLocationScale(normal, base=base, scale="diagonal")
+        assert guide.initialize_from_laplace()
+        deviation = guide.family.standard_deviation({n: p.detach() for n, p in guide.parameters_.items()})
+        assert torch.allclose(deviation, torch.tensor([0.5, 2.0]), rtol=1e-3)
+
+
+def test_laplace_initialisation_says_where_there_is_no_mode() -> None:
+    def flat() -> None:
+        z = pyro.sample("z", dist.ImproperUniform(dist.constraints.real, (), ()))
+        pyro.factor("f", z)
+
+    guide = AutoLocationScale(flat)
+    assert not guide.initialize_from_laplace()
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,9 @@ class LowRank(Scale):
     :math:`\log|C| = \sum\log s_i + \sum\log L_{kk}`: all in O(d r^2). The parameters are those of Pyro's
     ``AutoLowRankMultivariateNormal`` (``scale``, ``cov_factor``).
 
+    As in factor analysis an optimum may lie at the edge, some s_i going to 0 and its row of V to infinity (a Heywood
+    case): a fit then ends ``UNBOUNDED`` in the scale, its location unharmed. A smaller rank seldom does.
+
     Args:
         rank: r, from 1 to d; by default the square root of d, rounded.
     """
