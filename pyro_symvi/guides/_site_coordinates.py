@@ -44,7 +44,8 @@ class LocalCoordinates:
 
     def _rows(self) -> tuple[Tensor, Callable[[int], Tensor]]:
         """Gradient ``[size]``, and the rows of the Hessian by number."""
-        u = torch.zeros(self.size, dtype=torch.float64, requires_grad=True)
+        device = next(iter(self.point.values())).device
+        u = torch.zeros(self.size, dtype=torch.float64, device=device, requires_grad=True)
         (gradient,) = torch.autograd.grad(self.log_prob(self.points(u)), u, create_graph=True)
 
         def row(i: int) -> Tensor:
@@ -83,9 +84,7 @@ class LocalCoordinates:
         step = unit * torch.cholesky_solve((unit * gradient)[:, None], root)[:, 0]
         if float(step @ gradient) < 1e-30:  # twice the expected gain
             return None
-        with torch.no_grad():
-            before = float(self.log_prob(self.point))
-            after = float(self.log_prob(self.points(step)))
+        before, after = (float(self.log_prob(point).detach()) for point in (self.point, self.points(step)))
         slack = 1e-13 * (1 + abs(before))
         return LocalCoordinates(self.log_prob, self.points(step), self.sites) if after >= before - slack else None
 

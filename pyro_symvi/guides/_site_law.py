@@ -125,7 +125,9 @@ class EuclideanSite(SiteLaw):
     def initial(self, loc: Tensor, scale: float) -> Parameters:
         """Parameters at ``loc [*plates, d]`` with the same scale everywhere."""
         first = self.law.initial(scale, loc)
-        spread = {name: v.expand(*self.batch_shape, *v.shape).clone() for name, v in first.items() if self._free(name)}
+        spread = {
+            name: v.expand((*self.batch_shape, *v.shape)).clone() for name, v in first.items() if self._free(name)
+        }
         return {**first, **spread, "loc": loc}
 
     def _free(self, name: str) -> bool:
@@ -188,7 +190,7 @@ class EuclideanSite(SiteLaw):
         roots = torch.linalg.cholesky(covariance).reshape(-1, d, d)
         roots = roots / (variance**0.5 if 0 < variance < float("inf") else 1.0)
         scales = torch.stack([self.law.pattern.from_root(root) for root in roots])
-        return {"loc": point, "scale": scales.reshape(*self.batch_shape, *scales.shape[1:])}
+        return {"loc": point, "scale": scales.reshape((*self.batch_shape, *scales.shape[1:]))}
 
     def checked(self, parameters: Parameters) -> Parameters:
         """Finite, and a scale (df) that the family allows."""

@@ -89,10 +89,9 @@ class SiteParameters(AutoMessenger):
     # -- copies ------------------------------------------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        """What is pickled: all, the model too, but for the trace and the parameters' links to one another."""
+        """What is pickled: all, the model too, but for the trace and the parameters' weak references."""
         for parameter in self.parameters():
-            for link in ("unconstrained", "_pyro_subsample"):
-                parameter.__dict__.pop(link, None)
+            parameter.__dict__.pop("unconstrained", None)
         return {key: value for key, value in self.__dict__.items() if key != "trace"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

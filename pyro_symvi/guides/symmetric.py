@@ -68,10 +68,11 @@ class AutoSymmetric(SiteParameters):
         ...     mu = pyro.sample("mu", SphericalUniform(3))
         ...     with pyro.plate("data", len(x)):
         ...         pyro.sample("x", VonMisesFisher(mu, 10.0), obs=x)
-        >>> guide = AutoSymmetric(model)
-        >>> start = guide.initialize_from_laplace(torch.eye(3)[:2])
-        >>> guide.median(torch.eye(3)[:2])["mu"]
-        tensor([0.7071, 0.7071, 0.0000])
+        >>> guide, x = AutoSymmetric(model), torch.full((4, 3), 3**-0.5)
+        >>> guide.initialize_from_laplace(x).is_mode
+        True
+        >>> guide.median(x)["mu"], float(guide.parameters_of("mu")["concentration"].detach())
+        (tensor([0.5774, 0.5774, 0.5774]), 40.0...)
     """
 
     def __init__(
