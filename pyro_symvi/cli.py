@@ -80,8 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     certify.add_argument("target", metavar="NAME|FILE.py:MODEL", help="a built-in example, or a Pyro model in a file")
     certify.add_argument("--divergence", default="reverse-kl", metavar="D", help=f"one of {_DIVERGENCES}")
-    certify.add_argument("--base", default="normal", help="normal, student_t, laplace or logistic (default normal)")
-    certify.add_argument("--scale", default="full", help="full, diagonal or isotropic (default full)")
+    certify.add_argument(
+        "--base", default="normal", help="normal, student_t, cauchy, laplace, logistic, uniform_ball (default normal)"
+    )
+    certify.add_argument(
+        "--scale", default="full", help="full, block_diagonal, low_rank, diagonal or isotropic (default full)"
+    )
     certify.add_argument("--df", type=float, default=None, help="degrees of freedom of a student_t base")
     certify.add_argument("--particles", type=int, default=None, help="base samples of the fit")
     certify.add_argument("--no-correlation", action="store_true", help="certify means only")

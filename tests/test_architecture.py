@@ -41,7 +41,7 @@ ROOMS = {
     "special": Room(0, ("torch",)),
     "distributions": Room(1, (*PYRO_DISTRIBUTIONS, "numpy", "scipy")),
     "divergences": Room(1, ("torch",), only=()),
-    "examples": Room(1, ("torch", "pyro"), only=()),
+    "examples": Room(1, ("torch", "pyro"), beside=("distributions",), only=()),
     "families": Room(2, (*PYRO_DISTRIBUTIONS, "numpy", "scipy")),
     "density": Room(3, ("torch", "pyro", "numpy", "scipy")),
     "infer": Room(3, NUMERICS, beside=("density", "guides")),

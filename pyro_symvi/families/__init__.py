@@ -3,7 +3,9 @@
 from ._closure import Closure
 from ._family import Family, Parameters
 from .location_scale import LearnedDf, LocationScale
+from .power_spherical import PowerSphericalFamily
 from .scales import BlockDiagonal, Diagonal, Fixed, Full, Isotropic, LowRank, Scale, Tied
+from .von_mises_fisher import VonMisesFisherFamily
 
 __all__ = [
     "BlockDiagonal",
@@ -17,6 +19,8 @@ __all__ = [
     "LocationScale",
     "LowRank",
     "Parameters",
+    "PowerSphericalFamily",
     "Scale",
     "Tied",
+    "VonMisesFisherFamily",
 ]

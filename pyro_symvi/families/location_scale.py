@@ -125,8 +125,9 @@ class LocationScale(Family):
         if not self.learns_df:
             return self
         df = float(parameters["df"])
-        base = replace(self.law, df=df) if isinstance(self.base, StudentT) else self.base
-        return LocationScale(self.dim, base, self.scale, None if isinstance(self.base, StudentT) else df)
+        if isinstance(self.base, StudentT):
+            return LocationScale(self.dim, replace(self.base, df=df), self.scale)
+        return LocationScale(self.dim, self.base, self.scale, df)
 
     def _closure(self, action: Action) -> Closure:
         if isinstance(action, TranslationAction):

@@ -22,8 +22,8 @@ def distribution_function(base: Base, row: Array) -> Callable[[float], float]:
     .. math:: F(x) = ½ + \frac1\pi\sum_{k\ge 0} \frac{\sin((k+½)hx)}{k+½}\prod_j\varphi(C_{ij}(k+½)h),
 
     whose error is the mass beyond :math:`2\pi/h - |x|`, here below 1e-13, plus the cut tail of the sum: below 1e-12 for
-    logistic coordinates; for Laplace ones, and powers beta > 1, below 1e-11 where the second largest entry is a tenth of the largest or more,
-    else below 1e-7. For Laplace and lighter tails only.
+    logistic coordinates; for Laplace ones (and powers :math:`e^{-|x|^\beta}`, beta > 1) below 1e-11 where the second
+    largest entry is a tenth of the largest or more, else below 1e-7. For Laplace and lighter tails only.
     """
     h = 2 * np.pi / (_REACH * np.abs(row).sum())
     pieces = []

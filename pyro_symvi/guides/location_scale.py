@@ -296,9 +296,7 @@ class AutoLocationScale(AutoContinuous):
         return {name: torch.stack(values) for name, values in result.items()}
 
 
-def _checked(
-    name: str, parameters: Parameters, now: torch.Tensor, family: LocationScale
-) -> torch.Tensor:
+def _checked(name: str, parameters: Parameters, now: torch.Tensor, family: LocationScale) -> torch.Tensor:
     """A new value of a parameter, detached; raises ValueError where it can't be one."""
     value = parameters[name].detach()
     if value.shape != now.shape:

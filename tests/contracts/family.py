@@ -45,7 +45,7 @@ def points_of(family: LocationScale, *batch: int) -> Tensor:
 
 
 def actions_on(dim: int) -> dict[str, groups.Action]:
-    """Actions on R^dim, dim >= 3, of every kind that matters to closure, bound, about a centre that is nothing special."""
+    """Actions on R^dim, dim >= 3, of every kind that matters to closure, bound, about one general centre."""
     center = torch.linspace(-0.7, 1.1, dim, dtype=torch.float64)
     shear = torch.eye(dim, dtype=torch.float64)
     shear[1, 0], shear[2, 0] = 0.6, -0.3

@@ -125,7 +125,7 @@ class GeneralizedNormal(Base):
 
 @dataclass(frozen=True)
 class Laplace(GeneralizedNormal):
-    r"""Product of Laplace laws :math:`\propto e^{-\lVert\xi\rVert_1}`; or spherical, :math:`\propto e^{-\lVert\xi\rVert}`.
+    r"""Product of Laplace laws :math:`\propto e^{-|x|}`; or spherical, :math:`\propto e^{-\lVert\xi\rVert}`.
 
     Both are log-concave. (The elliptical one is not the scale mixture of normals also called multivariate Laplace,
     which has a pole at the centre.)
