@@ -10,10 +10,13 @@ uniformly in x >= 0. D_k = p^k times a polynomial of degree k in p^2, so the k-t
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Generic, NamedTuple
 
 import torch
 from torch import Tensor
+
+from ._numbers import Real, hypot, log1p
 
 TERMS = 12
 """Terms kept; with `LOWEST_ORDER` the first one left out is below 1e-16."""
@@ -57,57 +60,90 @@ def _log_coefficients(terms: int) -> list[list[float]]:
     return [[float(d[k].get(k + 2 * j, Fraction(0))) for j in range(terms + 1)] for k in range(1, terms + 1)]
 
 
-_LOG = torch.tensor(_log_coefficients(TERMS), dtype=torch.float64)
-_POWER = torch.arange(1.0, TERMS + 1, dtype=torch.float64)[:, None] + 2 * torch.arange(TERMS + 1, dtype=torch.float64)
-_EULER = _LOG * _POWER
-_EULER_TWICE = _EULER * _POWER
+class _Table(NamedTuple):
+    """Coefficients of a double sum: by rows for floats, as a matrix for tensors."""
+
+    rows: list[list[float]]
+    matrix: Tensor
 
 
-def _sum(coefficients: Tensor, s: Tensor, p2: Tensor) -> Tensor:
-    """sum_kj coefficients[k - 1, j] s^-k p2^j."""
-    inverse = (1 / s)[..., None]
-    powers = torch.cumprod(inverse.expand(*inverse.shape[:-1], TERMS), -1)
-    squares = torch.cumprod(torch.cat([torch.ones_like(inverse), p2[..., None].expand(*p2.shape, TERMS)], -1), -1)
-    return ((powers @ coefficients.to(s.device)) * squares).sum(-1)
+def _table(derivative: int) -> _Table:
+    """Of sum_k D_k(p) V^-k, or of its derivative in log p of this order; row k - 1 ends with its last term."""
+    rows = [
+        [c * (k + 2 * j) ** derivative for j, c in enumerate(row)] for k, row in enumerate(_log_coefficients(TERMS), 1)
+    ]
+    return _Table([row[: k + 1] for k, row in enumerate(rows, 1)], torch.tensor(rows, dtype=torch.float64))
 
 
-class Point(NamedTuple):
+_LOG, _EULER, _EULER_TWICE = (_table(n) for n in range(3))
+
+
+def _sum(table: _Table, s: Real, p2: Real) -> Real:
+    """sum_kj rows[k - 1][j] s^-k p2^j."""
+    if isinstance(s, Tensor):
+        inverse = (1 / s)[..., None]
+        powers = torch.cumprod(inverse.expand(*inverse.shape[:-1], TERMS), -1)
+        squares = torch.cumprod(torch.cat([torch.ones_like(inverse), p2[..., None].expand(*p2.shape, TERMS)], -1), -1)
+        return ((powers @ table.matrix.to(s.device)) * squares).sum(-1)
+    total = 0.0
+    for row in reversed(table.rows):
+        polynomial = 0.0
+        for c in reversed(row):
+            polynomial = polynomial * p2 + c
+        total = (total + polynomial) / s
+    return total
+
+
+@lru_cache(maxsize=256)
+def _sum_at_zero(order: float) -> float:
+    """The sum of `_LOG` at x = 0."""
+    return _sum(_LOG, order, 1.0)
+
+
+class Point(NamedTuple, Generic[Real]):
     """x at the order V, with s = sqrt(V^2 + x^2), p^2 = V^2 / s^2 and w = s / V - 1."""
 
-    order: Tensor
-    x: Tensor
-    s: Tensor
-    p2: Tensor
-    w: Tensor
+    order: Real
+    x: Real
+    s: Real
+    p2: Real
+    w: Real
 
 
-def at(order: Tensor, x: Tensor) -> Point:
-    """What all the expansions share; float64; the order is 0-dim or like x."""
-    s = torch.hypot(order, x)
-    return Point(order, x, s, (order / s) ** 2, x / order * (x / (s + order)))
+def at(order: Real, x: Real) -> Point[Real]:
+    """What all the expansions share; float64; the order is a float where x is one, else 0-dim or like x."""
+    s = hypot(order, x)
+    p = order / s
+    return Point(order, x, s, p * p, x / order * (x / (s + order)))
 
 
-def log_hyp0f1(z: Point, scaled: bool) -> Tensor:
+def log_hyp0f1(z: Point[Real], scaled: bool) -> Real:
     """Log 0F1(V + 1; x^2 / 4), less x where ``scaled``; exactly 0 at x = 0."""
-    corrections = _sum(_LOG, z.s, z.p2) - _sum(_LOG, z.order, torch.ones_like(z.order))
+    if isinstance(z.order, Tensor):
+        start = _sum(_LOG, z.order, torch.ones_like(z.order))
+    else:
+        start = _sum_at_zero(z.order)
+    corrections = _sum(_LOG, z.s, z.p2) - start
     leading = -z.order * (z.order * z.w + z.x) / (z.s + z.x) if scaled else z.order * z.w
-    return leading - z.order * torch.log1p(z.w / 2) - torch.log1p(z.w) / 2 + corrections
+    return leading - z.order * log1p(z.w / 2) - log1p(z.w) / 2 + corrections
 
 
-def ratio_over_x(z: Point) -> Tensor:
+def ratio_over_x(z: Point[Real]) -> Real:
     """I_(V+1)(x) / (x I_V(x))."""
-    return 1 / (z.s + z.order) - (0.5 + _sum(_EULER, z.s, z.p2)) / z.s**2
+    return 1 / (z.s + z.order) - (0.5 + _sum(_EULER, z.s, z.p2)) / z.s / z.s
 
 
-def ratio_complement(z: Point) -> Tensor:
-    """1 - I_(V+1)(x) / I_V(x), without cancellation at large x."""
+def ratio_and_complement(z: Point[Real]) -> tuple[Real, Real]:
+    """R = I_(V+1)(x) / I_V(x) and 1 - r, without cancellation at large x."""
+    correction = (0.5 + _sum(_EULER, z.s, z.p2)) / z.s
     leading = (z.order + z.order * (z.order / (z.s + z.x))) / (z.s + z.order)
-    return leading + z.x / z.s * ((0.5 + _sum(_EULER, z.s, z.p2)) / z.s)
+    return z.x * (1 / (z.s + z.order) - correction / z.s), leading + z.x / z.s * correction
 
 
-def ratio_slope(z: Point) -> Tensor:
+def ratio_slope(z: Point[Real]) -> Real:
     """The derivative of I_(V+1)(x) / I_V(x) in x."""
     first, second = _sum(_EULER, z.s, z.p2), _sum(_EULER_TWICE, z.s, z.p2)
-    sine2 = (z.x / z.s) ** 2
+    sine = z.x / z.s
+    sine2 = sine * sine
     bracket = z.order / (z.s + z.order) * z.s + (sine2 - z.p2) * (0.5 + first) + sine2 * second
-    return bracket / z.s**2
+    return bracket / z.s / z.s

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from . import _bessel
+from . import _bessel, _three
 from ._bessel import Order
+from ._numbers import number
+
+
+def _evaluate(function: Callable[..., Any], three: Callable[..., Any], order: Order, x: Tensor, *flag: bool) -> Tensor:
+    """The function where x >= 0, nan elsewhere; ``three`` is its form for the order 1/2."""
+    chosen = partial(three) if not isinstance(order, Tensor) and order == 0.5 else partial(function, order)
+    value = None if isinstance(order, Tensor) else number(x)
+    if value is not None:
+        return x.new_full((), chosen(value, *flag) if value >= 0 else math.nan)
+    found: Tensor = chosen(torch.where(x >= 0, x, math.nan), *flag)
+    return found
 
 
 class _Derivable(torch.autograd.Function):
@@ -20,6 +34,13 @@ class _Derivable(torch.autograd.Function):
     def derivative(x: Tensor, order: Order, flag: bool) -> Tensor:
         """df/dx, itself differentiable."""
         raise NotImplementedError("a subclass gives the derivative")
+
+    @classmethod
+    def of(cls, x: Tensor, order: Order, flag: bool) -> Tensor:
+        """The function; a number that asks for no derivative is spared the machinery."""
+        free = not (torch.is_grad_enabled() and x.requires_grad) and number(x) is not None
+        found: Tensor = cls.forward(x, order, flag) if free else cls.apply(x, order, flag)
+        return found
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, Order, bool], output: Tensor) -> None:
@@ -40,11 +61,11 @@ class LogHyp0F1(_Derivable):
 
     @staticmethod
     def forward(x: Tensor, order: Order, flag: bool) -> Tensor:
-        return _bessel.log_hyp0f1(order, x, flag)
+        return _evaluate(_bessel.log_hyp0f1, _three.log_hyp0f1, order, x, flag)
 
     @staticmethod
     def derivative(x: Tensor, order: Order, flag: bool) -> Tensor:
-        return -Ratio.apply(x, order, True) if flag else Ratio.apply(x, order, False)
+        return -Ratio.of(x, order, True) if flag else Ratio.of(x, order, False)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -60,11 +81,13 @@ class Ratio(_Derivable):
 
     @staticmethod
     def forward(x: Tensor, order: Order, flag: bool) -> Tensor:
-        return _bessel.ratio_complement(order, x) if flag else _bessel.ratio(order, x)
+        if flag:
+            return _evaluate(_bessel.ratio_complement, _three.ratio_complement, order, x)
+        return _evaluate(_bessel.ratio, _three.ratio, order, x)
 
     @staticmethod
     def derivative(x: Tensor, order: Order, flag: bool) -> Tensor:
-        slope: Tensor = RatioSlope.apply(x, order, False)
+        slope: Tensor = RatioSlope.of(x, order, False)
         return -slope if flag else slope
 
     @staticmethod
@@ -81,17 +104,15 @@ class RatioSlope(_Derivable):
 
     @staticmethod
     def forward(x: Tensor, order: Order, flag: bool) -> Tensor:
-        return _bessel.ratio_slope(order, x)
+        return _evaluate(_bessel.ratio_slope, _three.ratio_slope, order, x)
 
     @staticmethod
     def derivative(x: Tensor, order: Order, flag: bool) -> Tensor:
         a = order + 1
         small = x < 1e-3 * a
         y = torch.where(small, 1.0, x)
-        r = Ratio.apply(y, order, False)
-        riccati = (
-            -2 * r * RatioSlope.apply(y, order, False) - (2 * a - 1) * (RatioSlope.apply(y, order, False) - r / y) / y
-        )
+        r = Ratio.of(y, order, False)
+        riccati = -2 * r * RatioSlope.of(y, order, False) - (2 * a - 1) * (RatioSlope.of(y, order, False) - r / y) / y
         series = x / (a * a * (a + 1)) * (-0.75 + 1.25 * x * x / (a * (a + 2)))
         return torch.where(small, series, riccati)
 

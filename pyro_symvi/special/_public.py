@@ -7,12 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from ._bessel import Order
 from ._checks import checked_argument, checked_dim, checked_order
 from ._functions import LogHyp0F1, Ratio, RatioSlope
 
 
-def log_bessel_i(order: Order, x: Tensor) -> Tensor:
+def log_bessel_i(order: float | Tensor, x: Tensor) -> Tensor:
     r""":math:`\log I_v(x)`, the modified Bessel function of the first kind (DLMF 10.25.2).
 
     Args:
@@ -27,7 +26,7 @@ def log_bessel_i(order: Order, x: Tensor) -> Tensor:
     v, y = checked_order(order), _argument(x, "x")
     if isinstance(v, Tensor):
         v, y = torch.broadcast_tensors(v.to(y.device), y)
-    log = LogHyp0F1.apply(y, v, False)
+    log = LogHyp0F1.of(y, v, False)
     if isinstance(v, Tensor):
         zero = v == 0
         power = torch.where(zero, 0.0, v * torch.log(torch.where(zero, 1.0, y / 2))) - torch.lgamma(v + 1)
@@ -49,19 +48,19 @@ def bessel_ratio(dim: int, kappa: Tensor) -> Tensor:
     tensor([0.0000, 0.3130, 0.9900])
     """
     v = checked_dim(dim) / 2 - 1
-    return Ratio.apply(_argument(kappa, "kappa"), v, False).to(kappa.dtype)
+    return Ratio.of(_argument(kappa, "kappa"), v, False).to(kappa.dtype)
 
 
 def bessel_ratio_complement(dim: int, kappa: Tensor) -> Tensor:
     r""":math:`1 - A_d(\kappa)` to full relative accuracy, where A itself has rounded to 1. Shapes as `bessel_ratio`."""
     v = checked_dim(dim) / 2 - 1
-    return Ratio.apply(_argument(kappa, "kappa"), v, True).to(kappa.dtype)
+    return Ratio.of(_argument(kappa, "kappa"), v, True).to(kappa.dtype)
 
 
 def bessel_ratio_slope(dim: int, kappa: Tensor) -> Tensor:
     r""":math:`A_d'(\kappa) = 1 - A^2 - (d-1)A/\kappa`, the variance of the cosine; error below 1e-11 relative."""
     v = checked_dim(dim) / 2 - 1
-    return RatioSlope.apply(_argument(kappa, "kappa"), v, False).to(kappa.dtype)
+    return RatioSlope.of(_argument(kappa, "kappa"), v, False).to(kappa.dtype)
 
 
 class _Inverse(torch.autograd.Function):
@@ -76,7 +75,7 @@ class _Inverse(torch.autograd.Function):
         kappa = target * (dim - target**2) / ((1 - target) * (1 + target))  # Banerjee et al. (2005), equation 4.4
         order = dim / 2 - 1
         for _ in range(6):
-            ratio, gap = Ratio.apply(kappa, order, False), Ratio.apply(kappa, order, True)
+            ratio, gap = Ratio.of(kappa, order, False), Ratio.of(kappa, order, True)
             excess = torch.where(target < 0.5, ratio - target, (1 - target) - gap)
             # Newton in A / (1 - A), which is nearly linear in kappa at both ends
             slope = Ratio.derivative(kappa, order, False)
@@ -118,7 +117,7 @@ def log_hyp0f1(dim: int, kappa: Tensor, scaled: bool = False) -> Tensor:
     concentrations do not cancel: log density at the mode, against the uniform law, is minus the scaled value.
     """
     v = checked_dim(dim) / 2 - 1
-    return LogHyp0F1.apply(_argument(kappa, "kappa"), v, scaled).to(kappa.dtype)
+    return LogHyp0F1.of(_argument(kappa, "kappa"), v, scaled).to(kappa.dtype)
 
 
 def log_sphere_area(dim: int) -> float:
@@ -136,5 +135,4 @@ def log_vmf_normalizer(dim: int, kappa: Tensor) -> Tensor:
 
 
 def _argument(x: Tensor, name: str) -> Tensor:
-    y = checked_argument(x, name).double()
-    return torch.where(y >= 0, y, math.nan)
+    return checked_argument(x, name).double()
