@@ -29,8 +29,8 @@ def transform_of(message: Mapping[str, Any]) -> Any:
     if base is constraints.sphere:
         raise Refusal(
             f"expected sites that map to a flat space, got '{name}' on the sphere, because no bijection from R^d onto "
-            "a sphere exists; guides for sphere sites (von Mises-Fisher, AutoSphere) are planned; try, until then, "
-            "pyro.infer.reparam.ProjectedNormalReparam on this site"
+            "a sphere exists; try guides.AutoSymmetric (or AutoSphere) in pyro.infer.SVI, which have von Mises-Fisher "
+            "laws there, or pyro.infer.reparam.ProjectedNormalReparam on this site"
         )
     try:
         return biject_to(support)

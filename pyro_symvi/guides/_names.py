@@ -19,6 +19,11 @@ def claim_name(guide: Any, shapes: Mapping[str, torch.Size], *, fresh: bool = Fa
     Pyro keeps the parameters of all modules in one store, by name; a second guide of the same class would take over the
     first one's values and go on to change them. A name whose stored values belong to no living guide (a loaded store)
     is free if they have the shapes needed, and the guide takes them over, as in Pyro; with ``fresh`` it never does.
+
+    Args:
+        guide: Whose name is wanted.
+        shapes: Of its unconstrained parameters, by (dotted) name.
+        fresh: Whether a name under which anything is stored counts as taken.
     """
     base = name = guide._pyro_name
     number = 1
@@ -34,7 +39,7 @@ def _is_taken(name: str, guide: Any, shapes: Mapping[str, torch.Size], fresh: bo
     kept = {parameter: stored[f"{name}.{parameter}"] for parameter in shapes if f"{name}.{parameter}" in stored}
     holder = _HOLDERS.get(name)
     if holder is not None and holder is not guide and holder._pyro_name == name:
-        first = next(iter(shapes))
-        if first not in kept or kept[first] is holder._parameters.get(f"{first}_unconstrained"):
+        own = {id(value) for value in holder.parameters()}
+        if not kept or any(id(value) in own for value in kept.values()):
             return True
     return any(fresh or kept[parameter].shape != shapes[parameter] for parameter in kept)

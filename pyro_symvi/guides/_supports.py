@@ -7,8 +7,11 @@ from typing import Any
 
 import torch
 from pyro import poutine
+from pyro.infer.autoguide.initialization import InitMessenger, init_to_uniform
 from pyro.poutine.messenger import Messenger
 from torch.distributions import biject_to
+
+from ..density._state import seeded
 
 
 class Supported:
@@ -31,6 +34,17 @@ class _Follow(Messenger):
             support = self.supports[message["name"]] = message["fn"].support
             message["value"] = biject_to(support)(self.unconstrained[message["name"]])
             message["done"] = True
+
+
+def moving_supports(model: Callable[..., Any], prototype: Any, args: Any, kwargs: Mapping[str, Any]) -> list[str]:
+    """Names of the sites whose support in a run at other latent values is not that of the prototype trace."""
+    with seeded(1), torch.no_grad(), poutine.block():
+        try:
+            other = poutine.trace(InitMessenger(init_to_uniform)(model)).get_trace(*args, **kwargs)
+        except Exception:
+            return []  # the model can't run there; the prototype's reading stands
+    sites = dict(prototype.iter_stochastic_nodes())
+    return [n for n, s in sites.items() if n in other and repr(other.nodes[n]["fn"].support) != repr(s["fn"].support)]
 
 
 def supports_at(

@@ -8,10 +8,9 @@ from typing import Any
 
 import pyro.distributions as dist
 import torch
-from pyro import poutine
 from pyro.distributions import constraints
 from pyro.infer.autoguide import AutoContinuous
-from pyro.infer.autoguide.initialization import InitMessenger, init_to_median, init_to_uniform
+from pyro.infer.autoguide.initialization import init_to_median
 from pyro.nn.module import PyroParam
 from torch.distributions import biject_to
 
@@ -24,7 +23,7 @@ from ..families import BlockDiagonal, LearnedDf, LocationScale, Parameters, Scal
 from ..families.location_scale import resolve_base, resolve_scale
 from . import _scale_parameters
 from ._names import claim_name
-from ._supports import Supported, supports_at
+from ._supports import Supported, moving_supports, supports_at
 
 _BY_SITE = "block_diagonal"
 
@@ -117,7 +116,7 @@ class AutoLocationScale(AutoContinuous):
             self._pyro_name = claim_name(self, shapes, fresh=self._fresh)
         for name, (value, constraint) in parts.items():  # a bare nn.Parameter would not follow a loaded store
             setattr(self, name, PyroParam(value, constraint))
-        self._dependent = self._supports_move(args, kwargs)
+        self._dependent = bool(moving_supports(self._user_model[0], self.prototype_trace, args, kwargs))
 
     def _scale_in(self) -> str | Scale:
         """The scale pattern in the latent space: blocks by site where asked for."""
@@ -133,16 +132,6 @@ class AutoLocationScale(AutoContinuous):
         if isinstance(family.df, LearnedDf):
             parts["df"] = (parameters["df"], constraints.greater_than(family.df.minimum))
         return parts
-
-    def _supports_move(self, args: Any, kwargs: Any) -> bool:
-        """Whether a run at other latent values has other supports."""
-        with seeded(1), torch.no_grad(), poutine.block():
-            try:
-                other = poutine.trace(InitMessenger(init_to_uniform)(self._user_model[0])).get_trace(*args, **kwargs)
-            except Exception:
-                return False  # the model can't run there; AutoContinuous' own reading stands
-        sites = dict(self.prototype_trace.iter_stochastic_nodes())
-        return any(n in other and repr(other.nodes[n]["fn"].support) != repr(s["fn"].support) for n, s in sites.items())
 
     def set_up(self, *args: Any, **kwargs: Any) -> None:
         """Make the parameters, as the first call does, leaving random states alone."""

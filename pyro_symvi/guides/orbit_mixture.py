@@ -11,6 +11,7 @@ from pyro.infer.autoguide import AutoContinuous
 from torch import Tensor
 from torch.distributions import biject_to
 
+from ..density._model import without_initialisation
 from ..density._state import seeded
 from ..distributions.orbit_mixture import OrbitMixtureLaw
 from ..groups import Action, UnsupportedError
@@ -18,7 +19,7 @@ from ._orbit_copies import copy_of, state_of
 from ._orbit_elements import ActionLike, check_action, check_count, check_guide, choose_elements, resolve_action
 from ._orbit_gain import Gain, estimate_gain
 from ._orbit_marginals import Components, components_of
-from ._orbit_supports import refuse_moving_supports
+from ._supports import moving_supports
 from .location_scale import AutoLocationScale
 
 _READ = ("_prototype_frames", "_unconstrained_shapes", "_cond_indep_stacks", "latent_dim", "prototype_trace")
@@ -59,7 +60,7 @@ class OrbitMixture(AutoContinuous):
             ``BlockSigns``, ``AxisFlips`` about a known centre, ... Or a function that returns one, called at set-up
             with the wrapped guide, as in ``lambda guide: label_permutation(guide, ["loc", "scale"])``.
         max_order: Largest order of a finite group of which all elements are used. A particle costs m evaluations of the
-            wrapped law: up to some hundred elements they hardly show beside Pyro's own work, 5040 do.
+            wrapped law: up to some hundred elements they hardly show beside Pyro's own work, 5040 (K = 7 labels) do.
         num_elements: Number of elements otherwise; at least 2.
         generator: For the Haar draws; torch's global one by default.
 
@@ -89,7 +90,7 @@ class OrbitMixture(AutoContinuous):
         self,
         guide: AutoContinuous,
         action: ActionLike,
-        max_order: int = 5040,
+        max_order: int = 720,
         num_elements: int = 64,
         generator: torch.Generator | None = None,
     ) -> None:
@@ -112,13 +113,24 @@ class OrbitMixture(AutoContinuous):
             with component._pyro_context:
                 component._setup_prototype(*args, **kwargs)
         if not isinstance(component, (AutoLocationScale, OrbitMixture)):
-            refuse_moving_supports(component, args, kwargs)
+            self._refuse_moving_supports(args, kwargs)
         self.action = resolve_action(self._given, component)
         self._given = self.action
         self._choose_elements(self._generator)
         self._generator = None
         for name in _READ:
             setattr(self, name, getattr(component, name))
+
+    def _refuse_moving_supports(self, args: Any, kwargs: Any) -> None:
+        guide = self.component
+        if not guide._model:
+            return
+        moving = moving_supports(without_initialisation(guide.model), guide.prototype_trace, args, kwargs)
+        if moving:
+            raise ValueError(
+                f"expected sites of fixed support, got supports that depend on other sites at {moving}, because "
+                f"{type(guide).__name__} keeps those of its first run; try AutoLocationScale, which follows them"
+            )
 
     def _choose_elements(self, generator: torch.Generator | None) -> None:
         elements, exact = choose_elements(self.action.group, self._max_order, self._num_elements, generator)

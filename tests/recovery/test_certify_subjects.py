@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -11,11 +12,13 @@ from pyro.infer.reparam import LocScaleReparam
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
+from pyro_symvi.distributions import GeneralizedNormal, Laplace
 from pyro_symvi.divergences import Alpha, ForwardKL
-from pyro_symvi.families import LocationScale
-from pyro_symvi.groups import PointReflection
-from pyro_symvi.guides import AutoLocationScale
+from pyro_symvi.families import BlockDiagonal, Fixed, LearnedDf, LocationScale, LowRank, Tied
+from pyro_symvi.groups import AxisFlips, PointReflection
+from pyro_symvi.guides import AutoLocationScale, AutoSymmetric, OrbitMixture
 from pyro_symvi.recovery import Verdict, certify
+from pyro_symvi.recovery.plot import _marginal_density
 from tests.recovery.targets import normal, student_t, vector
 
 X = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
@@ -194,3 +197,42 @@ def test_the_divergence_does_not_matter_to_the_verdict() -> None:
     for divergence in (None, ForwardKL(), Alpha(0.5)):
         certificate = certify(LocationScale(2), density, parameters=HERE, divergence=divergence)
         assert certificate["mean"].verdict is Verdict.VERIFIED
+
+
+FAMILIES = [
+    LocationScale(3, "normal", LowRank(1)),
+    LocationScale(3, "normal", BlockDiagonal([2, 1])),
+    LocationScale(3, "normal", Tied(AxisFlips(coordinates=[0]))),
+    LocationScale(3, "normal", Fixed(0.5)),
+    LocationScale(3, GeneralizedNormal(1.5), "full"),
+    LocationScale(3, Laplace(spherical=True), "full"),
+    LocationScale(3, "student_t", "full", LearnedDf()),
+]
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=repr)
+def test_every_scale_and_base_can_be_certified(family: LocationScale) -> None:
+    """A correlated normal target: the mean is verified whatever the family, and a location 0.3 off is not. The density
+    that pictures show has mass one."""
+    mean = torch.tensor([1.0, -2.0, 5.0], dtype=torch.float64)
+    root = torch.tensor([[1.0, 0, 0], [0.5, 1.0, 0], [-0.3, 0.4, 2.0]], dtype=torch.float64)
+    precision = torch.linalg.inv(root @ root.mT)
+    density = LogDensity.from_callable(lambda z: -0.5 * (z - mean) @ precision @ (z - mean), 3)
+    fit = symvi.fit(density, family, divergence=ForwardKL())
+    report = certify(fit)["mean"]
+    assert set(report.verdicts) == {Verdict.VERIFIED}
+    torch.testing.assert_close(torch.as_tensor(report.values), mean, rtol=0, atol=1e-7)
+    x = torch.linspace(-60, 60, 4001).numpy() + float(mean[2])
+    shown = _marginal_density(certify(fit), 2, x)
+    assert float(np.trapezoid(shown, x)) == pytest.approx(1.0, abs=2e-3)
+    assert float(np.trapezoid(shown * x, x)) == pytest.approx(float(mean[2]), abs=1e-3)
+    moved = {**fit.parameters, "loc": fit.loc + 0.3}
+    assert Verdict.VERIFIED not in set(certify(family, density, parameters=moved)["mean"].verdicts)
+
+
+def test_guides_of_several_laws_are_refused() -> None:
+    mixture = OrbitMixture(AutoLocationScale(model), AxisFlips(center=0.0))
+    mixture.set_up(X, Y)
+    for guide in (mixture, AutoSymmetric(model)):
+        with pytest.raises(TypeError, match="expected a Fit, a guide or a family, got .* because .*; try"):
+            certify(guide, X, Y)
