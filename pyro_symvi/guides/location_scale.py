@@ -22,6 +22,7 @@ from ..distributions.bases import Base
 from ..families import BlockDiagonal, LearnedDf, LocationScale, Parameters, Scale
 from ..families.location_scale import resolve_base, resolve_scale
 from . import _scale_parameters
+from ._draws import FlatDraws
 from ._names import claim_name
 from ._supports import Supported, moving_supports, supports_at
 
@@ -39,7 +40,7 @@ def init_to_median_or_origin(site: Any) -> torch.Tensor:
         return transform(torch.zeros(transform.inverse_shape(function.shape())))
 
 
-class AutoLocationScale(AutoContinuous):
+class AutoLocationScale(FlatDraws, AutoContinuous):
     r"""The flat unconstrained latent vector as :math:`z = \nu + C\xi` with a symmetric base law for :math:`\xi`.
 
     An ``AutoContinuous``: ``median``, ``quantiles`` (of the base), ``Predictive`` and ``NeuTraReparam`` work. With
@@ -254,13 +255,17 @@ class AutoLocationScale(AutoContinuous):
 
     def forward(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         """Draw the latent vector and every site of the model; ``{site: value}``."""
-        self._call = (args, kwargs)
+        self._remember(args, kwargs)
         return super().forward(*args, **kwargs)
+
+    def _remember(self, args: Any, kwargs: Any) -> None:
+        """Keep the model's arguments, for supports that depend on other sites."""
+        self._call = (args, kwargs)
 
     @torch.no_grad()
     def median(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         """Marginal medians, ``{site: value}``: the location, on the user's scale."""
-        self._call = (args, kwargs)
+        self._remember(args, kwargs)
         return super().median(*args, **kwargs)
 
     @torch.no_grad()
@@ -276,7 +281,7 @@ class AutoLocationScale(AutoContinuous):
                 f"expected quantile levels in (0, 1), got {levels.tolist()}, because the laws are unbounded; "
                 "try [0.05, 0.95]"
             )
-        self._call = (args, kwargs)
+        self._remember(args, kwargs)
         rows = self.family.quantiles(levels, self.parameters_)
         result: dict[str, list[torch.Tensor]] = {}
         for latent in rows:

@@ -15,6 +15,7 @@ from ..density._model import without_initialisation
 from ..density._state import seeded
 from ..distributions.orbit_mixture import OrbitMixtureLaw
 from ..groups import Action, UnsupportedError
+from ._draws import FlatDraws, random_state
 from ._orbit_copies import copy_of, state_of
 from ._orbit_elements import ActionLike, check_action, check_count, check_guide, choose_elements, resolve_action
 from ._orbit_gain import Gain, estimate_gain
@@ -25,7 +26,7 @@ from .location_scale import AutoLocationScale
 _READ = ("_prototype_frames", "_unconstrained_shapes", "_cond_indep_stacks", "latent_dim", "prototype_trace")
 
 
-class OrbitMixture(AutoContinuous):
+class OrbitMixture(FlatDraws, AutoContinuous):
     r"""The average of a guide's images under a group: for posteriors with a copy of one mode at each group element.
 
     Label switching in mixtures, signs of factors, hidden units: the posterior is invariant under a group, the guide
@@ -247,10 +248,11 @@ class OrbitMixture(AutoContinuous):
 
     def _remember(self, args: Any, kwargs: Any) -> None:
         """Tell the innermost guide the model's arguments, for supports that depend on other sites."""
-        if isinstance(self.component, OrbitMixture):
-            self.component._remember(args, kwargs)
-        elif isinstance(self.component, AutoLocationScale):
-            self.component._call = (args, kwargs)
+        if isinstance(self.component, FlatDraws):
+            self.component._remember(args, kwargs)  # type: ignore[attr-defined]
+
+    def _follows_supports(self) -> bool:
+        return isinstance(self.component, FlatDraws) and self.component._follows_supports()
 
     # -- summaries ---------------------------------------------------------------------------------------------
 
@@ -313,9 +315,7 @@ class OrbitMixture(AutoContinuous):
         count = check_count("num_samples", num_samples, 2)
         self._require_setup()
         law = self.get_posterior(*args, **kwargs)
-        if generator is None:
-            return estimate_gain(law, count)
-        with seeded(int(torch.randint(2**31, (), generator=generator, device=generator.device))):
+        with random_state(generator):
             return estimate_gain(law, count)
 
     def responsibilities(self, z: Tensor, *args: Any, **kwargs: Any) -> Tensor:

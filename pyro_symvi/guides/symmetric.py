@@ -16,6 +16,7 @@ from ..distributions.bases import Base
 from ..families import LearnedDf, Parameters, Scale
 from ..families._axial import checked_levels
 from . import _site_laplace
+from ._draws import checked_number, draw_by_runs, random_state
 from ._site_laplace import LaplaceStart
 from ._site_law import EuclideanSite, SiteLaw, SphereSite, bijection
 from ._site_names import refuse_nested
@@ -202,6 +203,25 @@ class AutoSymmetric(SiteParameters):
             for name, site in self._known().items()
             if isinstance(site, SphereSite)
         }
+
+    def sample(
+        self, num_samples: int, *args: Any, generator: torch.Generator | None = None, **kwargs: Any
+    ) -> dict[str, Tensor]:
+        """Independent draws of every latent site, ``{site: [num_samples, *site shape]}``, without gradients.
+
+        One run of the model a draw, so that supports that depend on other sites are followed; a subsampled plate shows
+        its members only.
+
+        Args:
+            num_samples: At least 1.
+            *args: The model's arguments.
+            generator: Makes the draws reproducible and leaves torch's state alone; by default torch's global one.
+            **kwargs: The model's keyword arguments.
+        """
+        count = checked_number(num_samples)
+        self.set_up(*args, **kwargs)
+        with random_state(generator):
+            return draw_by_runs(self, list(self._known()), count, args, kwargs)
 
     def _supports(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Support of each site with the others at their centres, plates in full."""

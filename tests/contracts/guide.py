@@ -152,6 +152,26 @@ class GuideContract:
         with pytest.raises(ValueError, match=r"expected quantile levels in \(0, 1\), got .* because .*; try"):
             guide.quantiles(levels, Y)
 
+    def test_sample_draws_every_site_from_the_law(self, guide: Any) -> None:
+        """Share of 4000 draws below the quantiles of sigma and local, five standard errors; reproducible on request."""
+        before = torch.get_rng_state()
+        draws = guide.sample(4000, Y, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(torch.get_rng_state(), before)
+        assert set(draws) == {"loc", "sigma", "weights", "local"}
+        assert draws["weights"].shape == (4000, 3) and not draws["sigma"].requires_grad
+        assert torch.allclose(draws["weights"].sum(-1), torch.ones(4000), atol=1e-5)
+        quantiles = guide.quantiles([0.2, 0.7], Y)
+        for site in ("sigma", "local"):
+            for u, value in zip((0.2, 0.7), quantiles[site], strict=True):
+                share = (draws[site] <= value).double().mean(0)
+                assert float((share - u).abs().max()) < 5 * (u * (1 - u) / 4000) ** 0.5
+        again = guide.sample(4000, Y, generator=torch.Generator().manual_seed(1))
+        assert all(torch.equal(again[name], value) for name, value in draws.items())
+        assert not torch.equal(guide.sample(4000, Y)["sigma"], draws["sigma"])
+        for bad, error in ((0, ValueError), (2.5, TypeError)):
+            with pytest.raises(error, match="expected num_samples .* got .* because .*; try"):
+                guide.sample(bad, Y)
+
     # Pyro's machinery
 
     def test_predictive(self, guide: Any) -> None:

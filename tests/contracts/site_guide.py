@@ -291,6 +291,27 @@ class SiteGuideContract:
             with pytest.raises(ValueError, match=r"expected levels in \(0, 1\), got .* because .*; try"):
                 call()
 
+    def test_sample_draws_every_site(self, build: Build) -> None:
+        """Share of 400 draws below the quantiles, five standard errors; caps hold their mass; reproducible."""
+        case = self.mixed()
+        guide = self.made(build, case)
+        before = torch.get_rng_state()
+        draws = guide.sample(400, *case.args, generator=torch.Generator().manual_seed(1))
+        assert torch.equal(torch.get_rng_state(), before)
+        median = guide.median(*case.args)
+        assert set(draws) == set(median)
+        for name, value in median.items():
+            assert draws[name].shape == (400, *value.shape) and not draws[name].requires_grad
+        error = (0.3 * 0.7 / 400) ** 0.5
+        for name, values in guide.quantiles([0.3], *case.args).items():
+            if name not in ("weights", "share"):  # a simplex; an interval that moves with another site
+                assert float(((draws[name] <= values[0]).double().mean(0) - 0.3).abs().max()) < 5 * error
+        for name, angles in guide.cap_angles([0.3]).items():
+            cosine = (draws[name] * median[name]).sum(-1)
+            assert float(((cosine >= angles[0].cos()).double().mean(0) - 0.3).abs().max()) < 5 * error
+        again = guide.sample(400, *case.args, generator=torch.Generator().manual_seed(1))
+        assert all(torch.equal(again[name], value) for name, value in draws.items())
+
     def test_predictive_with_the_model(self, build: Build) -> None:
         case = self.mixed()
         guide = self.made(build, case)
