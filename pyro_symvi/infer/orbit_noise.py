@@ -7,35 +7,45 @@ from typing import Any
 import torch
 from pyro import distributions as dist
 from pyro.poutine.messenger import Messenger
+from torch import Tensor
 
+from ..families import Tied
+from ..families._structure import are_orthogonal, are_sign_flips
 from ..families.scales import ScaleTransform
-from ..groups import AffineAction, AxisFlips, PointReflection
+from ..groups import AffineAction, LinearAction
 
 
 class OrbitClosedNoise(Messenger):
-    r"""Replaces the base draws of an `AutoLocationScale` guide by sets closed under sign flips of some coordinates.
+    r"""Replaces the base draws of an `AutoLocationScale` guide by whole orbits under a finite group.
 
-    Half of the vectorised particles are drawn, the other half are their images under :math:`\xi_J\mapsto-\xi_J` (for
-    `AxisFlips`, 2^|J| images of each). On a target that is even in J about c, the location gradient at c is then zero
-    for *every* draw, so that stochastic optimisation with a constant step has no noise floor in the location.
+    A share of the vectorised particles is drawn, the others are their images :math:`A_g\xi`. Reflection of the
+    coordinates J about a centre: with a target that is even in J about c, the location gradient at :math:`\nu_J=c` is
+    then zero for *every* draw, whatever the scale, so that stochastic optimisation with a constant step has no noise
+    floor in the location. Other groups (permutations of coordinates, signed ones, rotations of finite order): the
+    gradient at every symmetric parameter is symmetric, so that what the group pins stays pinned, if the scale commutes
+    with the group there. Diagonal and isotropic scales do, and ``Tied(action)``; a Cholesky factor does not,
+    and is refused.
 
     The closure is across particles, one weight each; it is never inside an importance-weighted tuple.
 
     Args:
-        symmetry: A `PointReflection` or `AxisFlips`; its centre is not imposed.
+        symmetry: A `LinearAction` of a finite group by orthogonal matrices: `PointReflection`, `AxisFlips`,
+            `CoordinatePermutation`, ... Its centre is not imposed.
 
     Raises:
         TypeError: Another symmetry.
-        ValueError: While the guide runs: no `AutoLocationScale` latent vector is met, or the number of particles is not
-            a multiple of the group's order.
+        ValueError: While the guide runs: no `AutoLocationScale` latent vector is met; the number of particles is not a
+            multiple of the group's order; the base law is not invariant (a product law under rotations); the scale does
+            not commute with the group.
     """
 
-    def __init__(self, symmetry: AffineAction) -> None:
+    def __init__(self, symmetry: LinearAction) -> None:
         super().__init__()
-        if not isinstance(symmetry, (PointReflection, AxisFlips)):
+        finite = isinstance(symmetry, LinearAction) and _finite(symmetry)
+        if not finite:
             raise TypeError(
-                f"expected symmetry as PointReflection or AxisFlips, got {symmetry!r}, because base draws are closed "
-                "under sign flips only; try PointReflection()"
+                f"expected symmetry as a linear action of a finite group, got {symmetry!r}, because particles come in "
+                "whole orbits; try PointReflection(), AxisFlips() or CoordinatePermutation(dim)"
             )
         self.symmetry = symmetry
         self.met = False
@@ -59,27 +69,74 @@ class OrbitClosedNoise(Messenger):
         if message["done"] or not message["infer"].get("is_auxiliary") or not _is_affine(function):
             return
         base = function.base_dist
-        signs = self._signs(function.event_shape[0])
+        matrices = self._matrices(function.event_shape[0])
+        order = len(matrices)
         with torch.no_grad():
             noise = base.sample()
         count = noise.shape[0] if noise.dim() > 1 else 1
-        if count % len(signs):
-            fitting = max(1, count // len(signs)) * len(signs)
+        if count % order:
+            fitting = max(1, count // order) * order
             raise ValueError(
-                f"expected a number of vectorised particles that is a multiple of {len(signs)}, got {count}, because "
+                f"expected a number of vectorised particles that is a multiple of {order}, got {count}, because "
                 f"particles come in orbits of the symmetry; try num_particles={fitting}"
             )
-        drawn = noise[: count // len(signs)]
-        value = torch.cat([drawn * sign.to(drawn) for sign in signs])
+        drawn = noise[: count // order]
+        value = torch.cat([drawn @ matrix.to(drawn).mT for matrix in matrices])
+        self._check(function, noise, value, matrices)
         for transform in function.transforms:
             value = transform(value)
         message["value"], message["done"], self.met = value, True, True
 
-    def _signs(self, dim: int) -> torch.Tensor:
-        """All sign vectors of the group, ``[order, dim]``."""
-        action = self.symmetry.bind(dim, center=torch.zeros(dim, dtype=torch.float64))
-        elements = action.group.elements(dtype=torch.float64)
-        return action.matrix(elements).diagonal(dim1=-2, dim2=-1)
+    def _matrices(self, dim: int) -> Tensor:
+        """Linear parts of all elements, ``[order, dim, dim]``."""
+        action = self.symmetry
+        if isinstance(action, AffineAction):
+            action = action.bind(dim, center=torch.zeros(dim, dtype=torch.float64))
+        if action.dim != dim:
+            raise ValueError(
+                f"expected an action on the {dim} unconstrained coordinates of the guide, got {action!r}, because it "
+                f"moves the latent vector; try one with dim={dim}"
+            )
+        return action.matrix(action.group.elements(dtype=torch.float64))
+
+    def _check(self, function: Any, noise: Tensor, value: Tensor, matrices: Tensor) -> None:
+        """The base law is invariant, and the scale commutes with the group at symmetric parameters."""
+        if are_sign_flips(matrices):
+            return
+        base, drawn = function.base_dist, noise[: len(noise) // len(matrices)]
+        there, here = (
+            base.log_prob(value),
+            base.log_prob(noise)[: len(drawn)].repeat(len(matrices), *[1] * (drawn.ndim - 2)),
+        )
+        if not are_orthogonal(matrices) or not torch.allclose(there, here, rtol=1e-4, atol=1e-4):
+            raise ValueError(
+                f"expected a base law that is invariant under {self.symmetry!r}, got one that is not, because the images "
+                'of its draws would follow another law; try base="normal", or a permutation'
+            )
+        if any(_keeps_order(transform) for transform in function.transforms):
+            raise ValueError(
+                f"expected a scale that commutes with {self.symmetry!r}, got one that depends on the order of the "
+                "coordinates, because the closed noise would not make the objective symmetric; try scale='diagonal', "
+                "'isotropic' or Tied(action)"
+            )
+
+
+def _finite(action: LinearAction) -> bool:
+    if isinstance(action, AffineAction) and action.dim is None:
+        try:  # the size of the group may depend on the dimension; whether it is finite does not
+            return action.bind(
+                2 if action.coordinates is None else max(action.coordinates) + 1, center=0.0
+            ).group.is_finite
+        except ValueError:
+            return False  # a shape is open: rotations
+    return action.group.is_finite
+
+
+def _keeps_order(transform: Any) -> bool:
+    """Whether a scale is one that symmetric parameters need not make commute: triangular or low rank."""
+    if isinstance(transform, ScaleTransform):
+        return not isinstance(transform.pattern, Tied)
+    return isinstance(transform, dist.transforms.LowerCholeskyAffine)
 
 
 def _is_affine(function: Any) -> bool:
