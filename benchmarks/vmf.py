@@ -1,8 +1,15 @@
-"""How many draws, and log densities with gradient, a second on the sphere, against SciPy and power_spherical?
+"""How many draws, and log densities with gradient, a second on the sphere, against every peer that is installed?
 
-Peers, in the same run: ``scipy.stats.vonmises_fisher`` (draws, and log density alone: it has no gradient) and, where it
-is installed, the package ``power_spherical`` (draws, draws with gradient, log density with gradient). A ratio above 1
-means that this package is faster.
+Peers, in the same run, each imported only where it is installed:
+
+- ``scipy.stats.vonmises_fisher``: draws (with NumPy's ``Generator``, the faster of its two), and log density alone,
+  since SciPy has no gradient;
+- TensorFlow Probability on JAX (``tfp-nightly`` and ``jax``), compiled, in 64 bits, compile time left out. Its von
+  Mises-Fisher draws have a gradient in the concentration in three dimensions only;
+- the package ``power_spherical`` for torch.
+
+All in float64 on one core. "With gradient" is the value and its vector-Jacobian product with fixed random weights, in
+direction and concentration. The ratio is ours to theirs: above 1, this package is faster.
 
     OMP_NUM_THREADS=1 python benchmarks/vmf.py
 """
@@ -15,100 +22,197 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from pyro_symvi.distributions import PowerSpherical, VonMisesFisher
 
+Task = Callable[[], Any]
 
-def rate(function: Callable[[], Any], count: int, repeats: int) -> float:
-    """Items a second, from the shortest of ``repeats`` runs after one to warm up."""
-    function()
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return count / min(times)
+DRAWS, DRAWS_GRADIENT = "draws", "draws with gradient"
+LOG, LOG_GRADIENT = "log density", "log density with gradient"
 
 
-def with_gradient(value: Callable[[Tensor, Tensor], Tensor], mu: Tensor, kappa: Tensor) -> Callable[[], Any]:
-    """The sum of a value and its gradient in direction and concentration."""
+class Problem:
+    """Direction e_d, concentration, points drawn from the von Mises-Fisher law, and the weights of the products."""
 
-    def run() -> Any:
-        leaves = mu.clone().requires_grad_(), kappa.clone().requires_grad_()
-        return torch.autograd.grad(value(*leaves).sum(), leaves)
-
-    return run
-
-
-def line(dim: int, task: str, ours: float, peer: str, theirs: float | None) -> None:
-    right = f"{'-':>12}{'-':>8}" if theirs is None else f"{theirs:>12.3g}{ours / theirs:>8.2f}"
-    print(f"{dim:<6}{task:<44}{ours:>12.3g}  {peer:<18}{right}")
+    def __init__(self, dim: int, count: int) -> None:
+        torch.manual_seed(0)
+        self.dim, self.count, self.kappa = dim, count, float(dim)
+        self.mu = torch.zeros(dim, dtype=torch.float64)
+        self.mu[-1] = 1.0
+        self.x = VonMisesFisher(self.mu, self.kappa).sample((count,))
+        self.weights = torch.randn(count, dim, dtype=torch.float64)
 
 
-def compare(dim: int, draws: int, repeats: int, power_spherical: Any) -> None:
-    mu = torch.zeros(dim, dtype=torch.float64)
-    mu[-1] = 1.0
-    kappa = torch.tensor(float(dim), dtype=torch.float64)
-    law, peer = VonMisesFisher(mu, kappa, validate_args=False), stats.vonmises_fisher(mu.numpy(), dim)
-    x = law.sample((draws,))
-    array, source = x.numpy(), 0
-    line(
-        dim,
-        "von Mises-Fisher draws",
-        rate(lambda: law.sample((draws,)), draws, repeats),
-        "SciPy",
-        rate(lambda: peer.rvs(draws, random_state=source), draws, repeats),
-    )
-    ours = with_gradient(lambda m, k: VonMisesFisher(m, k, validate_args=False).log_prob(x), mu, kappa)
-    line(
-        dim,
-        "von Mises-Fisher log density with gradient",
-        rate(ours, draws, repeats),
-        "SciPy (value only)",
-        rate(lambda: peer.logpdf(array), draws, repeats),
-    )
-    many = kappa.expand(draws)
-    ours = with_gradient(lambda m, k: VonMisesFisher(m, k, validate_args=False).log_prob(x), mu, many)
-    line(dim, "the same, a concentration for each point", rate(ours, draws, repeats), "none", None)
-    ours = with_gradient(lambda m, k: VonMisesFisher(m, k, validate_args=False).rsample((draws,)), mu, kappa)
-    line(dim, "von Mises-Fisher draws with gradient", rate(ours, draws, repeats), "none", None)
+def torch_tasks(problem: Problem, law: Callable[[Tensor, Tensor], Any]) -> dict[str, Task]:
+    """A law of torch: ours, or that of ``power_spherical``."""
+    mu, kappa = problem.mu, torch.tensor(problem.kappa, dtype=torch.float64)
+    x, weights, shape = problem.x, problem.weights, (problem.count,)
 
-    tasks: dict[str, Callable[[Any], Callable[[], Any]]] = {
-        "power spherical draws": lambda make: lambda: make(mu, kappa).sample((draws,)),
-        "power spherical draws with gradient": lambda make: with_gradient(
-            lambda m, k: make(m, k).rsample((draws,)), mu, kappa
-        ),
-        "power spherical log density with gradient": lambda make: with_gradient(
-            lambda m, k: make(m, k).log_prob(x), mu, kappa
-        ),
+    def with_gradient(value: Callable[[Tensor, Tensor], Tensor], weight: Tensor) -> Task:
+        def run() -> Any:
+            leaves = mu.clone().requires_grad_(), kappa.clone().requires_grad_()
+            found = value(*leaves)
+            return found, torch.autograd.grad(found, leaves, weight)
+
+        return run
+
+    return {
+        DRAWS: lambda: law(mu, kappa).sample(shape),
+        DRAWS_GRADIENT: with_gradient(lambda m, k: law(m, k).rsample(shape), weights),
+        LOG: lambda: law(mu, kappa).log_prob(x),
+        LOG_GRADIENT: with_gradient(lambda m, k: law(m, k).log_prob(x), weights[:, 0].contiguous()),
     }
-    for task, run in tasks.items():
-        mine = rate(run(lambda m, k: PowerSpherical(m, k, validate_args=False)), draws, repeats)
-        theirs = None
-        if power_spherical is not None:
-            theirs = rate(run(lambda m, k: power_spherical.PowerSpherical(m, k)), draws, repeats)
-        line(dim, task, mine, "power_spherical", theirs)
+
+
+def ours(problem: Problem, law: str) -> dict[str, Task]:
+    kind = {"vMF": VonMisesFisher, "power": PowerSpherical}[law]
+    return torch_tasks(problem, lambda m, k: kind(m, k, validate_args=False))
+
+
+def one_concentration_each(problem: Problem) -> dict[str, Task]:
+    """Our von Mises-Fisher law with as many concentrations as points: nothing is shared between them."""
+    kappa = torch.linspace(0.5, 1.5, problem.count, dtype=torch.float64) * problem.kappa
+    weights = problem.weights
+
+    def run(value: Callable[[Any], Tensor], weight: Tensor) -> Task:
+        def task() -> Any:
+            leaves = problem.mu.clone().requires_grad_(), kappa.clone().requires_grad_()
+            return torch.autograd.grad(value(VonMisesFisher(*leaves, validate_args=False)), leaves, weight)
+
+        return task
+
+    return {
+        DRAWS: lambda: VonMisesFisher(problem.mu, kappa, validate_args=False).sample(),
+        DRAWS_GRADIENT: run(lambda law: law.rsample(), weights),
+        LOG: lambda: VonMisesFisher(problem.mu, kappa, validate_args=False).log_prob(problem.x),
+        LOG_GRADIENT: run(lambda law: law.log_prob(problem.x), weights[:, 0].contiguous()),
+    }
+
+
+def scipy_tasks(problem: Problem, law: str) -> dict[str, Task]:
+    if law != "vMF":
+        return {}
+    from scipy import stats
+
+    peer, array, source = (
+        stats.vonmises_fisher(problem.mu.numpy(), problem.kappa),
+        problem.x.numpy(),
+        np.random.default_rng(0),
+    )
+    value = lambda: peer.logpdf(array)  # noqa: E731
+    return {DRAWS: lambda: peer.rvs(problem.count, random_state=source), LOG: value, LOG_GRADIENT: value}
+
+
+def power_spherical_tasks(problem: Problem, law: str) -> dict[str, Task]:
+    if law != "power":
+        return {}
+    import power_spherical
+
+    return torch_tasks(problem, lambda m, k: power_spherical.PowerSpherical(m, k, validate_args=False))
+
+
+def tfp_tasks(problem: Problem, law: str) -> dict[str, Task]:
+    import jax
+
+    jax.config.update("jax_enable_x64", True)
+    from tensorflow_probability.substrates import jax as tfp
+
+    kind = {"vMF": tfp.distributions.VonMisesFisher, "power": tfp.distributions.PowerSpherical}[law]
+    mu, x, weights = (jax.numpy.asarray(t.numpy()) for t in (problem.mu, problem.x, problem.weights))
+    kappa, key = jax.numpy.asarray(problem.kappa), jax.random.PRNGKey(0)
+    if mu.dtype != "float64":
+        raise RuntimeError("expected JAX in 64 bits")
+
+    def log(m: Any, k: Any, at: Any) -> Any:
+        return kind(m, k).log_prob(at)
+
+    def draw(m: Any, k: Any, seed: Any) -> Any:
+        return kind(m, k).sample(problem.count, seed=seed)
+
+    def product(function: Callable[..., Any]) -> Callable[..., Any]:
+        def run(m: Any, k: Any, given: Any, weight: Any) -> Any:
+            value, pull = jax.vjp(lambda a, b: function(a, b, given), m, k)
+            return value, pull(weight)
+
+        return jax.jit(run)
+
+    plain, sampled, log_product, draw_product = jax.jit(log), jax.jit(draw), product(log), product(draw)
+    tasks: dict[str, Task] = {
+        DRAWS: lambda: jax.block_until_ready(sampled(mu, kappa, key)),
+        LOG: lambda: jax.block_until_ready(plain(mu, kappa, x)),
+        LOG_GRADIENT: lambda: jax.block_until_ready(log_product(mu, kappa, x, weights[:, 0])),
+    }
+    if law == "power" or problem.dim == 3:
+        tasks[DRAWS_GRADIENT] = lambda: jax.block_until_ready(draw_product(mu, kappa, key, weights))
+    return tasks
+
+
+PEERS: dict[str, Callable[[Problem, str], dict[str, Task]]] = {
+    "SciPy": scipy_tasks,
+    "TFP on JAX": tfp_tasks,
+    "power_spherical": power_spherical_tasks,
+}
+NAMES = {"vMF": "von Mises-Fisher", "power": "power spherical"}
+
+
+def rates(tasks: dict[str, Task], count: int, repeats: int) -> dict[str, float]:
+    """Items a second, task by task: the shortest of ``repeats`` runs, those of different tasks in turn."""
+    best = dict.fromkeys(tasks, float("inf"))
+    for task in tasks.values():  # warm up, compile
+        task()
+    for _ in range(repeats):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            best[name] = min(best[name], time.perf_counter() - start)
+    return {name: count / seconds for name, seconds in best.items()}
+
+
+def compare(dim: int, count: int, repeats: int, missing: set[str]) -> None:
+    problem = Problem(dim, count)
+    for law, title in NAMES.items():
+        mine = rates(ours(problem, law), count, repeats)
+        theirs: dict[str, dict[str, float]] = {}
+        for peer, tasks in PEERS.items():
+            if peer not in missing:
+                theirs[peer] = rates(tasks(problem, law), count, repeats)
+        again = rates(ours(problem, law), count, repeats)  # on both sides of the peers, in case the machine drifts
+        for task in mine:
+            figure = max(mine[task], again[task])
+            head = f"{dim:<6}{title + ' ' + task:<44}{figure:>12.3g}  "
+            found = [(peer, rate[task]) for peer, rate in theirs.items() if task in rate]
+            for peer, rate in found:
+                note = peer + (" (value only)" if peer == "SciPy" and task == LOG_GRADIENT else "")
+                print(f"{head}{note:<20}{rate:>12.3g}{figure / rate:>8.2f}")
+            if not found:
+                print(f"{head}{'none':<20}")
+    for task, rate in rates(one_concentration_each(problem), count, repeats).items():
+        print(f"{dim:<6}{'vMF, many concentrations: ' + task:<44}{rate:>12.3g}  {'none':<20}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2_000 if os.environ.get("CI") else 20_000)
-    parser.add_argument("--repeats", type=int, default=2 if os.environ.get("CI") else 5)
+    parser.add_argument("--repeats", type=int, default=3 if os.environ.get("CI") else 20)
     parser.add_argument("--dims", type=int, nargs="+", default=[3, 10, 100, 1000])
     chosen = parser.parse_args()
-    try:
-        import power_spherical
-    except ImportError:
-        power_spherical = None
-        print("power_spherical is not installed: its column is empty (pip install power-spherical)")
-    torch.manual_seed(0)
-    print(f"{chosen.draws} points (a tenth at d = 1000), kappa = d, float64, {torch.get_num_threads()} thread(s)")
-    print(f"{'d':<6}{'task':<44}{'per second':>12}  {'peer':<18}{'per second':>12}{'ratio':>8}")
+    if hasattr(os, "sched_setaffinity"):  # XLA counts the cores that it may use
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    missing = set()
+    for peer, tasks in PEERS.items():
+        try:
+            tasks(Problem(3, 2), "vMF"), tasks(Problem(3, 2), "power")
+        except ImportError as error:
+            missing.add(peer)
+            print(f"{peer} is not installed ({error.name}): its rows are left out")
+    print(f"{chosen.draws} points (a tenth at d = 1000), kappa = d, float64, one core")
+    print(f"{'d':<6}{'task':<44}{'per second':>12}  {'peer':<20}{'per second':>12}{'ratio':>8}")
     for dim in chosen.dims:
-        compare(dim, chosen.draws // 10 if dim >= 1000 else chosen.draws, chosen.repeats, power_spherical)
+        compare(dim, chosen.draws // 10 if dim >= 1000 else chosen.draws, chosen.repeats, missing)
 
 
 if __name__ == "__main__":

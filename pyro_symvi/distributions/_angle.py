@@ -1,81 +1,124 @@
 r"""Laws of the angle :math:`\theta\in[0,\pi]` to an axis, and the implicit gradient of their draws.
 
-A law on the sphere of R^d that is symmetric about an axis is the law of theta, with density f(theta; kappa) in dtheta
-(the factor sin^(d-2) theta included), times the uniform law around the axis. A draw of theta by any exact method moves
-with kappa at the speed that carries the law along,
+A law on the sphere of R^d that is symmetric about an axis is the law of theta times the uniform law around the axis.
+The laws here are exponential families in their concentration,
 
-.. math:: \frac{d\theta}{d\kappa} = -\frac{\partial_\kappa F(\theta;\kappa)}{f(\theta;\kappa)}
-          = -\frac{1}{f(\theta)}\int_0^\theta \partial_\kappa\log f(s)\, f(s)\, ds,
+.. math:: f(\theta;\kappa) \propto e^{\kappa T(\theta)}\sin^{d-2}\theta, \qquad T(0)=0,\quad T'\le0.
 
-(implicit reparameterisation; Figurnov, Mohamed and Mnih, 2018), whatever was rejected on the way to it.
+A draw of theta by any exact method moves with kappa at the speed that carries the law along (implicit
+reparameterisation; Figurnov, Mohamed and Mnih, 2018), whatever was rejected on the way to it: its cosine t at
+
+.. math:: \frac{dt}{d\kappa} = \sin^2\!\theta\ q,\qquad
+          q(\theta;\kappa) = \frac1{\sin\theta}\int_0^\theta (T(s)-ET)\,\frac{f(s)}{f(\theta)}\,ds > 0 .
+
+In place of theta stand h = 1 - t and g = 1 + t (``versine`` and ``coversine``), which keep their digits at both ends.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-_NODES, _WEIGHTS = (torch.from_numpy(array) for array in np.polynomial.legendre.leggauss(48))
-_REACH = 10.0
-"""Width of the integral in standard deviations of the mode: beyond, the density has fallen by 50 in logarithm."""
+from ._interpolation import interpolated, is_worthwhile
+from ._rules import drop_length, integrated
 
-_CELLS = 2**18
-"""At most this many integrand values are held at once."""
+Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
 class AngleLaw(ABC):
-    """A law of the angle in dimension ``dim``, all in float64; ``kappa >= 0`` is its one parameter, ``[*batch]``."""
+    """A law of the angle in dimension ``dim``, all in float64; ``kappa >= 0`` is its one parameter, ``[*batch]``.
+
+    To implement one, give ``draw``, the statistic T, bounds on how fast the density falls, and a closed form of
+    ``pull`` where there is one.
+    """
 
     dim: int
     name: ClassVar[str]
 
     @abstractmethod
-    def draw(self, kappa: Tensor) -> Tensor:
-        """An exact draw for each entry of ``kappa``, from torch's global generator."""
+    def draw(self, kappa: Tensor, shape: torch.Size) -> Pair:
+        """Exact draws h and g of the given shape, to which ``kappa`` broadcasts, from torch's global generator."""
 
     @abstractmethod
-    def log_gain(self, s: Tensor, theta: Tensor, kappa: Tensor) -> Tensor:
-        """Rise of log f from theta to s, less the common (dim - 2) log(sin s / sin theta)."""
+    def statistic(self, versine: Tensor, coversine: Tensor) -> Tensor:
+        """T, as a function of h and g."""
 
     @abstractmethod
-    def score(self, s: Tensor, kappa: Tensor, constant: Tensor) -> Tensor:
-        """The derivative of log f(s; kappa) in kappa."""
+    def inverse_statistic(self, value: Tensor) -> Pair:
+        """The h and g at which T takes the value."""
 
     @abstractmethod
     def constant(self, kappa: Tensor) -> Tensor:
-        """The part of the score that does not depend on s, computed once."""
+        """Minus the mean of T, which is minus the derivative of the log normaliser in kappa."""
 
     @abstractmethod
-    def mode(self, kappa: Tensor) -> tuple[Tensor, Tensor]:
-        """The cosine of the mode of f, and minus the second derivative of log f there."""
+    def slope(self, theta: Tensor) -> Tensor:
+        """T' at theta."""
+
+    @abstractmethod
+    def bends(self, theta: Tensor, kappa: Tensor) -> Pair:
+        """Lower bounds of minus the second derivative of log f below and above theta: they set a range, no value."""
+
+    def log_gain(self, s: Tensor, theta: Tensor, kappa: Tensor) -> Tensor:
+        """Rise of log f from theta to s, less the common (dim - 2) log(sin s / sin theta)."""
+        return kappa * (self.statistic(*versines(s)) - self.statistic(*versines(theta)))
+
+    def pull(self, versine: Tensor, coversine: Tensor, kappa: Tensor) -> Tensor:
+        """The factor q for draws ``[*s]`` and ``kappa``, which broadcasts to them; relative error below 1e-10.
+
+        Where a concentration has many draws, q is interpolated between a few of its values: as a function of T it is
+        analytic, and entire for the von Mises-Fisher law.
+        """
+        if is_worthwhile(versine, kappa):
+            value = self.statistic(versine, coversine)
+            return interpolated(lambda at: self._quadrature(angle(*self.inverse_statistic(at)), kappa), value, kappa)
+        return self._quadrature(angle(versine, coversine), kappa)
 
     def velocity(self, theta: Tensor, kappa: Tensor) -> Tensor:
-        """Derivative of a draw in kappa, ``[*batch]``: 48 Gauss-Legendre nodes on theta's side of the mode."""
-        cosine, precision = self.mode(kappa)
-        width = precision.clamp(min=1e-30).rsqrt()
-        reach = _REACH * width
-        lower = (theta.cos() > cosine) | (theta < width)  # on the circle the upper integral cancels near the mode 0
-        length = torch.where(lower, -torch.minimum(theta, reach), torch.minimum(torch.pi - theta, reach))
-        constant = self.constant(kappa)
-        total = torch.zeros_like(theta)
-        group = max(1, min(len(_NODES), _CELLS // max(theta.numel(), 1)))
-        for start in range(0, len(_NODES), group):
-            node = (_NODES[start : start + group].to(theta.device) + 1) / 2
-            weight = _WEIGHTS[start : start + group].to(theta.device) / 2
-            s = theta[..., None] + length[..., None] * node
-            log_ratio = self.log_gain(s, theta[..., None], kappa[..., None])
+        """Derivative of a draw of theta in kappa, -sin(theta) q, itself differentiable by autograd."""
+        if torch.is_grad_enabled():
+            return -theta.sin() * self._quadrature(theta, kappa)
+        return -theta.sin() * self.pull(*versines(theta), kappa)
+
+    def _quadrature(self, theta: Tensor, kappa: Tensor) -> Tensor:
+        """The factor q by a Gauss rule on that side of theta on which T - ET keeps its sign: nothing cancels."""
+        theta = theta.clamp(min=1e-150)
+        start, constant = self.statistic(*versines(theta)), self.constant(kappa)
+        below = start + constant > 0
+        with torch.no_grad():
+            rise = kappa * self.slope(theta)
             if self.dim > 2:
-                log_ratio = log_ratio + (self.dim - 2) * (s.sin() / theta.sin()[..., None]).log()
-            score = self.score(s, kappa[..., None], constant[..., None])
-            total = total + (score * log_ratio.exp()) @ weight
-        # below the mode length < 0, above it the integral runs to the other end: the same sign serves both
-        return torch.where(length == 0, 0.0, length * total)
+                rise = rise + (self.dim - 2) / theta.tan()
+            reach = drop_length(torch.where(below, rise, -rise), torch.where(below, *self.bends(theta, kappa)))
+        length = torch.where(below, -torch.minimum(theta, reach), torch.minimum(math.pi - theta, reach))
+        sine = theta.sin()
+
+        def integrand(s: Tensor) -> Tensor:
+            half_sine, half_cosine = (s / 2).sin(), (s / 2).cos()
+            value = self.statistic(2 * half_sine.square(), 2 * half_cosine.square())
+            log_ratio = kappa * (value - start)
+            if self.dim > 2:
+                log_ratio = log_ratio + (self.dim - 2) * (2 * half_sine * half_cosine / sine).log()
+            return (value + constant) * log_ratio.exp()
+
+        # below, the length is negative; above, T - ET is: the same sign serves both
+        return -length * integrated(integrand, theta, length) / sine
+
+
+def versines(theta: Tensor) -> Pair:
+    """1 - cos and 1 + cos."""
+    return 2 * (theta / 2).sin().square(), 2 * (theta / 2).cos().square()
+
+
+def angle(versine: Tensor, coversine: Tensor) -> Tensor:
+    """The angle of 1 - cos and 1 + cos."""
+    return 2 * torch.atan2(versine.sqrt(), coversine.sqrt())
 
 
 class ImplicitAngle(torch.autograd.Function):
@@ -95,4 +138,4 @@ class ImplicitAngle(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, None]:
         theta, kappa = ctx.saved_tensors
-        return None, gradient * ctx.law.velocity(theta, kappa), None
+        return None, (gradient * ctx.law.velocity(theta, kappa)).sum_to_size(kappa.shape), None

@@ -8,39 +8,12 @@ import torch
 from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 
-from ._angle import AngleLaw, ImplicitAngle
+from ._angle import AngleLaw
+from ._cosine import Versine
+from ._draw import AxialDraw
+from ._placement import place
 
 _TOLERANCE = 100
-
-
-def uniform_directions(shape: tuple[int, ...], dim: int, like: Tensor) -> Tensor:
-    """Uniform unit vectors ``[*shape, dim]`` in like's dtype and device: normalised standard normals."""
-    normal = torch.randn((*shape, dim), dtype=like.dtype, device=like.device)
-    return normal / torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
-
-
-def place(direction: Tensor, theta: Tensor, around: Tensor) -> Tensor:
-    """The point at angle ``theta [*s]`` from ``direction [*s, d]``, on the side that ``around [*s, d - 1]`` says.
-
-    (cos theta, sin theta around) is reflected by the Householder matrix that swaps e_1 and the direction. That matrix
-    has no derivative at direction = e_1: it serves for the value, `carried` for the gradient.
-    """
-    y = torch.cat([theta.cos()[..., None], theta.sin()[..., None] * around], -1)
-    u = torch.cat([1 - direction[..., :1], -direction[..., 1:]], -1)
-    square = u.square().sum(-1, keepdim=True).clamp(min=torch.finfo(u.dtype).tiny)
-    return y - u * (2 * (u * y).sum(-1, keepdim=True) / square)
-
-
-def carried(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """``x`` under the rotation in the plane of two unit vectors that takes ``start`` to ``end``, all ``[*batch, d]``.
-
-    x - (s + e) (s + e).x / (1 + s.e) + 2 e (s.x): the law about ``start`` becomes the law about ``end`` for every end
-    but -start, so derivatives in ``end``, of any order, are those of the law. At end = start it is the identity, with
-    derivative (s.x) de - (de.x) s, bounded whatever the dimension.
-    """
-    both, along = start + end, (start * x).sum(-1, keepdim=True)
-    share = (both * x).sum(-1, keepdim=True) / (1 + (start * end).sum(-1, keepdim=True))
-    return x - both * share + 2 * end * along
 
 
 class AxialLaw(TorchDistribution):
@@ -68,6 +41,7 @@ class AxialLaw(TorchDistribution):
         batch = torch.broadcast_shapes(direction.shape[:-1], concentration.shape)
         self.direction = direction.expand(*batch, -1)
         self.concentration = concentration.expand(batch)
+        self._mu, self._kappa = _compact(direction, 1), _compact(concentration, 0)
         super().__init__(batch, direction.shape[-1:], validate_args=False)
         self._validate_args = check
 
@@ -92,6 +66,7 @@ class AxialLaw(TorchDistribution):
         batch_shape = torch.Size(batch_shape)
         new.direction = self.direction.expand(*batch_shape, self.dim)
         new.concentration = self.concentration.expand(batch_shape)
+        new._mu, new._kappa = self._mu, self._kappa
         super(AxialLaw, new).__init__(batch_shape, self.event_shape, validate_args=False)
         new._validate_args = self._validate_args
         return new
@@ -102,27 +77,42 @@ class AxialLaw(TorchDistribution):
         Twice differentiable as well. Rejection depends on the data, so draws are batched by shape, not by ``vmap``.
         """
         shape = self._extended_shape(sample_shape)[:-1]
-        concentration = self.concentration.double().expand(shape)
+        kappa, mu = self._kappa.double(), self._mu
         with torch.no_grad():
-            theta = self.angle.draw(concentration.detach().contiguous())
-            around = uniform_directions(tuple(shape), self.dim - 1, self.direction)
-        tracked = torch.is_grad_enabled()
-        if tracked and concentration.requires_grad:
-            theta = ImplicitAngle.apply(theta, concentration, self.angle)
-        start = self.direction.detach().expand(*shape, self.dim)
-        x = place(start, theta.to(start.dtype), around)
-        return carried(x, start, self.direction) if tracked and self.direction.requires_grad else x
+            versine, coversine = self.angle.draw(kappa, shape)
+            cosine, sine = (coversine - versine) / 2, (versine * coversine).sqrt()
+            x = place(mu, cosine.to(mu.dtype), sine.to(mu.dtype))
+        if torch.is_grad_enabled() and (kappa.requires_grad or mu.requires_grad):
+            drawn: Tensor = AxialDraw.apply(x, versine, coversine, kappa, mu, self.angle)
+            return drawn
+        return x
 
-    def half_square_distance(self, value: Tensor, sign: int = 1) -> Tensor:
-        """1 - cos of the angle to the direction (1 + cos for ``sign`` -1), ``value [..., d]``.
+    def half_square_distance(self, value: Tensor) -> Tensor:
+        """1 - cos of the angle to the direction, ``value [..., d]``.
 
         The value is |x - direction|^2 / 2, without cancellation near the direction; the derivative is that of
         1 - x.direction, which agrees along the sphere and takes one product.
         """
-        direction = self.direction
-        cosine = value @ direction if direction.ndim == 1 else (value * direction).sum(-1)
-        gap = value.detach() - sign * direction.detach()
-        return sign * (cosine.detach() - cosine) + (gap * gap).sum(-1) / 2
+        distance: Tensor = Versine.apply(value, self._mu)
+        return distance
+
+    def _spread(self, value: Tensor, *over: Tensor) -> Tensor:
+        """``value [*v]`` with the batch shape, and that of points ``[..., d]`` where some are given."""
+        return value.expand(torch.broadcast_shapes(value.shape, self.batch_shape, *(x.shape[:-1] for x in over)))
+
+
+def _compact(parameter: Tensor, event_dim: int) -> Tensor:
+    """A parameter without the axes along which it was merely expanded; it broadcasts to what it was."""
+    while parameter.ndim > event_dim and (parameter.size(0) == 1 or _is_expanded(parameter, 0)):
+        parameter = parameter[0]
+    for axis in range(parameter.ndim - event_dim):
+        if _is_expanded(parameter, axis):
+            parameter = parameter.narrow(axis, 0, 1)
+    return parameter
+
+
+def _is_expanded(parameter: Tensor, axis: int) -> bool:
+    return parameter.size(axis) > 1 and parameter.stride(axis) == 0
 
 
 def wants_checks(law: type, validate_args: bool | None) -> bool:

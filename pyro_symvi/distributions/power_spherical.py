@@ -10,6 +10,7 @@ from torch import Tensor
 from pyro_symvi.special import digamma_difference, log_gamma_ratio
 
 from ._axial import AxialLaw
+from ._cosine import LogCoversine
 from ._power_angle import PowerSphericalAngle
 
 
@@ -32,15 +33,15 @@ class PowerSpherical(AxialLaw):
     _angle_law = PowerSphericalAngle
 
     def _shapes(self) -> tuple[Tensor, Tensor]:
-        """The parameters of the Beta law of (1 + mu.x) / 2, in float64."""
-        half = torch.full_like(self.concentration, (self.dim - 1) / 2, dtype=torch.float64)
-        return self.concentration.double() + half, half
+        """The parameters of the Beta law of (1 + mu.x) / 2, in float64, before expansion."""
+        half = torch.full_like(self._kappa, (self.dim - 1) / 2, dtype=torch.float64)
+        return self._kappa.double() + half, half
 
     def _log_density_at_mode(self) -> Tensor:
         """Equals log p(mu) = log Gamma(a + b) - log Gamma(a) - (d - 1)/2 log(4 pi)."""
         a, b = self._shapes()
         log = log_gamma_ratio(a, b) - (self.dim - 1) / 2 * math.log(4 * math.pi)
-        return log.to(self.concentration.dtype)
+        return log.to(self._kappa.dtype)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density against the area of the sphere, ``value [..., d]``.
@@ -49,15 +50,8 @@ class PowerSpherical(AxialLaw):
         """
         if self._validate_args:
             self._validate_sample(value)
-        versine = self.half_square_distance(value) / 2
-        opposite = self.half_square_distance(value, -1) / 2
-        near = versine < 0.5
-        log = torch.where(
-            near,
-            torch.log1p(-torch.where(near, versine, 0.0)),
-            torch.log(torch.where(near, 1.0, opposite.clamp(min=torch.finfo(opposite.dtype).tiny))),
-        )
-        return self.concentration * log + self._log_density_at_mode()
+        log: Tensor = LogCoversine.apply(value, self._mu)
+        return self._spread(self._kappa * log + self._log_density_at_mode(), value)
 
     def _mean_cosine(self) -> Tensor:
         return (self.concentration / (self.concentration + (self.dim - 1)))[..., None]
@@ -72,13 +66,13 @@ class PowerSpherical(AxialLaw):
         """Variance of each coordinate, ``[*batch, d]``, from that of the Beta law of (1 + mu.x) / 2."""
         a, b = self._shapes()
         total = a + b
-        along = (4 * a * b / (total * total * (total + 1)))[..., None].to(self.direction.dtype)
+        along = self._spread(4 * a * b / (total * total * (total + 1)))[..., None].to(self.direction.dtype)
         # (1 - E t^2) / (d - 1) = 4 E z (1 - z) / (2 b) with z ~ Beta(a, b)
-        across = (2 * a / (total * (total + 1)))[..., None].to(self.direction.dtype)
+        across = self._spread(2 * a / (total * (total + 1)))[..., None].to(self.direction.dtype)
         return across + (along - across) * self.direction.square()
 
     def entropy(self) -> Tensor:
         """Differential entropy against the area, ``[*batch]``; the log area at kappa = 0."""
         a, b = self._shapes()
-        drop = (self.concentration.double() * digamma_difference(a, b)).to(self.concentration.dtype)
-        return drop - self._log_density_at_mode()
+        drop = (self._kappa.double() * digamma_difference(a, b)).to(self._kappa.dtype)
+        return self._spread(drop - self._log_density_at_mode())

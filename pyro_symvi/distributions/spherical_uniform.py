@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pyro_symvi.special import log_sphere_area
 
-from ._axial import uniform_directions
+from ._normals import uniform_directions
 
 
 class SphericalUniform(TorchDistribution):

@@ -82,25 +82,27 @@ class VonMisesFisher(AxialLaw):
         """Log density against the area of the sphere, ``value [..., d]``; error near rounding of kappa |x - mu|^2."""
         if self._validate_args:
             self._validate_sample(value)
-        kappa = self.concentration
-        exponent = -kappa * self.half_square_distance(value) - log_hyp0f1(self.dim, kappa, scaled=True)
+        kappa = self._kappa
+        top = -log_hyp0f1(self.dim, kappa, scaled=True) - log_sphere_area(self.dim)
+        log = top - kappa * self.half_square_distance(value)
         if self._natural is not None:  # the polar form has no gradient at 0
             linear = (self._natural * value).sum(-1) - log_hyp0f1(self.dim, kappa)
-            exponent = torch.where(kappa < 1, linear, exponent)
-        return exponent - log_sphere_area(self.dim)
+            log = torch.where(kappa < 1, linear - log_sphere_area(self.dim), log)
+        return self._spread(log, value)
 
     @property
     def mean(self) -> Tensor:
         """A_d(kappa) mu, inside the ball, ``[*batch, d]``."""
-        return bessel_ratio(self.dim, self.concentration)[..., None] * self.direction
+        return self._spread(bessel_ratio(self.dim, self._kappa))[..., None] * self.direction
 
     @property
     def variance(self) -> Tensor:
         """Variance of each coordinate i, ``[*batch, d]``: A' mu_i^2 + (1 - mu_i^2) A/kappa."""
-        kappa = self.concentration
+        kappa = self._kappa
         positive = torch.where(kappa > 0, kappa, 1.0)
-        across = torch.where(kappa > 0, bessel_ratio(self.dim, positive) / positive, 1 / self.dim)[..., None]
-        along = bessel_ratio_slope(self.dim, kappa)[..., None]
+        across = self._spread(torch.where(kappa > 0, bessel_ratio(self.dim, positive) / positive, 1 / self.dim))
+        along = self._spread(bessel_ratio_slope(self.dim, kappa))
+        along, across = along[..., None], across[..., None]
         return across + (along - across) * self.direction.square()
 
     def entropy(self) -> Tensor:
@@ -109,7 +111,7 @@ class VonMisesFisher(AxialLaw):
 
     def divergence_from_uniform(self) -> Tensor:
         """KL(this || uniform), ``[*batch]``, without cancellation at either end."""
-        kappa = self.concentration
+        kappa = self._kappa
         near = kappa * bessel_ratio(self.dim, kappa) - log_hyp0f1(self.dim, kappa)
         far = -kappa * bessel_ratio_complement(self.dim, kappa) - log_hyp0f1(self.dim, kappa, scaled=True)
-        return torch.where(kappa < 1, near, far)
+        return self._spread(torch.where(kappa < 1, near, far))
