@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -48,6 +49,8 @@ class Alpha(Divergence):
     """
 
     alpha: float
+
+    formula: ClassVar[str] = "(1 - int p^alpha q^(1 - alpha)) / (alpha (1 - alpha))"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", _finite_order(self.alpha, "alpha"))

@@ -1,6 +1,7 @@
 """The two Kullback-Leibler divergences."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ class ReverseKL(Divergence):
 
     alpha: float = field(default=0.0, init=False, repr=False)
 
+    formula: ClassVar[str] = "int q log(q / p)"
+    direction: ClassVar[str] = "guide first, KL(Q || P)"
+
     def _objective(self, log_weights: Tensor) -> Tensor:
         return -log_weights.mean(0)
 
@@ -47,6 +51,9 @@ class ForwardKL(Divergence):
     """
 
     alpha: float = field(default=1.0, init=False, repr=False)
+
+    formula: ClassVar[str] = "int p log(p / q)"
+    direction: ClassVar[str] = "target first, KL(P || Q)"
 
     def _objective(self, log_weights: Tensor) -> Tensor:
         weights = torch.softmax(log_weights, dim=0)
