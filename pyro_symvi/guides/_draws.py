@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from pyro.infer import Predictive
+from pyro import poutine
 from torch import Tensor
 from torch.distributions import biject_to
 
@@ -70,6 +70,6 @@ class FlatDraws:
 
 def draw_by_runs(guide: Any, names: list[str], num_samples: int, args: Any, kwargs: Any) -> dict[str, Tensor]:
     """Draws of the named sites from repeated runs of a guide, ``{site: [num_samples, *site shape]}``."""
-    with torch.no_grad():
-        drawn = Predictive(guide, num_samples=num_samples, return_sites=names)(*args, **kwargs)
-    return {name: drawn[name] for name in names}
+    with torch.no_grad(), poutine.block():
+        rows = [guide(*args, **kwargs) for _ in range(num_samples)]
+    return {name: torch.stack([row[name] for row in rows]) for name in names}

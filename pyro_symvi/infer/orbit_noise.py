@@ -104,13 +104,11 @@ class OrbitClosedNoise(Messenger):
         if are_sign_flips(matrices):
             return
         base, drawn = function.base_dist, noise[: len(noise) // len(matrices)]
-        there, here = (
-            base.log_prob(value),
-            base.log_prob(noise)[: len(drawn)].repeat(len(matrices), *[1] * (drawn.ndim - 2)),
-        )
+        there = base.log_prob(value)
+        here = base.log_prob(noise)[: len(drawn)].repeat(len(matrices), *[1] * (drawn.ndim - 2))
         if not are_orthogonal(matrices) or not torch.allclose(there, here, rtol=1e-4, atol=1e-4):
             raise ValueError(
-                f"expected a base law that is invariant under {self.symmetry!r}, got one that is not, because the images "
+                f"expected a base law that is invariant under {self.symmetry!r}, got one that is not, because images "
                 'of its draws would follow another law; try base="normal", or a permutation'
             )
         if any(_keeps_order(transform) for transform in function.transforms):
