@@ -82,6 +82,7 @@ class Hellinger(ScaledAlpha):
 
     ``D_(1/2) / 4``, symmetric in P and Q, finite for all pairs of laws; the one member of the family that is.
 
+    >>> import torch
     >>> float(Hellinger().value(torch.tensor([0.0, -torch.inf, -torch.inf, -torch.inf])))  # nearly disjoint
     0.5
     """

@@ -8,6 +8,7 @@ from pyro.distributions.util import is_identically_zero
 from pyro.poutine import Trace
 
 from pyro_symvi.divergences import Divergence
+from pyro_symvi.divergences.base import GradientForm
 from pyro_symvi.infer._traces import delta_of, sample_sites
 
 
@@ -26,6 +27,32 @@ def check_num_particles(num_particles: object, divergence: Divergence) -> None:
             f"expected num_particles >= 2 for {divergence!r}, got 1, because one self-normalised weight is always 1 "
             "and says nothing about the target; try num_particles=64"
         )
+
+
+def check_normalizer(divergence: Divergence) -> None:
+    """A divergence that depends on the target's normaliser, without it."""
+    if not divergence.normalizer_cancels and getattr(divergence, "log_normalizer", None) is None:
+        raise ValueError(
+            f"expected a divergence from which the normaliser cancels, or its value, got {divergence!r}, because a "
+            "posterior is known up to its evidence and the minimiser of this divergence depends on it; try "
+            "FDivergence(f, log_normalizer=0.0) if the model has no data and integrates to 1, its log evidence if that "
+            "is known, or Alpha(0.5), Jeffreys()"
+        )
+
+
+def check_gradient(form: GradientForm, divergence: Divergence) -> None:
+    """A form of the gradient that the divergence has."""
+    if form in divergence.gradient_forms:
+        return
+    reason = (
+        "at alpha = 0 the weights are uniform and the score has mean zero"
+        if divergence.in_alpha_family
+        else "it is defined by its own form of the gradient"
+    )
+    raise ValueError(
+        f"expected gradient={divergence.preferred_gradient!r} or 'auto' for {divergence!r}, got {form!r}, because "
+        f"{reason}; try 'auto'"
+    )
 
 
 def check_max_plate_nesting(max_plate_nesting: object) -> None:
@@ -92,9 +119,11 @@ def refuse_score_function(guide_trace: Trace, divergence: Divergence) -> None:
         if is_identically_zero(site["score_parts"].score_function):
             continue
         remedy = (
-            "try pyro.infer.Trace_ELBO, which has the score-function terms"
-            if divergence.is_additive
-            else "try gradient='weighted'"
+            "try gradient='weighted'"
+            if "weighted" in divergence.gradient_forms
+            else "try gradient='leave_one_out', or pyro.infer.Trace_ELBO, which has the score-function terms"
+            if "leave_one_out" in divergence.gradient_forms
+            else "try Alpha(0.5) with gradient='weighted'"
         )
         raise ValueError(
             f"expected reparameterised guide sites (has_rsample) for the pathwise gradient of {divergence!r}, got "
@@ -103,27 +132,29 @@ def refuse_score_function(guide_trace: Trace, divergence: Divergence) -> None:
         )
 
 
-def refuse_moving_points(guide_trace: Trace, divergence: Divergence) -> None:
+def refuse_moving_points(guide_trace: Trace, divergence: Divergence, form: GradientForm) -> None:
     """Point masses that move with the guide's parameters: log q at a fixed point is not what their trace holds."""
     for name, site in sample_sites(guide_trace):
         delta = delta_of(site)
         if delta is not None and delta.v.requires_grad:
             raise ValueError(
-                f"expected guide sites with a density for the weighted gradient of {divergence!r}, got a Delta whose "
+                f"expected guide sites with a density for the {form} gradient of {divergence!r}, got a Delta whose "
                 f"point depends on guide parameters at site '{name}', because log q of a fixed value cannot be read "
                 "from it; try a guide whose parameters enter through densities (AutoNormal, AutoMultivariateNormal, "
                 "AutoNormalMessenger), or gradient='pathwise'"
             )
 
 
-def refuse_model_parameters(divergence: Divergence, weighted: bool) -> None:
+def refuse_model_parameters(divergence: Divergence, form: GradientForm) -> None:
     """A model whose log density depends on learnable parameters, where that has no defined objective."""
     reason = (
-        "the weighted gradient moves the guide alone"
-        if weighted
+        f"the {form} gradient moves the guide alone"
+        if form != "pathwise"
         else "for alpha >= 1 the objective is no lower bound of log Z, so minimising it over the model means nothing"
+        if divergence.in_alpha_family
+        else "the objective bounds no evidence, so minimising it over the model means nothing"
     )
-    remedy = "" if divergence.alpha >= 1.0 else "gradient='pathwise', or "
+    remedy = "gradient='pathwise', or " if divergence.bounds_evidence else ""
     raise ValueError(
         f"expected a model without learnable parameters for {divergence!r}, got a log density that requires gradients "
         f"when the latent sites are fixed, because {reason}; try {remedy}ReverseKL() to learn the model, or freeze it "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from pyro import poutine
@@ -13,6 +13,8 @@ from pyro.util import warn_if_nan
 from torch import Tensor
 
 from pyro_symvi.divergences import Divergence
+from pyro_symvi.divergences.base import GradientForm
+from pyro_symvi.divergences.weights import effective_sample_size, pareto_k
 from pyro_symvi.infer import _refusals, _vectorization
 from pyro_symvi.infer._traces import (
     FixedValues,
@@ -25,7 +27,7 @@ from pyro_symvi.infer._traces import (
     subsamples,
 )
 
-Gradient = Literal["auto", "pathwise", "weighted"]
+Gradient = Literal["auto", "pathwise", "weighted", "doubly_reparameterized", "leave_one_out"]
 
 
 class DivergenceELBO(ELBO):
@@ -35,12 +37,21 @@ class DivergenceELBO(ELBO):
     whole model is *one* problem: l_k sums all sites over all plates, scale and mask included. (Treating plates as
     separate problems is wrong as soon as the guide couples them, as every joint guide does.)
 
-    Two gradients:
+    Four gradients:
 
     - ``pathwise`` differentiates the objective through reparameterised draws. Preferred for alpha <= 1/2.
     - ``weighted`` is the score form ``-(1/alpha) sum_k softmax(alpha l)_k grad log q(z_k)``. It takes two passes: draws
       and weights without gradients, then the guide again on its own values, so that ``log q`` is that of *fixed* points
       (also through the change of variables of constrained sites). Preferred for alpha > 1/2. The guide alone is learnt.
+    - ``doubly_reparameterized`` has the expectation of the preferred one of these two at the same K, and less noise
+      where the guide fits: the guide is scored a second time at fixed points to take the score term out of the pathwise
+      derivative. At alpha = 0 it is "sticking the landing". The only form of ``TailAdaptive()``. The guide alone is
+      learnt.
+    - ``leave_one_out`` is the score function with leave-one-out control variates, for guides without reparameterised
+      draws (discrete sites, too); unbiased for the gradient of the expected objective, time K^2. The guide alone is
+      learnt.
+
+    A general ``FDivergence`` needs the target's normaliser and is refused without.
 
     For a divergence other than KL(Q || P) both are biased for finite K (consistent as K grows): take K in the tens at
     least, and more the farther q is from p.
@@ -59,15 +70,16 @@ class DivergenceELBO(ELBO):
             site by site, with a run of one particle without the plate.
         max_plate_nesting: as in ``pyro.infer.ELBO``; guessed from one run if infinite.
         symmetry: an action under which the guide's noise is closed (orbit-closed noise); needs vectorised particles.
-        gradient: ``"pathwise"``, ``"weighted"``, or ``"auto"``, the divergence's preference.
+        gradient: ``"pathwise"``, ``"weighted"``, ``"doubly_reparameterized"``, ``"leave_one_out"``, or ``"auto"``, the
+            divergence's preference.
         strict_enumeration_warning: accepted as in Pyro's losses; enumerated sites are refused in any case.
 
     Raises:
         TypeError: ``divergence`` is no divergence value, or a number is of the wrong kind.
         ValueError: an argument is out of range; when the loss is evaluated, a pair it cannot treat rightly: enumerated
             sites; latent sites the guide lacks; minibatches (unless KL(Q || P)); guide sites without reparameterised
-            draws under ``pathwise``; moving point masses under ``weighted``; learnable model parameters under
-            ``weighted`` or alpha >= 1; a model that changes its meaning under the particle plate.
+            draws under ``pathwise``; moving point masses where log q is scored at fixed points; learnable model
+            parameters unless ``pathwise`` and alpha < 1; a model that changes its meaning under the particle plate.
     """
 
     def __init__(
@@ -86,19 +98,16 @@ class DivergenceELBO(ELBO):
                 f"{divergence!r}, because strings and bare numbers leave its convention open; try "
                 "pyro_symvi.divergences.ReverseKL()"
             )
-        if gradient not in ("auto", "pathwise", "weighted"):
+        if gradient not in get_args(Gradient):
             raise ValueError(
-                f"expected gradient to be 'auto', 'pathwise' or 'weighted', got {gradient!r}, because there are two "
-                "gradient estimators and a choice between them; try 'auto'"
+                "expected gradient to be 'auto', 'pathwise' or 'weighted', 'doubly_reparameterized', 'leave_one_out', "
+                f"got {gradient!r}, because these are the estimators and a choice between them; try 'auto'"
             )
         _refusals.check_num_particles(num_particles, divergence)
         _refusals.check_max_plate_nesting(max_plate_nesting)
-        self.weighted = gradient == "weighted" or (gradient == "auto" and not divergence.prefers_pathwise)
-        if self.weighted and divergence.alpha == 0.0:
-            raise ValueError(
-                f"expected gradient='pathwise' or 'auto' for {divergence!r}, got 'weighted', because at alpha = 0 the "
-                "weights are uniform and the score has mean zero; try 'auto'"
-            )
+        _refusals.check_normalizer(divergence)
+        self.form: GradientForm = divergence.preferred_gradient if gradient == "auto" else gradient
+        _refusals.check_gradient(self.form, divergence)
         if symmetry is not None and not vectorize_particles:
             raise ValueError(
                 "expected vectorize_particles=True with a symmetry, got False, because noise is closed under the group "
@@ -107,6 +116,7 @@ class DivergenceELBO(ELBO):
         self.divergence = divergence
         self.gradient = gradient
         self.symmetry = symmetry
+        self._last_log_weights: Tensor | None = None
         self._checked_pair: tuple[Any, ...] | None = None
         self._plate_checked_pair: tuple[Any, ...] | None = None
         super().__init__(
@@ -118,8 +128,8 @@ class DivergenceELBO(ELBO):
 
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """The objective on K fresh particles, as a float; no gradient is computed."""
-        with torch.no_grad():
-            loss = float(self.divergence.objective(self.log_weights(model, guide, *args, **kwargs)))
+        log_weights = self.log_weights(model, guide, *args, **kwargs)
+        loss = float(self.divergence.objective(log_weights))
         warn_if_nan(loss, "loss")
         return loss
 
@@ -133,12 +143,17 @@ class DivergenceELBO(ELBO):
     def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
         """The objective as a scalar tensor whose gradient is the chosen estimator."""
         log_weights, log_guide = self._log_weights_and_guide(model, guide, args, kwargs)
-        if self.weighted:
-            loss = self.divergence.objective(log_weights.detach())
-            surrogate = self.divergence.score_surrogate(log_weights, log_guide)
-            loss = loss + (surrogate - surrogate.detach())  # it lends its gradient, not its value
-        else:
+        if self.form == "pathwise":
             loss = self.divergence.objective(log_weights)
+        else:
+            loss = self.divergence.objective(log_weights.detach())
+            if self.form == "doubly_reparameterized":
+                surrogate = self.divergence.path_surrogate(log_weights + (log_guide - log_guide.detach()))
+            elif self.form == "leave_one_out":
+                surrogate = self.divergence.leave_one_out_surrogate(log_weights, log_guide)
+            else:
+                surrogate = self.divergence.score_surrogate(log_weights, log_guide)
+            loss = loss + (surrogate - surrogate.detach())  # it lends its gradient, not its value
         warn_if_nan(loss, "loss")
         return loss
 
@@ -147,20 +162,55 @@ class DivergenceELBO(ELBO):
         with torch.no_grad():
             return self._log_weights_and_guide(model, guide, args, kwargs)[0]
 
+    @property
+    def effective_sample_size(self) -> float:
+        """``(sum w)^2 / sum w^2`` of the importance weights p / q of the last evaluation: between 1 and K.
+
+        Below some 10, or a hundredth of K, the guide and the posterior hardly meet: the loss and its gradient then
+        speak of a handful of particles.
+
+        Raises:
+            ValueError: the loss has not been evaluated yet.
+        """
+        return float(effective_sample_size(self._last_weights()))
+
+    @property
+    def pareto_k(self) -> float:
+        """Pareto k-hat of the importance weights p / q of the last evaluation, whatever the divergence.
+
+        Below 0.7 means under the posterior can be had by reweighting the guide's draws; above 1 they cannot, at any K.
+        One evaluation with thousands of particles after the fit tells more than the few of a training step; infinite
+        for K <= 20. See ``pyro_symvi.divergences.weights.pareto_k``.
+
+        Raises:
+            ValueError: the loss has not been evaluated yet.
+        """
+        return float(pareto_k(self._last_weights()))
+
+    def _last_weights(self) -> Tensor:
+        if self._last_log_weights is None:
+            raise ValueError(
+                "expected a loss that has been evaluated, got none of its weights, because the report is about the "
+                "particles of the last evaluation; try loss(model, guide, ...) first"
+            )
+        return self._last_log_weights
+
     def _log_weights_and_guide(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[Tensor, Tensor]:
-        """Log-weights and log q, each ``(K,)``; under the weighted gradient log q is that of fixed points."""
+        """Log-weights and log q, each ``(K,)``; log q is that of fixed points unless the gradient is pathwise."""
         log_weights, log_guide = [], []
         for model_trace, guide_trace in self._accepted_traces(model, guide, args, kwargs):
             particles = self.num_particles if self._has_plate else 1
             log_model = joint_log_prob(model_trace, particles, self._particle_dim)
             log_q = joint_log_prob(guide_trace, particles, self._particle_dim).to(log_model.device)
             log_weights.append(log_model - log_q)
-            if self.weighted and torch.is_grad_enabled():
+            if self.form != "pathwise" and torch.is_grad_enabled():
                 log_q = self._log_guide_at_fixed_values(guide, guide_trace, args, kwargs)
             log_guide.append(log_q)
-        return torch.cat(log_weights), torch.cat(log_guide)
+        joined = torch.cat(log_weights)
+        self._last_log_weights = joined.detach()
+        return joined, torch.cat(log_guide)
 
     def _accepted_traces(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -170,7 +220,7 @@ class DivergenceELBO(ELBO):
             _refusals.refuse_enumeration(model_trace, guide_trace)
             _refusals.refuse_missing_latents(model_trace, guide_trace)
             _refusals.refuse_subsampling(model_trace, guide_trace, self.divergence)
-            if not self.weighted:
+            if self._through_draws:
                 _refusals.refuse_score_function(guide_trace, self.divergence)
             if torch.is_grad_enabled() and not _same(self._checked_pair, pair):
                 self._check_model_parameters(model, guide_trace, args, kwargs)
@@ -185,7 +235,7 @@ class DivergenceELBO(ELBO):
     def _scored_and_raw(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Trace, Trace], tuple[Trace, Trace]]:
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.weighted):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self._through_draws):
             raw = run_pair(model, guide, args, kwargs, self._noise())
             return scored(*raw, self.max_plate_nesting), raw
 
@@ -217,24 +267,34 @@ class DivergenceELBO(ELBO):
         except (KeyError, NotImplementedError) as error:
             raise ValueError(
                 f"expected a guide whose density can be evaluated at any given point, got {type(error).__name__} from "
-                "it, because the weighted gradient needs log q at fixed values, and a transform without an inverse has "
-                "none; try gradient='pathwise', or a guide with invertible transforms"
+                f"it, because the {self.form} gradient needs log q at fixed values, and a transform without an inverse "
+                "has none; try gradient='pathwise', or a guide with invertible transforms"
             ) from error
-        _refusals.refuse_moving_points(trace, self.divergence)
+        _refusals.refuse_moving_points(trace, self.divergence, self.form)
         return joint_log_prob(trace, self.num_particles if self._has_plate else 1, self._particle_dim)
 
     def _check_model_parameters(
         self, model: Program, guide_trace: Trace, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """The model at fixed latent values: whatever still requires a gradient is learnable and its own."""
-        if not self.weighted and self.divergence.alpha < 1.0:
+        if self.form == "pathwise" and self.divergence.bounds_evidence:
             return
         plated = self._vectorized_num_particles(model) if self._has_plate else model
         with poutine.block(), FixedValues(latent_values(guide_trace)):
             trace = prune_subsample_sites(poutine.trace(plated).get_trace(*args, **kwargs))
         trace.compute_log_prob()
         if joint_log_prob(trace, self.num_particles if self._has_plate else 1, self._particle_dim).requires_grad:
-            _refusals.refuse_model_parameters(self.divergence, self.weighted)
+            _refusals.refuse_model_parameters(self.divergence, self.form)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the gradient is the weighted score form."""
+        return self.form == "weighted"
+
+    @property
+    def _through_draws(self) -> bool:
+        """Whether draws are differentiated."""
+        return self.form in ("pathwise", "doubly_reparameterized")
 
     @property
     def _has_plate(self) -> bool:
