@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Any, TypeVar
 
 import pyro
 import torch
 from torch.overrides import TorchFunctionMode
+
+Result = TypeVar("Result")
 
 _LOW = (torch.float16, torch.bfloat16, torch.float32)
 _LOWERING = (torch.Tensor.float, torch.Tensor.half, torch.Tensor.bfloat16)
@@ -89,3 +91,14 @@ def double_precision(promoted: bool = False, validate: bool = False) -> Iterator
     validation = nullcontext() if validate else pyro.validation_enabled(False)
     with float64_default(), validation, PromoteToDouble() if promoted else nullcontext():
         yield
+
+
+def retried_in_double(run: Callable[[], Result]) -> Result:
+    """What ``run()`` returns; where float64 data meet float32 values, under a float64 default."""
+    try:
+        return run()
+    except RuntimeError as error:
+        if "dtype" not in str(error) or torch.get_default_dtype() == torch.float64:
+            raise
+        with float64_default():
+            return run()

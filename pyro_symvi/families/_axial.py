@@ -14,6 +14,7 @@ from ..distributions._axial import AxialLaw
 from ..groups import Action, AffineAction, LinearAction
 from ._closure import Closure
 from ._family import Family, Parameters
+from ._levels import checked_levels
 from ._structure import are_orthogonal, linear_parts
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
@@ -50,6 +51,11 @@ class AxialFamily(Family):
                 f"expected dim >= 2, got {self.dim}, because the sphere of R^1 is two points; try dim=3, directions "
                 "in space"
             )
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Direction and concentration."""
+        return ("direction", "concentration")
 
     # -- laws --------------------------------------------------------------------------------------------------
 
@@ -117,13 +123,3 @@ class AxialFamily(Family):
     @abstractmethod
     def _concentration_at(self, precision: Tensor) -> Tensor:
         """The concentration whose log density has this curvature at the mode."""
-
-
-def checked_levels(levels: Tensor) -> Tensor:
-    """Levels as a float64 vector, all in (0, 1)."""
-    u = torch.as_tensor(levels, dtype=torch.float64).detach().reshape(-1)
-    if not bool(((u > 0) & (u < 1)).all()):
-        raise ValueError(
-            f"expected levels in (0, 1), got {u.tolist()}, because a level is the probability inside; try [0.5, 0.95]"
-        )
-    return u

@@ -24,6 +24,11 @@ class Family(ABC):
     dim: int
     """Number d of coordinates of one point ``z[..., d]``."""
 
+    @property
+    @abstractmethod
+    def parameter_names(self) -> tuple[str, ...]:
+        """Keys of the family's parameters."""
+
     @abstractmethod
     def distribution(self, parameters: Parameters) -> TorchDistribution:
         """The law as a Pyro distribution with ``event_shape (d,)``."""
@@ -65,6 +70,11 @@ class Family(ABC):
             ValueError: The family is not closed under the action (the reason is in the message), or the action is not
                 bound to a centre and a dimension.
         """
+        if parameters.keys() != set(self.parameter_names):
+            raise ValueError(
+                f"expected parameters {list(self.parameter_names)}, got {list(parameters)}, because these make up a "
+                f"law of {self!r}; try those that a guide or fit of this family has"
+            )
         closure = self.closure(action)
         if not closure:
             raise ValueError(

@@ -7,7 +7,9 @@ from torch import Tensor
 
 from ..groups import AffineAction, EllipticalRotation, LinearAction
 
-_TOLERANCE = 1e-9
+_ROUNDING = 64 * torch.finfo(torch.float64).eps
+"""Times the dimension: what counts as zero beside the largest entry. No more than rounding, for a small entry may stand
+for a large effect where coordinates are in very different units."""
 
 
 def linear_parts(action: LinearAction, dim: int) -> Tensor | None:
@@ -27,7 +29,13 @@ def linear_parts(action: LinearAction, dim: int) -> Tensor | None:
 def _nearly(a: Tensor, b: Tensor) -> Tensor:
     """Whether ``[k, d, d]`` agree, for each k, up to rounding."""
     size = torch.maximum(a.abs().amax((-2, -1)), b.abs().amax((-2, -1))).clamp(min=1)
-    return (a - b).abs().amax((-2, -1)) <= _TOLERANCE * size
+    return (a - b).abs().amax((-2, -1)) <= _ROUNDING * a.shape[-1] * size
+
+
+def without_rounding(a: Tensor) -> Tensor:
+    """The matrices ``[*batch, d, d]`` with entries at rounding level beside the largest one set to zero."""
+    precision = 64 * torch.finfo(a.dtype).eps * a.shape[-1]
+    return torch.where(a.abs() > precision * a.abs().amax((-2, -1), keepdim=True), a, 0.0)
 
 
 def _eye(a: Tensor) -> Tensor:
@@ -48,7 +56,7 @@ def are_conformal(a: Tensor) -> bool:
 
 def are_monomial(a: Tensor) -> bool:
     """One entry that is not zero in each row and column: permutations times diagonal matrices."""
-    entries = a.abs() > _TOLERANCE * a.abs().amax((-2, -1), keepdim=True)
+    entries = without_rounding(a) != 0
     return bool(((entries.sum(-1) == 1) & (entries.sum(-2) == 1)).all())
 
 

@@ -120,6 +120,11 @@ class LocationScale(Family):
         """Whether degrees of freedom are a parameter."""
         return isinstance(self.df, LearnedDf)
 
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """``loc``, ``scale``, and ``df`` where it is learned."""
+        return ("loc", "scale", "df") if self.learns_df else ("loc", "scale")
+
     def at(self, parameters: Parameters) -> LocationScale:
         """The family with degrees of freedom held at ``parameters["df"]``; itself if there are none to learn."""
         if not self.learns_df:

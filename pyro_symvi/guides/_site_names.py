@@ -23,11 +23,3 @@ def refuse_nested(names: list[str]) -> None:
                 f"expected site names none of which continues another, got '{name}' and '{inner[0]}', because dots "
                 "become submodules that hold the parameters; try an underscore for the dot"
             )
-
-
-def rename(guide: PyroModule, name: str) -> None:
-    """Give a guide and its submodules a new name in the store."""
-    guide._pyro_name = name
-    for inner, module in guide.named_modules():
-        if inner and isinstance(module, PyroModule):
-            module._pyro_name = f"{name}.{inner}"

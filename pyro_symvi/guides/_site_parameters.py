@@ -13,9 +13,9 @@ from pyro.infer.autoguide.utils import deep_setattr
 from pyro.nn.module import PyroParam
 
 from ..families import Family, Parameters
-from ._names import claim_name
+from ._names import claim_name, rename
 from ._site_law import SiteLaw
-from ._site_names import path_of, rename
+from ._site_names import path_of
 
 
 class SiteParameters(AutoMessenger):

@@ -14,7 +14,7 @@ from pyro.ops.tensor_utils import periodic_repeat
 from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
-from ..density._precision import float64_default
+from ..density._precision import retried_in_double
 from ._site_law import bijection
 from .location_scale import init_to_median_or_origin
 
@@ -80,8 +80,10 @@ def init_to_centre(site: Any) -> Tensor:
 
 def read_sites(
     model: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], init_loc_fn: Callable[..., Any]
-) -> dict[str, Prototype]:
-    """The latent sites of a run with initial values, in order; outer plates (of particles) are not seen.
+) -> tuple[dict[str, Prototype], frozenset[str]]:
+    """The latent sites of a run with initial values, in order, and the names of the observed ones.
+
+    Outer plates (of particles) are not seen.
 
     Raises:
         ValueError: A site without a guide: discrete, or with a support that has no bijection; an initial value that is
@@ -94,16 +96,13 @@ def read_sites(
                 *args, **kwargs
             )
 
-    try:
-        trace = run()
-    except RuntimeError as error:
-        if "dtype" not in str(error) or torch.get_default_dtype() == torch.float64:
-            raise
-        with float64_default():  # float64 data under a float32 default: initial values must be float64 too
-            trace = run()
-    found = {}
+    trace = retried_in_double(run)
+    found, observed = {}, set()
     for name, node in trace.nodes.items():
-        if node["type"] != "sample" or node["is_observed"] or site_is_subsample(node):
+        if node["type"] != "sample" or site_is_subsample(node):
+            continue
+        if node["is_observed"]:
+            observed.add(name)
             continue
         plates = tuple((f.dim, f.size, _full_size(f)) for f in node["cond_indep_stack"] if f.vectorized)
         found[name] = Prototype(name, node["fn"], node["value"].detach(), plates)
@@ -112,7 +111,7 @@ def read_sites(
             "expected a model with latent sites, got none, because a guide draws the sites that are not observed; try "
             "pyro.sample without obs="
         )
-    return found
+    return found, frozenset(observed)
 
 
 def _full_size(frame: Any) -> int:

@@ -17,9 +17,10 @@ from torch.distributions import biject_to
 from ..density import LogDensity
 from ..density._laplace import laplace_approximation
 from ..density._model import seeded
-from ..density._precision import float64_default
+from ..density._precision import retried_in_double
 from ..distributions.bases import Base
 from ..families import BlockDiagonal, LearnedDf, LocationScale, Parameters, Scale
+from ..families._levels import checked_levels
 from ..families.location_scale import resolve_base, resolve_scale
 from . import _scale_parameters
 from ._draws import FlatDraws
@@ -84,6 +85,11 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
         init_loc_fn: Callable[..., Any] = init_to_median_or_origin,
         init_scale: float = 0.1,
     ) -> None:
+        if not callable(model):
+            raise TypeError(
+                f"expected a Pyro model (a callable), got {type(model).__name__}, because the guide runs it; try a "
+                "function with pyro.sample statements"
+            )
         resolve_base(base, BlockDiagonal([1]) if scale == _BY_SITE else resolve_scale(scale), df)
         if isinstance(init_scale, bool) or not isinstance(init_scale, (int, float)):
             raise TypeError(
@@ -102,13 +108,16 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
     # -- set-up ------------------------------------------------------------------------------------------------
 
     def _setup_prototype(self, *args: Any, **kwargs: Any) -> None:
+        setup = super()._setup_prototype
         try:
-            super()._setup_prototype(*args, **kwargs)
-        except RuntimeError as error:
-            if "dtype" not in str(error) or torch.get_default_dtype() == torch.float64:
+            retried_in_double(lambda: setup(*args, **kwargs))
+        except ValueError as error:
+            if "spherical" not in str(error):
                 raise
-            with float64_default():  # float64 data under a float32 default: initial values must be float64 too
-                super()._setup_prototype(*args, **kwargs)
+            raise ValueError(
+                f"expected sites that map to a flat space, got one on a sphere ({error}), because a location-scale law "
+                "has no place there; try AutoSymmetric, which has a von Mises-Fisher law for it"
+            ) from error
         self._family = family = LocationScale(self.latent_dim, self._base, self._scale_in(), self._df)
         loc = self._init_loc()
         parts = self._parts({**family.initial(self._init_scale, loc), "loc": loc})
@@ -202,6 +211,11 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
                 positive, not lower triangular); nothing is changed then.
         """
         before = self.parameters_
+        if not before.keys() <= parameters.keys():
+            raise ValueError(
+                f"expected parameters {list(before)}, got {list(parameters)}, because a law needs all of them; try the "
+                "guide's own parameters_, changed where wanted"
+            )
         new = {name: _checked(name, parameters, now, self.family) for name, now in before.items()}
         with torch.no_grad(), self._pyro_context:
             for name, (value, _) in self._parts(new).items():
@@ -211,7 +225,8 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
         """Put location and scale at a Laplace approximation of the posterior, found from the present location.
 
         The location is the mode; the scale is the pattern's nearest to the inverse of minus the Hessian there, which
-        for a normal target is the reverse-KL optimum, divided by the base's standard deviation where it has one.
+        for a normal base and target is the reverse-KL optimum (low rank: a start near it), divided by the base's
+        standard deviation where it has one.
 
         Returns:
             Whether a mode was found: a stationary point with a negative definite Hessian. If not, the guide is put at
@@ -221,6 +236,11 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
             ValueError: The model is no flat density; see `LogDensity.from_model`.
         """
         self.set_up(*args, **kwargs)
+        if self._user_model is None:
+            raise ValueError(
+                "expected a guide that knows its model, got an unpickled one, because pickling leaves the model out; "
+                "try a new guide and load_state_dict"
+            )
         family, present = self.family, self.parameters_
         density = LogDensity.from_model(self._user_model[0], *args, **kwargs)
         laplace = laplace_approximation(density, present["loc"].detach().double())
@@ -275,12 +295,7 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
         Exact for sites whose map to the user's scale works elementwise (real, positive, interval); for others (simplex,
         Cholesky factors) it is the image of the vector of quantiles, as in Pyro.
         """
-        levels = torch.as_tensor(quantiles, dtype=torch.float64).reshape(-1)
-        if not bool(((levels > 0) & (levels < 1)).all()):
-            raise ValueError(
-                f"expected quantile levels in (0, 1), got {levels.tolist()}, because the laws are unbounded; "
-                "try [0.05, 0.95]"
-            )
+        levels = checked_levels(quantiles)
         self._remember(args, kwargs)
         rows = self.family.quantiles(levels, self.parameters_)
         result: dict[str, list[torch.Tensor]] = {}

@@ -14,6 +14,7 @@ from torch.distributions import biject_to
 from ..density._model import without_initialisation
 from ..density._state import seeded
 from ..distributions.orbit_mixture import OrbitMixtureLaw
+from ..families._levels import checked_levels
 from ..groups import Action, UnsupportedError
 from ._draws import FlatDraws, random_state
 from ._orbit_copies import copy_of, state_of
@@ -144,6 +145,20 @@ class OrbitMixture(FlatDraws, AutoContinuous):
         if self.prototype_trace is None:
             with seeded(0), torch.no_grad():
                 self(*args, **kwargs)
+
+    def initialize_from_laplace(self, *args: Any, **kwargs: Any) -> bool:
+        """Put the wrapped guide at a Laplace approximation: one of the copies; see `AutoLocationScale`.
+
+        Raises:
+            TypeError: The wrapped guide is one of Pyro's, which have no such start.
+        """
+        if not isinstance(self.component, (AutoLocationScale, OrbitMixture)):
+            raise UnsupportedError(
+                f"expected AutoLocationScale inside, got {type(self.component).__name__}, because Pyro's guides have "
+                "no Laplace start; try AutoLocationScale"
+            )
+        self.set_up(*args, **kwargs)
+        return self.component.initialize_from_laplace(*args, **kwargs)
 
     def resample(self, generator: torch.Generator | None = None) -> None:
         """Draw other elements: another density, with another bound. Where all are used there is nothing to draw.
@@ -279,12 +294,7 @@ class OrbitMixture(FlatDraws, AutoContinuous):
             TypeError: A wrapped guide that is no location-scale law (a flow), or an action that is not affine.
         """
         self._require_setup()
-        levels = torch.as_tensor(quantiles, dtype=torch.float64).reshape(-1)
-        if not bool(((levels > 0) & (levels < 1)).all()):
-            raise ValueError(
-                f"expected quantile levels in (0, 1), got {levels.tolist()}, because the laws are unbounded; "
-                "try [0.05, 0.95]"
-            )
+        levels = checked_levels(quantiles)
         self._remember(args, kwargs)
         like = next(iter(self.parameters()))
         result: dict[str, list[Tensor]] = {}

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..density._model import seeded
 from ..distributions.bases import Base
 from ..families import LearnedDf, Parameters, Scale
-from ..families._axial import checked_levels
+from ..families._levels import checked_levels
 from . import _site_laplace
 from ._draws import checked_number, draw_by_runs, random_state
 from ._site_laplace import LaplaceStart
@@ -95,6 +95,7 @@ class AutoSymmetric(SiteParameters):
         super().__init__(model)
         self._options, self._init_loc_fn = options, init_loc_fn
         self._met: dict[str, tuple[Any, Any]] | None = None
+        self._observed: frozenset[str] = frozenset()
 
     def _check_model(self, model: Any) -> None:
         if not callable(model):
@@ -121,7 +122,7 @@ class AutoSymmetric(SiteParameters):
     def _set_up(self, args: Any, kwargs: Any) -> None:
         if self._sites is not None:
             return
-        found = read_sites(self.model, args, kwargs, self._init_loc_fn)
+        found, self._observed = read_sites(self.model, args, kwargs, self._init_loc_fn)
         refuse_nested(list(found))
         self._check_sites(found)
         self._options.refuse_unknown_names(found)
@@ -146,7 +147,13 @@ class AutoSymmetric(SiteParameters):
     # -- the law -----------------------------------------------------------------------------------------------
 
     def get_posterior(self, name: str, prior: Any) -> dist.TorchDistribution | Tensor:
-        """The law of one site, under the support that its prior has in this run (see ``AutoMessenger``)."""
+        """The law of one site, under the support that its prior has in this run (see ``AutoMessenger``).
+
+        A site that was observed in the first run and is not in this one (prediction) keeps the model's own law.
+        """
+        if name in self._observed:
+            law: dist.TorchDistribution = prior
+            return law
         site = self._site(name)
         if prior.event_shape != site.event_shape:
             raise ValueError(

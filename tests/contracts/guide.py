@@ -149,7 +149,7 @@ class GuideContract:
 
     @pytest.mark.parametrize("levels", [[0.0, 0.5], [1.0], [-0.1], [float("nan")]])
     def test_levels_outside_the_unit_interval_are_refused(self, guide: Any, levels: list[float]) -> None:
-        with pytest.raises(ValueError, match=r"expected quantile levels in \(0, 1\), got .* because .*; try"):
+        with pytest.raises(ValueError, match=r"expected levels in \(0, 1\), got .* because .*; try"):
             guide.quantiles(levels, Y)
 
     def test_sample_draws_every_site_from_the_law(self, guide: Any) -> None:

@@ -141,4 +141,4 @@ class Diagonal(Scale):
 
     def image(self, scale: Tensor, matrix: Tensor) -> Tensor:
         """|A| s."""
-        return (matrix.abs() @ scale[..., None])[..., 0]
+        return (_structure.without_rounding(matrix).abs() @ scale[..., None])[..., 0]

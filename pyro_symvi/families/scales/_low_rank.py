@@ -107,7 +107,10 @@ class LowRank(Scale):
         return self.apply(scale[..., None, :, :], torch.eye(dim, dtype=scale.dtype, device=scale.device)).mT
 
     def from_root(self, root: Tensor) -> Tensor:
-        """S from the diagonal of the precision, V from the leading eigenvectors of the covariance in these units."""
+        """A start near the optimum, which has no closed form.
+
+        The diagonal s is that of the precision, V has the leading eigenvectors of the covariance in these units.
+        """
         diagonal = torch.cholesky_inverse(root).diagonal().rsqrt()
         scaled = root / diagonal[:, None]
         values, vectors = torch.linalg.eigh(scaled @ scaled.mT)
@@ -125,6 +128,5 @@ class LowRank(Scale):
 
     def image(self, scale: Tensor, matrix: Tensor) -> Tensor:
         """|A| s, and the rows of V permuted, with their signs."""
-        size = matrix.abs()
-        unit = torch.where(size > 1e-9 * size.amax((-2, -1), keepdim=True), matrix.sign(), 0.0)
-        return torch.cat([size @ scale[..., :1], unit @ scale[..., 1:]], -1)
+        kept = _structure.without_rounding(matrix)
+        return torch.cat([kept.abs() @ scale[..., :1], kept.sign() @ scale[..., 1:]], -1)

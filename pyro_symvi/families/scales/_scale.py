@@ -77,7 +77,10 @@ class Scale(Value, ABC):
 
     @abstractmethod
     def from_root(self, root: Tensor) -> Tensor:
-        """The parameter nearest a metric: the reverse-KL optimum for a normal target of covariance root root^T.
+        """The parameter nearest a metric.
+
+        For a normal base the reverse-KL optimum (low rank: a start near it) on a normal target of covariance
+        root root^T.
 
         ``root [d, d]`` lower triangular, float64. Reverse KL keeps blocks of the precision matrix.
         """

@@ -122,18 +122,28 @@ class Tied(Scale):
         return self._coefficients(vectors @ torch.diag(values.log() / 2) @ vectors.mT)
 
     def closure(self, matrices: Tensor | None, spherical: bool) -> Closure:
-        """Orthogonal matrices under which the commuting matrices are carried into one another."""
-        if matrices is None or not _structure.are_orthogonal(matrices):
-            return Closure(False, "its linear parts are not orthogonal: A C A^T need not commute with the tying group")
+        """Multiples of orthogonal matrices under which the commuting matrices are carried into one another."""
+        if matrices is None or not _structure.are_conformal(matrices):
+            return Closure(False, "its linear parts stretch unevenly: A C need not commute with the tying group")
         if not spherical and not _structure.are_monomial(matrices):
             return Closure(False, "a product law is no product in rotated coordinates")
-        moved = matrices[:, None] @ self.basis @ matrices[:, None].mT
+        stretches = not _structure.are_orthogonal(matrices)
+        unit = matrices / _stretch(matrices)[:, None, None]
+        moved = unit[:, None] @ self.basis @ unit[:, None].mT
         back = torch.einsum("gkl,lij->gkij", self._coefficients(moved), self.basis)
-        if float((moved - back).abs().max()) > 1e-9:
+        if float((moved - back).abs().max()) > 1e-12:
             return Closure(False, "it does not normalise the group that ties the scale")
-        still = float((moved - self.basis).abs().max()) <= 1e-9
+        still = not stretches and float((moved - self.basis).abs().max()) <= 1e-12
         return Closure(True, "A C A^T commutes with the tying group, and the base law is invariant", not still)
 
     def image(self, scale: Tensor, matrix: Tensor) -> Tensor:
-        """Coefficients of A log(C) A^T."""
-        return self._coefficients(matrix @ self._generator(scale) @ matrix.mT)
+        """Coefficients of O log(C) O^T + log(c) I, for A = c O."""
+        stretch = _stretch(matrix)
+        unit = matrix / stretch[..., None, None]
+        eye = torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
+        return self._coefficients(unit @ self._generator(scale) @ unit.mT + stretch.log()[..., None, None] * eye)
+
+
+def _stretch(matrix: Tensor) -> Tensor:
+    """The factor c of c O, ``[*batch]``."""
+    return (torch.linalg.slogdet(matrix).logabsdet / matrix.shape[-1]).exp()

@@ -217,7 +217,7 @@ def _keeps_blocks(matrix: Tensor, blocks: tuple[tuple[int, ...], ...]) -> bool:
     owner = torch.empty(matrix.shape[-1], dtype=torch.long)
     for number, block in enumerate(blocks):
         owner[list(block)] = number
-    entries = matrix.abs() > 1e-9 * matrix.abs().max()
+    entries = _structure.without_rounding(matrix) != 0
     for block in blocks:
         targets = {int(owner[row]) for row in entries[:, list(block)].any(-1).nonzero()[:, 0]}
         if len(targets) != 1 or len(blocks[targets.pop()]) != len(block):
