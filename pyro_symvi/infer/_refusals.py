@@ -22,7 +22,7 @@ def check_num_particles(num_particles: object, divergence: Divergence) -> None:
         raise ValueError(
             f"expected num_particles >= 1, got {num_particles}, because the objective is a mean over draws; try 64"
         )
-    if num_particles == 1 and not divergence.is_additive:
+    if num_particles == 1 and divergence.is_biased:
         raise ValueError(
             f"expected num_particles >= 2 for {divergence!r}, got 1, because one self-normalised weight is always 1 "
             "and says nothing about the target; try num_particles=64"

@@ -65,7 +65,7 @@ class DivergenceELBO(ELBO):
 
     Args:
         divergence: a frozen value such as ``ReverseKL()``, ``ForwardKL()``, ``Alpha(0.5)``.
-        num_particles: K. At least 2 unless the divergence is KL(Q || P).
+        num_particles: K. At least 2 unless the objective is unbiased (KL(Q || P), a general f).
         vectorize_particles: draw all particles in one run under an outermost plate. The first such run is compared,
             site by site, with a run of one particle without the plate.
         max_plate_nesting: as in ``pyro.infer.ELBO``; guessed from one run if infinite.
