@@ -19,10 +19,12 @@ from pyro_symvi.divergences import weights as weights
 from pyro_symvi.divergences._description import Description
 from pyro_symvi.divergences.alpha import Alpha
 from pyro_symvi.divergences.base import Divergence
+from pyro_symvi.divergences.f_divergence import FDivergence
 from pyro_symvi.divergences.kullback_leibler import ForwardKL, ReverseKL
 from pyro_symvi.divergences.named import ChiSquare, Hellinger
-from pyro_symvi.divergences.non_alpha import FDivergence, Jeffreys, NonAlpha, TailAdaptive
+from pyro_symvi.divergences.non_alpha import Jeffreys, NonAlpha
 from pyro_symvi.divergences.pairs import ExponentialFamilyPair, GaussianPair, Pair, renyi_divergence
+from pyro_symvi.divergences.tail_adaptive import TailAdaptive
 
 __all__ = [
     "Alpha",

@@ -78,9 +78,9 @@ def test_svi_finds_the_posterior(divergence: Any, gradient: Any, guide_class: An
     guide = guide_class(conjugate, init_scale=0.6)
     guide(DATA)
     elbo = DivergenceELBO(divergence, 64, max_plate_nesting=1, gradient=gradient)
-    optimizer = pyro.optim.ExponentialLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": 0.05}, "gamma": 0.99})
+    optimizer = pyro.optim.ExponentialLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": 0.05}, "gamma": 0.985})
     svi = pyro.infer.SVI(conjugate, guide, optimizer, elbo)
-    for _ in range(300):
+    for _ in range(200):
         svi.step(DATA)
         optimizer.step()
     loc = guide.loc if guide_class is AutoDiagonalNormal else guide.locs.z
@@ -144,7 +144,7 @@ def test_a_discrete_guide_learns_by_leave_one_out(divergence: Any) -> None:
     odds = 0.3 / 0.7 * math.exp(-0.5 * (0.2**2 - 0.8**2))
     elbo = DivergenceELBO(divergence, 60, max_plate_nesting=0, gradient="leave_one_out")
     svi = pyro.infer.SVI(model, guide, pyro.optim.Adam({"lr": 0.03}), elbo)
-    for _ in range(300):
+    for _ in range(200):
         svi.step()
     assert float(pyro.param("logit").sigmoid().detach()) == pytest.approx(odds / (1 + odds), abs=0.05)
 
