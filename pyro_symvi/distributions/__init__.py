@@ -11,6 +11,7 @@ from . import _sphere_divergences as _sphere_divergences
 from .bases import BASES, Base, Cauchy, GeneralizedNormal, Laplace, Logistic, Normal, StudentT, Tail, UniformBall
 from .orbit_mixture import OrbitMixtureLaw
 from .power_spherical import PowerSpherical
+from .sphere_alpha import VonMisesFisherPair
 from .spherical_uniform import SphericalUniform
 from .von_mises_fisher import VonMisesFisher
 
@@ -29,4 +30,5 @@ __all__ = [
     "Tail",
     "UniformBall",
     "VonMisesFisher",
+    "VonMisesFisherPair",
 ]
