@@ -158,28 +158,32 @@ PEERS: dict[str, Callable[[Problem, str], dict[str, Task]]] = {
 NAMES = {"vMF": "von Mises-Fisher", "power": "power spherical"}
 
 
-def rates(tasks: dict[str, Task], count: int, repeats: int) -> dict[str, float]:
-    """Items a second, task by task: the shortest of ``repeats`` runs, those of different tasks in turn."""
-    best = dict.fromkeys(tasks, float("inf"))
-    for task in tasks.values():  # warm up, compile
+def rates(tasks: dict[str, Task], count: int, seconds: float) -> dict[str, float]:
+    """Items a second, task by task: the shortest of the runs that fit into ``seconds``, after one to warm up."""
+    found = {}
+    for name, task in tasks.items():
         task()
-    for _ in range(repeats):
-        for name, task in tasks.items():
+        best, end = float("inf"), time.perf_counter() + seconds
+        while True:
             start = time.perf_counter()
             task()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return {name: count / seconds for name, seconds in best.items()}
+            now = time.perf_counter()
+            best = min(best, now - start)
+            if now > end:
+                break
+        found[name] = count / best
+    return found
 
 
-def compare(dim: int, count: int, repeats: int, missing: set[str]) -> None:
+def compare(dim: int, count: int, seconds: float, missing: set[str]) -> None:
     problem = Problem(dim, count)
     for law, title in NAMES.items():
-        mine = rates(ours(problem, law), count, repeats)
+        mine = rates(ours(problem, law), count, seconds)
         theirs: dict[str, dict[str, float]] = {}
         for peer, tasks in PEERS.items():
             if peer not in missing:
-                theirs[peer] = rates(tasks(problem, law), count, repeats)
-        again = rates(ours(problem, law), count, repeats)  # on both sides of the peers, in case the machine drifts
+                theirs[peer] = rates(tasks(problem, law), count, seconds)
+        again = rates(ours(problem, law), count, seconds)  # before and after the peers, in case the machine drifts
         for task in mine:
             figure = max(mine[task], again[task])
             head = f"{dim:<6}{title + ' ' + task:<44}{figure:>12.3g}  "
@@ -189,14 +193,15 @@ def compare(dim: int, count: int, repeats: int, missing: set[str]) -> None:
                 print(f"{head}{note:<20}{rate:>12.3g}{figure / rate:>8.2f}")
             if not found:
                 print(f"{head}{'none':<20}")
-    for task, rate in rates(one_concentration_each(problem), count, repeats).items():
+    for task, rate in rates(one_concentration_each(problem), count, seconds).items():
         print(f"{dim:<6}{'vMF, many concentrations: ' + task:<44}{rate:>12.3g}  {'none':<20}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2_000 if os.environ.get("CI") else 20_000)
-    parser.add_argument("--repeats", type=int, default=3 if os.environ.get("CI") else 20)
+    parser.add_argument("--numbers", type=int, default=1_000_000, help="at most so many coordinates: 8 MB fit a cache")
+    parser.add_argument("--seconds", type=float, default=0.05 if os.environ.get("CI") else 0.5, help="for each task")
     parser.add_argument("--dims", type=int, nargs="+", default=[3, 10, 100, 1000])
     chosen = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # XLA counts the cores that it may use
@@ -209,10 +214,10 @@ def main() -> None:
         except ImportError as error:
             missing.add(peer)
             print(f"{peer} is not installed ({error.name}): its rows are left out")
-    print(f"{chosen.draws} points (a tenth at d = 1000), kappa = d, float64, one core")
+    print(f"{chosen.draws} points, or as many as have {chosen.numbers} coordinates; kappa = d, float64, one core")
     print(f"{'d':<6}{'task':<44}{'per second':>12}  {'peer':<20}{'per second':>12}{'ratio':>8}")
     for dim in chosen.dims:
-        compare(dim, chosen.draws // 10 if dim >= 1000 else chosen.draws, chosen.repeats, missing)
+        compare(dim, min(chosen.draws, max(1, chosen.numbers // dim)), chosen.seconds, missing)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ._cosine import OfCosine
 from ._interpolation import interpolated, is_worthwhile
 from ._rules import drop_length, integrated
 
@@ -32,7 +33,7 @@ Pair = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class AngleLaw(ABC):
-    """A law of the angle in dimension ``dim``, all in float64; ``kappa >= 0`` is its one parameter, ``[*batch]``.
+    """A law of the angle in dimension ``dim``, with one parameter ``kappa >= 0``; in float64 unless said otherwise.
 
     To implement one, give ``draw``, the statistic T, bounds on how fast the density falls, and a closed form of
     ``pull`` where there is one.
@@ -40,6 +41,8 @@ class AngleLaw(ABC):
 
     dim: int
     name: ClassVar[str]
+    of_cosine: ClassVar[type[OfCosine]]
+    """T as a function of points."""
 
     @abstractmethod
     def draw(self, kappa: Tensor, shape: torch.Size) -> Pair:
@@ -55,7 +58,11 @@ class AngleLaw(ABC):
 
     @abstractmethod
     def constant(self, kappa: Tensor) -> Tensor:
-        """Minus the mean of T, which is minus the derivative of the log normaliser in kappa."""
+        """Minus the mean of T, which is the derivative of `log_density_at_mode`, in kappa's dtype."""
+
+    @abstractmethod
+    def log_density_at_mode(self, kappa: Tensor) -> Tensor:
+        """Log density of the law of points at the direction, against the area of the sphere, in kappa's dtype."""
 
     @abstractmethod
     def slope(self, theta: Tensor) -> Tensor:
@@ -65,17 +72,22 @@ class AngleLaw(ABC):
     def bends(self, theta: Tensor, kappa: Tensor) -> Pair:
         """Lower bounds of minus the second derivative of log f below and above theta: they set a range, no value."""
 
+    @property
+    def interpolates(self) -> bool:
+        """Whether q has few Chebyshev coefficients in T over any range that draws fill."""
+        return True
+
     def log_gain(self, s: Tensor, theta: Tensor, kappa: Tensor) -> Tensor:
         """Rise of log f from theta to s, less the common (dim - 2) log(sin s / sin theta)."""
         return kappa * (self.statistic(*versines(s)) - self.statistic(*versines(theta)))
 
     def pull(self, versine: Tensor, coversine: Tensor, kappa: Tensor) -> Tensor:
-        """The factor q for draws ``[*s]`` and ``kappa``, which broadcasts to them; relative error below 1e-10.
+        """The factor q for draws ``[*s]`` and ``kappa``, which broadcasts to them; relative error below 1e-9.
 
         Where a concentration has many draws, q is interpolated between a few of its values: as a function of T it is
         analytic, and entire for the von Mises-Fisher law.
         """
-        if is_worthwhile(versine, kappa):
+        if self.interpolates and is_worthwhile(versine, kappa):
             value = self.statistic(versine, coversine)
             return interpolated(lambda at: self._quadrature(angle(*self.inverse_statistic(at)), kappa), value, kappa)
         return self._quadrature(angle(versine, coversine), kappa)

@@ -9,8 +9,9 @@ from pyro.distributions import TorchDistribution, constraints
 from torch import Tensor
 
 from ._angle import AngleLaw
-from ._cosine import Versine
+from ._cosine import MinusVersine
 from ._draw import AxialDraw
+from ._log_density import log_density
 from ._placement import place
 
 _TOLERANCE = 100
@@ -19,7 +20,7 @@ _TOLERANCE = 100
 class AxialLaw(TorchDistribution):
     """A law on the sphere, symmetric about ``direction [*batch, d]``, with ``concentration [*batch]``.
 
-    To implement one, give ``_angle_law`` (the law of the angle) and ``log_prob``. Draws come from torch's global
+    To implement one, give ``_angle_law``, the law of the angle. Draws come from torch's global
     generator, as in all torch distributions; the gradient in both parameters is that of the law.
     """
 
@@ -38,7 +39,9 @@ class AxialLaw(TorchDistribution):
         check = wants_checks(type(self), validate_args)
         if check:
             _check_values(direction, concentration)
-        batch = torch.broadcast_shapes(direction.shape[:-1], concentration.shape)
+        batch = torch.Size()
+        if direction.ndim > 1 or concentration.ndim:
+            batch = torch.broadcast_shapes(direction.shape[:-1], concentration.shape)
         self.direction = direction.expand(*batch, -1)
         self.concentration = concentration.expand(batch)
         self._mu, self._kappa = _compact(direction, 1), _compact(concentration, 0)
@@ -87,17 +90,25 @@ class AxialLaw(TorchDistribution):
             return drawn
         return x
 
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density against the area of the sphere, ``value [..., d]``."""
+        if self._validate_args:
+            self._validate_sample(value)
+        return self._spread(log_density(value, self._mu, self._kappa, self.angle), value)
+
     def half_square_distance(self, value: Tensor) -> Tensor:
         """1 - cos of the angle to the direction, ``value [..., d]``.
 
         The value is |x - direction|^2 / 2, without cancellation near the direction; the derivative is that of
         1 - x.direction, which agrees along the sphere and takes one product.
         """
-        distance: Tensor = Versine.apply(value, self._mu)
+        distance: Tensor = -MinusVersine.apply(value, self._mu)
         return distance
 
     def _spread(self, value: Tensor, *over: Tensor) -> Tensor:
         """``value [*v]`` with the batch shape, and that of points ``[..., d]`` where some are given."""
+        if not self.batch_shape:
+            return value
         return value.expand(torch.broadcast_shapes(value.shape, self.batch_shape, *(x.shape[:-1] for x in over)))
 
 

@@ -23,7 +23,9 @@ def place(direction: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
     if direction.ndim > 1:
         return (_along_and_across if dim >= _HIGH else _by_reflection)(direction, cosine, sine)
     found = direction.new_empty(cosine.numel(), dim)
-    for part, t, s in zip(*(x.split(max(1, BLOCK // dim)) for x in (found, cosine.reshape(-1), sine.reshape(-1)))):
+    size = max(1, BLOCK // dim)
+    flat = (x.split(size) for x in (found, cosine.reshape(-1), sine.reshape(-1)))
+    for part, t, s in zip(*flat, strict=True):
         if dim >= _HIGH:
             _along_and_across(direction, t, s, out=part)
         else:

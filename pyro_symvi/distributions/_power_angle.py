@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from pyro_symvi.special import digamma_difference
+from pyro_symvi.special import digamma_difference, log_gamma_ratio
 
 from ._angle import AngleLaw, Pair, versines
+from ._cosine import LogCoversine, OfCosine
 from ._rules import drop_length, integrated
 from ._three_dimensions import power_pull
 
@@ -26,6 +28,7 @@ class PowerSphericalAngle(AngleLaw):
     """
 
     name: ClassVar[str] = "power spherical"
+    of_cosine: ClassVar[type[OfCosine]] = LogCoversine
 
     def draw(self, kappa: Tensor, shape: torch.Size) -> Pair:
         """Three dimensions: the inverse distribution function u^(1/(1 + kappa)). Else tan^2(theta/2) = G/G', gammas."""
@@ -48,8 +51,20 @@ class PowerSphericalAngle(AngleLaw):
 
     def constant(self, kappa: Tensor) -> Tensor:
         """Minus the mean of log((1 + cos theta) / 2)."""
+        if self.dim == 3:
+            return 1 / (1 + kappa)
         m = (self.dim - 1) / 2
-        return digamma_difference(kappa + m, torch.full_like(kappa, m))
+        wide = kappa.double()
+        return digamma_difference(wide + m, torch.full_like(wide, m)).to(kappa.dtype)
+
+    def log_density_at_mode(self, kappa: Tensor) -> Tensor:
+        """Equals log Gamma(kappa + 2 m) - log Gamma(kappa + m) - m log(4 pi), m = (d - 1)/2."""
+        if self.dim == 3:
+            return torch.log1p(kappa) - math.log(4 * math.pi)
+        m = (self.dim - 1) / 2
+        wide = kappa.double()
+        log = log_gamma_ratio(wide + m, torch.full_like(wide, m)) - m * math.log(4 * math.pi)
+        return log.to(kappa.dtype)
 
     def slope(self, theta: Tensor) -> Tensor:
         """Equals -tan(theta/2)."""
@@ -59,6 +74,11 @@ class PowerSphericalAngle(AngleLaw):
         """Of kappa / (2 cos^2(s/2)) + (d - 2) / sin^2 s."""
         m = self.dim - 2
         return kappa / 2 + m, kappa / (1 + theta.cos()).clamp(min=1e-300) + m
+
+    @property
+    def interpolates(self) -> bool:
+        """Not on the circle, where draws are found at log cos(theta/2) = -15."""
+        return self.dim > 2
 
     def _quadrature(self, theta: Tensor, kappa: Tensor) -> Tensor:
         """In low dimensions, where f is singular at pi, the integral above theta is taken in T.

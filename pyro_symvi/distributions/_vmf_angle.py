@@ -9,9 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from pyro_symvi.special import bessel_ratio_complement
+from pyro_symvi.special import bessel_ratio_complement, log_hyp0f1, log_sphere_area
 
 from ._angle import AngleLaw, Pair
+from ._cosine import MinusVersine, OfCosine
 from ._three_dimensions import vmf_pull
 
 
@@ -20,6 +21,7 @@ class VonMisesFisherAngle(AngleLaw):
     r""":math:`f(\theta) \propto e^{\kappa\cos\theta}\sin^{d-2}\theta`, so T = cos theta - 1 = -h."""
 
     name: ClassVar[str] = "von Mises-Fisher"
+    of_cosine: ClassVar[type[OfCosine]] = MinusVersine
 
     def draw(self, kappa: Tensor, shape: torch.Size) -> Pair:
         """Three dimensions: the inverse distribution function. Else rejection, Wood (1994), acceptance above 0.65."""
@@ -87,6 +89,10 @@ class VonMisesFisherAngle(AngleLaw):
     def constant(self, kappa: Tensor) -> Tensor:
         """1 - A."""
         return bessel_ratio_complement(self.dim, kappa)
+
+    def log_density_at_mode(self, kappa: Tensor) -> Tensor:
+        """Equals kappa - log Z."""
+        return -log_hyp0f1(self.dim, kappa, scaled=True) - log_sphere_area(self.dim)
 
     def slope(self, theta: Tensor) -> Tensor:
         """Equals -sin theta."""

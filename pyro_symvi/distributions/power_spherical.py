@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
-from pyro_symvi.special import digamma_difference, log_gamma_ratio
+from pyro_symvi.special import digamma_difference
 
 from ._axial import AxialLaw
-from ._cosine import LogCoversine
 from ._power_angle import PowerSphericalAngle
 
 
@@ -23,7 +20,8 @@ class PowerSpherical(AxialLaw):
         direction: mu, unit vectors ``[*batch, d]``, float32 or float64.
         concentration: kappa >= 0, ``[*batch]`` or a number.
 
-    Draws are exact, from two gammas without rejection, and differentiable in both parameters.
+    Draws are exact (inversion in three dimensions, two gammas in the others), and differentiable in both parameters. At
+    the very antipode, where the density is 0, (1 + mu.x)/2 is taken as the smallest number of the dtype.
 
     >>> law = PowerSpherical(torch.tensor([0.0, 0.0, 1.0]), 2.0)
     >>> law.mean
@@ -36,22 +34,6 @@ class PowerSpherical(AxialLaw):
         """The parameters of the Beta law of (1 + mu.x) / 2, in float64, before expansion."""
         half = torch.full_like(self._kappa, (self.dim - 1) / 2, dtype=torch.float64)
         return self._kappa.double() + half, half
-
-    def _log_density_at_mode(self) -> Tensor:
-        """Equals log p(mu) = log Gamma(a + b) - log Gamma(a) - (d - 1)/2 log(4 pi)."""
-        a, b = self._shapes()
-        log = log_gamma_ratio(a, b) - (self.dim - 1) / 2 * math.log(4 * math.pi)
-        return log.to(self._kappa.dtype)
-
-    def log_prob(self, value: Tensor) -> Tensor:
-        """Log density against the area of the sphere, ``value [..., d]``.
-
-        At the very antipode, where the density is 0, (1 + mu.x)/2 is taken as the smallest number of the dtype.
-        """
-        if self._validate_args:
-            self._validate_sample(value)
-        log: Tensor = LogCoversine.apply(value, self._mu)
-        return self._spread(self._kappa * log + self._log_density_at_mode(), value)
 
     def _mean_cosine(self) -> Tensor:
         return (self.concentration / (self.concentration + (self.dim - 1)))[..., None]
@@ -74,5 +56,5 @@ class PowerSpherical(AxialLaw):
     def entropy(self) -> Tensor:
         """Differential entropy against the area, ``[*batch]``; the log area at kappa = 0."""
         a, b = self._shapes()
-        drop = (self._kappa.double() * digamma_difference(a, b)).to(self._kappa.dtype)
-        return self._spread(drop - self._log_density_at_mode())
+        drop = self._kappa.double() * digamma_difference(a, b)
+        return self._spread((drop - self.angle.log_density_at_mode(self._kappa.double())).to(self._kappa.dtype))

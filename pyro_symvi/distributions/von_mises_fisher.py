@@ -13,6 +13,7 @@ from pyro_symvi.special import (
     bessel_ratio_slope,
     log_hyp0f1,
     log_sphere_area,
+    log_vmf_normalizer,
 )
 
 from ._axial import AxialLaw, wants_checks
@@ -80,15 +81,11 @@ class VonMisesFisher(AxialLaw):
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density against the area of the sphere, ``value [..., d]``; error near rounding of kappa |x - mu|^2."""
-        if self._validate_args:
-            self._validate_sample(value)
-        kappa = self._kappa
-        top = -log_hyp0f1(self.dim, kappa, scaled=True) - log_sphere_area(self.dim)
-        log = top - kappa * self.half_square_distance(value)
-        if self._natural is not None:  # the polar form has no gradient at 0
-            linear = (self._natural * value).sum(-1) - log_hyp0f1(self.dim, kappa)
-            log = torch.where(kappa < 1, linear - log_sphere_area(self.dim), log)
-        return self._spread(log, value)
+        log = super().log_prob(value)
+        if self._natural is None:
+            return log
+        linear = (self._natural * value).sum(-1) - log_vmf_normalizer(self.dim, self._kappa)
+        return torch.where(self.concentration < 1, linear, log)  # the polar form has no gradient at 0
 
     @property
     def mean(self) -> Tensor:

@@ -68,7 +68,8 @@ def ratio_complement(order: Order, x: Real) -> Real:
     r, c = _debye.ratio_and_complement(_debye.at(top, x))
     for j in range(steps - 1, -1, -1):
         twice = 2 * (v + (j + 1))
-        r, c = x / (twice + x * r), (twice - x * c) / (twice + x * r)
+        share = 1 / (twice + x * r)
+        r, c = x * share, (twice - x * c) * share
     return where(x < v + 1, 1 - r, c)
 
 

@@ -6,6 +6,7 @@ after it is taken as a difference in closed form. Each core takes floats or tens
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +19,12 @@ from ._numbers import Real, log, log1p, number
 _SHIFT = 16
 _GROUP = 8
 """Factors multiplied before a logarithm is taken."""
+
+
+def _steps(x: Any) -> int:
+    """As many as a number needs to be raised beyond `_SHIFT`; all for a tensor."""
+    return _SHIFT if isinstance(x, Tensor) else max(0, math.ceil(_SHIFT - x))
+
 
 _STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
 """B_2k / (2k (2k - 1)): lgamma(x) = (x - 1/2) log x - x + log(2 pi)/2 + sum_k c_k x^(1 - 2k) (DLMF 5.11.1)."""
@@ -40,34 +47,34 @@ def _stirling(x: Real, derivative: int) -> Real:
 
 
 def _log_ratio(x: Real, y: Real) -> Real:
-    shift = 0 * x
-    for start in range(0, _SHIFT, _GROUP):
+    shift, steps = 0 * x, _steps(x)
+    for start in range(0, steps, _GROUP):
         product = 0 * x  # less 1, of the factors 1 + y / (x + j)
-        for j in range(start, start + _GROUP):
+        for j in range(start, min(start + _GROUP, steps)):
             growth = y / (x + j)
             product = product + growth + product * growth
         shift = shift + log1p(product)
-    x = x + _SHIFT
+    x = x + steps
     main = (x - 0.5) * log1p(y / x) + y * log(x + y) - y
     return main + _stirling(x + y, 0) - _stirling(x, 0) - shift
 
 
 def _first(x: Real, y: Real) -> Real:
     """psi(x + y) - psi(x)."""
-    shift = 0 * x
-    for j in range(_SHIFT):
+    shift, steps = 0 * x, _steps(x)
+    for j in range(steps):
         shift = shift + y / ((x + j) * (x + j + y))
-    x = x + _SHIFT
+    x = x + steps
     return log1p(y / x) + y / (2 * x * (x + y)) + _stirling(x + y, 1) - _stirling(x, 1) + shift
 
 
 def _second(x: Real, y: Real) -> Real:
     """psi'(x + y) - psi'(x)."""
-    shift = 0 * x
-    for j in range(_SHIFT):
+    shift, steps = 0 * x, _steps(x)
+    for j in range(steps):
         step = (x + j) * (x + j + y)
         shift = shift + y / step * ((2 * (x + j) + y) / step)
-    x = x + _SHIFT
+    x = x + steps
     step = x * (x + y)
     main = y / step + y / step * ((2 * x + y) / (2 * step))
     return _stirling(x + y, 2) - _stirling(x, 2) - main - shift
