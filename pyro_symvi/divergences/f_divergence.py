@@ -12,7 +12,7 @@ from pyro_symvi.divergences._log_space import log_mean_exp
 from pyro_symvi.divergences.non_alpha import NonAlpha
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class FDivergence(NonAlpha):
     """``D_f(P || Q) = int q f(p / q)`` for any convex f with f(1) = 0, twice differentiable, as a function of *log u*.
 
@@ -59,6 +59,11 @@ class FDivergence(NonAlpha):
                 "0.0 for a normalised target"
             )
         object.__setattr__(self, "log_normalizer", float(log_z))
+
+    def __repr__(self) -> str:
+        """With the function's name, the same in every process."""
+        name = getattr(self.f, "__qualname__", type(self.f).__name__)
+        return f"FDivergence(f={name}, log_normalizer={self.log_normalizer})"
 
     @property
     def normalizer_cancels(self) -> bool:
