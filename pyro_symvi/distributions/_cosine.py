@@ -164,9 +164,8 @@ class LogCoversine(OfCosine):
         log, far, tiny = torch.log1p(versine.clamp(max=_FAR) / -2), versine > _FAR, torch.finfo(versine.dtype).tiny
         if highest is None:
             return torch.where(far, _distance(value, -direction).div_(2).clamp_(min=tiny).log_(), log)
-        chosen = far.nonzero(as_tuple=True)
-        antipode = -direction.expand(*log.shape, -1)[chosen]
-        log[chosen] = _distance(value.expand(*log.shape, -1)[chosen], antipode).div_(2).clamp_(min=tiny).log_()
+        antipode = -direction.expand(*log.shape, -1)[far]
+        log[far] = _distance(value.expand(*log.shape, -1)[far], antipode).div_(2).clamp_(min=tiny).log_()
         return log
 
     @staticmethod

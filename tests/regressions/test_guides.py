@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 from pyro.infer import SVI, Predictive, Trace_ELBO
 
-from pyro_symvi.distributions import SphericalUniform
+from pyro_symvi.distributions import PowerSpherical, SphericalUniform
 from pyro_symvi.families import Diagonal, LocationScale, LowRank, Scale, Tied
 from pyro_symvi.groups import ConditionalReflection, CoordinatePermutation, PointReflection
 from pyro_symvi.guides import AutoLocationScale, AutoSymmetric
@@ -134,3 +135,12 @@ def test_a_scale_tied_by_a_group_can_be_stretched() -> None:
     moved = pattern.matrix(pattern.image(scale, twice), 3)
     torch.testing.assert_close(moved, 2 * pattern.matrix(scale, 3))
     assert not pattern.closure(torch.diag(torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64))[None], spherical=True)
+
+
+def test_one_point_near_the_antipode_of_a_power_spherical_law() -> None:
+    """A single point, no batch: the density there is that of the same point in a batch, kappa log((1 + cos)/2) + c."""
+    x = torch.tensor([math.cos(3.1), math.sin(3.1), 0.0, 0.0], dtype=torch.float64)
+    law = PowerSpherical(torch.eye(4, dtype=torch.float64)[0], 2.0)
+    torch.testing.assert_close(law.log_prob(x), law.log_prob(x[None])[0])
+    at_mode = law.log_prob(torch.eye(4, dtype=torch.float64)[0])
+    assert float(law.log_prob(x) - at_mode) == pytest.approx(2 * math.log((1 + math.cos(3.1)) / 2), rel=1e-12)
