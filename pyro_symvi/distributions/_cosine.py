@@ -23,8 +23,8 @@ _CLOSE = 0.25
 
 _FIRST = 64
 
-_FAR = 2 - 2**-6
-"""Up to here log(1 - (1 - cos)/2) has a relative error of sixteen units of rounding or less."""
+_FAR = 2 - 2**-4
+"""Up to here log(1 - (1 - cos)/2) has a relative error of a few units of rounding."""
 
 
 def half_square(value: Tensor, direction: Tensor) -> Tensor:

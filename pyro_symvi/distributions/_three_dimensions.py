@@ -14,11 +14,12 @@ from torch import Tensor
 
 _SMALL = 0.1
 _TERMS = 12
+_TINY = 1e-300
 
 
 def vmf_pull(h: Tensor, g: Tensor, kappa: Tensor) -> Tensor:
     """dt/dkappa over h g; a power series in kappa below 0.1, where the closed form cancels."""
-    small = kappa < _SMALL
+    h, g, small = h.clamp(min=_TINY), g.clamp(min=_TINY), kappa < _SMALL
     k = torch.where(small, 1.0, kappa)
     # h - 2 (e^(k h) - 1) / (e^(2 k) - 1), without overflow; from the other end where h is near 2
     total = torch.expm1(-2 * k)
@@ -45,5 +46,6 @@ def _series(kappa: Tensor, h: Tensor) -> Tensor:
 
 def power_pull(h: Tensor, g: Tensor, kappa: Tensor) -> Tensor:
     """-log z / ((1 + kappa) h)."""
+    h, g = h.clamp(min=_TINY), g.clamp(min=_TINY)
     log = torch.where(h < 1, torch.log1p(-h.clamp(max=1) / 2), torch.log(g / 2))
     return -log / ((1 + kappa) * h)

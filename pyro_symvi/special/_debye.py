@@ -60,35 +60,25 @@ def _log_coefficients(terms: int) -> list[list[float]]:
     return [[float(d[k].get(k + 2 * j, Fraction(0))) for j in range(terms + 1)] for k in range(1, terms + 1)]
 
 
-class _Table(NamedTuple):
-    """Coefficients of a double sum: by rows for floats, as a matrix for tensors."""
-
-    rows: list[list[float]]
-    matrix: Tensor
-
-
-def _table(derivative: int) -> _Table:
-    """Of sum_k D_k(p) V^-k, or of its derivative in log p of this order; row k - 1 ends with its last term."""
-    rows = [
-        [c * (k + 2 * j) ** derivative for j, c in enumerate(row)] for k, row in enumerate(_log_coefficients(TERMS), 1)
-    ]
-    return _Table([row[: k + 1] for k, row in enumerate(rows, 1)], torch.tensor(rows, dtype=torch.float64))
+_ROWS = _log_coefficients(TERMS)
+_LOG, _EULER, _EULER_TWICE = (
+    [[c * (k + 2 * j) ** derivative for j, c in enumerate(row)] for k, row in enumerate(_ROWS, 1)]
+    for derivative in range(3)
+)
+"""Coefficients of sum_k D_k(p) V^-k, and of its first two derivatives in log p; row k - 1 has k + 1 that are not 0."""
 
 
-_LOG, _EULER, _EULER_TWICE = (_table(n) for n in range(3))
-
-
-def _sum(table: _Table, s: Real, p2: Real) -> Real:
+def _sum(rows: list[list[float]], s: Real, p2: Real) -> Real:
     """sum_kj rows[k - 1][j] s^-k p2^j."""
     if isinstance(s, Tensor):
         inverse = (1 / s)[..., None]
         powers = torch.cumprod(inverse.expand(*inverse.shape[:-1], TERMS), -1)
         squares = torch.cumprod(torch.cat([torch.ones_like(inverse), p2[..., None].expand(*p2.shape, TERMS)], -1), -1)
-        return ((powers @ table.matrix.to(s.device)) * squares).sum(-1)
+        return ((powers @ torch.tensor(rows, dtype=s.dtype, device=s.device)) * squares).sum(-1)
     total = 0.0
-    for row in reversed(table.rows):
+    for k in range(len(rows), 0, -1):
         polynomial = 0.0
-        for c in reversed(row):
+        for c in reversed(rows[k - 1][: k + 1]):
             polynomial = polynomial * p2 + c
         total = (total + polynomial) / s
     return total

@@ -1,21 +1,27 @@
 r"""The order v = 1/2, which belongs to the sphere of R^3, in elementary functions.
 
-.. math:: {}_0F_1(3/2;x^2/4) = \frac{\sinh x}{x},\qquad \frac{I_{3/2}(x)}{I_{1/2}(x)} = \coth x - \frac1x
-          = 2\sum_{n\ge1}\frac{(-1)^{n+1}\zeta(2n)}{\pi^{2n}}x^{2n-1}\quad(|x|<\pi).
+.. math:: {}_0F_1(3/2;x^2/4) = \frac{\sinh x}{x},\qquad \frac{I_{3/2}(x)}{I_{1/2}(x)} = \coth x - \frac1x.
 
 Series below x = 1, where the closed forms cancel. Each function takes a float or a tensor of float64.
 """
 
 from __future__ import annotations
 
-import math
+from fractions import Fraction
 
 from ._numbers import Real, exp, expm1, log, log1p, where
 
-_COTANGENT = [
-    2 * (-1) ** (n + 1) * sum(k ** (-2.0 * n) for k in range(1, 2000)) / math.pi ** (2 * n) for n in range(1, 19)
-]
-_COTANGENT[0] = 1 / 3
+
+def _cotangent(terms: int) -> list[float]:
+    """Of x^(2n-1) in coth x - 1/x: by Riccati's equation (2 n + 1) c_n = [n = 1] - sum_(i<n) c_i c_(n-i)."""
+    found: list[Fraction] = []
+    for n in range(1, terms + 1):
+        products = sum((found[i] * found[n - 2 - i] for i in range(n - 1)), Fraction(0))
+        found.append((Fraction(n == 1) - products) / (2 * n + 1))
+    return [float(c) for c in found]
+
+
+_COTANGENT = _cotangent(18)
 _SINH_TERMS = 9
 
 

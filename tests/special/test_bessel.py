@@ -1,18 +1,22 @@
 """Bessel functions against mpmath over the whole range, derivatives against finite differences, and what is refused."""
 
 import math
+import warnings
 from functools import cache
 from typing import Any
 
 import mpmath
 import pytest
 import torch
+import torch.autograd.forward_ad as fwad
 from scipy import special as scipy_special
 from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from pyro_symvi.special import (
     bessel_ratio,
     bessel_ratio_complement,
+    bessel_ratio_slope,
     inverse_bessel_ratio,
     log_bessel_i,
     log_hyp0f1,
@@ -21,7 +25,8 @@ from pyro_symvi.special import (
 )
 
 DIMS = (2, 3, 4, 5, 10, 50, 300, 10_000)
-KAPPAS = (1e-8, 1e-6, 1e-4, 1e-2, 0.1, 1.0, 3.0, 10.0, 40.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8)
+KAPPAS = tuple(sorted([float(f"1e{n}") for n in range(-8, 9)] + [3.0, 40.0]))
+"""Every decade, and two more where the asymptotic series take over."""
 GRID = torch.tensor((0.0, *KAPPAS), dtype=torch.float64)
 
 
@@ -57,31 +62,65 @@ def test_the_reference_for_large_arguments_is_mpmaths_own() -> None:
             assert abs(hankel(v, mpmath.mpf(20_000)) / scaled - 1) < 1e-40
 
 
+def of_tensor(function: Any, kappas: Tensor) -> list[float]:
+    return [float(value) for value in function(kappas)]
+
+
+def of_numbers(function: Any, kappas: Tensor) -> list[float]:
+    """One 0-dim tensor at a time, which is computed with floats."""
+    return [function(kappa).item() for kappa in kappas]
+
+
 @pytest.mark.parametrize("dim", DIMS)
-def test_log_and_ratio_against_mpmath(dim: int) -> None:
-    """The stated errors: 1e-12 max(1, |log|), and 1e-12 relative for the ratio and its complement."""
-    kappa = torch.tensor(KAPPAS, dtype=torch.float64, requires_grad=True)
-    log, normal = log_bessel_i(dim / 2 - 1, kappa), log_hyp0f1(dim, kappa)
-    scaled, ratio, gap = (
-        log_hyp0f1(dim, kappa, scaled=True),
-        bessel_ratio(dim, kappa),
-        bessel_ratio_complement(dim, kappa),
-    )
-    (slope,) = torch.autograd.grad(ratio.sum(), kappa, retain_graph=True)
-    (first,) = torch.autograd.grad(normal.sum(), kappa, retain_graph=True)
-    by_tensor = log_bessel_i(torch.full_like(kappa, dim / 2 - 1).detach(), kappa.detach())
+@pytest.mark.parametrize("each", [of_tensor, of_numbers])
+def test_log_and_ratio_against_mpmath(dim: int, each: Any) -> None:
+    """The stated errors: 1e-12 max(1, |log|), and 1e-12 relative for the ratio, its complement and its inverse."""
+    kappa = torch.tensor(KAPPAS, dtype=torch.float64)
+    log = each(lambda k: log_bessel_i(dim / 2 - 1, k), kappa)
+    normal, normalizer = each(lambda k: log_hyp0f1(dim, k), kappa), each(lambda k: log_vmf_normalizer(dim, k), kappa)
+    scaled = each(lambda k: log_hyp0f1(dim, k, scaled=True), kappa)
+    ratio, gap = each(lambda k: bessel_ratio(dim, k), kappa), each(lambda k: bessel_ratio_complement(dim, k), kappa)
+    slope = each(lambda k: bessel_ratio_slope(dim, k), kappa)
+    by_tensor = log_bessel_i(torch.full_like(kappa, dim / 2 - 1), kappa).tolist()
     for i, k in enumerate(KAPPAS):
         true_log, true_normal, true_ratio = truth(dim, k)
-        assert abs(log[i].item() - true_log) <= 1e-12 * max(1, abs(true_log))
-        assert abs(by_tensor[i].item() - true_log) <= 1e-12 * max(1, abs(true_log))
-        assert abs(normal[i].item() - true_normal) <= 1e-12 * abs(true_normal)  # relative, small kappa included
-        assert abs(scaled[i].item() - (true_normal - k)) <= 1e-12 * max(1, abs(true_normal - k))
-        assert abs(ratio[i].item() / true_ratio - 1) <= 1e-12
-        assert abs(gap[i].item() / (1 - true_ratio) - 1) <= 1e-12
-        assert first[i].item() == pytest.approx(ratio[i].item(), rel=1e-14)
-        with mpmath.workdps(30):
+        with mpmath.workdps(40):
+            v = mpmath.mpf(dim) / 2 - 1
+            true_normalizer = true_log + (v + 1) * mpmath.log(2 * mpmath.pi) - v * mpmath.log(mpmath.mpf(k))
             true_slope = 1 - true_ratio**2 - (dim - 1) * true_ratio / mpmath.mpf(k)
-        assert abs(slope[i].item() / true_slope - 1) <= 1e-11
+        assert abs(log[i] - true_log) <= 1e-12 * max(1, abs(true_log))
+        assert abs(by_tensor[i] - true_log) <= 1e-12 * max(1, abs(true_log))
+        assert abs(normal[i] - true_normal) <= 1e-12 * abs(true_normal)  # relative, small kappa included
+        assert abs(normalizer[i] - true_normalizer) <= 1e-12 * max(1, abs(true_normalizer))
+        assert abs(scaled[i] - (true_normal - k)) <= 1e-12 * max(1, abs(true_normal - k))
+        assert abs(ratio[i] / true_ratio - 1) <= 1e-12
+        assert abs(gap[i] / (1 - true_ratio) - 1) <= 1e-12
+        assert abs(slope[i] / true_slope - 1) <= 1e-11
+
+
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("each", [of_tensor, of_numbers])
+def test_derivatives_over_the_whole_range(dim: int, each: Any) -> None:
+    """Of log 0F1 and of the ratio, by autograd, against the ratio and its slope of mpmath."""
+    kappa = torch.tensor(KAPPAS, dtype=torch.float64)
+
+    def derivative(function: Any) -> Any:
+        def of(k: Tensor) -> Tensor:
+            leaf = k.clone().requires_grad_()
+            return torch.autograd.grad(function(leaf).sum(), leaf)[0]
+
+        return of
+
+    first = each(derivative(lambda k: log_hyp0f1(dim, k)), kappa)
+    drop = each(derivative(lambda k: log_hyp0f1(dim, k, scaled=True)), kappa)
+    second = each(derivative(lambda k: bessel_ratio(dim, k)), kappa)
+    for i, k in enumerate(KAPPAS):
+        _, _, true_ratio = truth(dim, k)
+        with mpmath.workdps(40):
+            true_slope = 1 - true_ratio**2 - (dim - 1) * true_ratio / mpmath.mpf(k)
+        assert abs(first[i] / true_ratio - 1) <= 1e-12
+        assert abs(drop[i] / (true_ratio - 1) - 1) <= 1e-12
+        assert abs(second[i] / true_slope - 1) <= 1e-11
 
 
 @pytest.mark.parametrize("dim", DIMS)
@@ -140,6 +179,30 @@ def test_second_derivative_of_the_ratio_through_zero(dim: int) -> None:
         assert value == pytest.approx(-6 * k / (dim**2 * (dim + 2)), rel=1e-5)
 
 
+def test_numbers_are_those_of_tensors_where_python_may_not_look() -> None:
+    """Inside vmap, make_fx and jit.trace a concentration is no number, and nothing of it is fixed."""
+    first, other = torch.tensor(2.0, dtype=torch.float64), torch.tensor(7.0, dtype=torch.float64)
+    for dim in (3, 5):
+
+        def function(k: Tensor) -> Tensor:
+            return log_hyp0f1(dim, k) + bessel_ratio(dim, k)  # noqa: B023
+
+        expected = function(other).item()
+        assert torch.func.vmap(function)(torch.stack([first, other]))[1].item() == pytest.approx(expected, rel=1e-14)
+        for mode in ("real", "fake"):
+            graph = make_fx(function, tracing_mode=mode)(first)
+            assert graph(other).item() == pytest.approx(expected, rel=1e-14)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            traced = torch.jit.trace(function, (first,), check_trace=False)
+        assert traced(other).item() == pytest.approx(expected, rel=1e-14)
+        with fwad.dual_level():
+            dual = fwad.make_dual(other, torch.ones_like(other))
+            tangent = fwad.unpack_dual(function(dual)).tangent
+        leaf = other.clone().requires_grad_()
+        assert tangent.item() == pytest.approx(torch.autograd.grad(function(leaf), leaf)[0].item(), rel=1e-13)
+
+
 def test_vmap_and_functional_derivatives() -> None:
     kappa = torch.tensor([0.0, 0.3, 4.0, 200.0], dtype=torch.float64)
     for function in (lambda k: log_hyp0f1(5, k), lambda k: bessel_ratio(5, k)):
@@ -165,6 +228,17 @@ def test_the_inverse_returns_the_concentration(dim: int) -> None:
     assert torch.allclose(bessel_ratio(dim, found), r, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("dim", DIMS)
+def test_the_inverse_of_mpmaths_ratio(dim: int) -> None:
+    """From the ratio rounded to double: relative error below 1e-12 where the problem is well conditioned."""
+    for k in KAPPAS:
+        ratio = truth(dim, k)[2]
+        condition = ratio / (k * (1 - ratio**2 - (dim - 1) * ratio / k))  # dlog kappa / dlog r
+        if condition < 1e3:
+            r = torch.tensor(float(ratio), dtype=torch.float64)
+            assert inverse_bessel_ratio(dim, r).item() == pytest.approx(k, rel=max(1e-12, 1e-15 * float(condition)))
+
+
 def test_the_inverse_at_and_beyond_its_ends() -> None:
     found = inverse_bessel_ratio(3, torch.tensor([-0.1, 0.0, 1.0, 1.1, math.nan], dtype=torch.float64))
     assert math.isnan(found[0]) and found[1] == 0 and found[2] == math.inf and found[3:].isnan().all()
@@ -179,6 +253,21 @@ def test_single_precision_is_double_precision_rounded(dim: int) -> None:
         assert torch.equal(value, function(dim, kappa.double()).float())
         (slope,) = torch.autograd.grad(value.sum(), kappa)
         assert slope.dtype == torch.float32 and bool(slope.isfinite().all())
+
+
+def test_the_series_in_three_dimensions_meets_the_closed_form() -> None:
+    """On both sides of 1, where they change over, against mpmath, to a few units of rounding."""
+    for k in (0.3, 0.9, 1 - 1e-12, 1.0, 1.1):
+        kappa = torch.tensor(k, dtype=torch.float64)
+        _, true_normal, true_ratio = truth(3, k)
+        with mpmath.workdps(40):
+            true_slope = 1 / mpmath.mpf(k) ** 2 - 1 / mpmath.sinh(mpmath.mpf(k)) ** 2
+        for value, expected in (
+            (log_hyp0f1(3, kappa), true_normal),
+            (bessel_ratio(3, kappa), true_ratio),
+            (bessel_ratio_slope(3, kappa), true_slope),
+        ):
+            assert abs(value.item() / expected - 1) < 3e-15
 
 
 def test_closed_forms_in_three_dimensions() -> None:

@@ -1,5 +1,7 @@
 """Differences of log-gamma and digamma against mpmath."""
 
+from typing import Any
+
 import mpmath
 import pytest
 import torch
@@ -7,10 +9,13 @@ import torch
 from pyro_symvi.special import digamma_difference, log_gamma_ratio
 
 
+@pytest.mark.parametrize("as_number", [True, False])
 @pytest.mark.parametrize("b", [0.0, 0.5, 1.0, 12.5, 4999.5])
 @pytest.mark.parametrize("a", [0.5, 1.0, 3.3, 50.0, 1e4, 1e8])
-def test_against_mpmath(a: float, b: float) -> None:
-    x, y = (torch.tensor(number, dtype=torch.float64, requires_grad=True) for number in (a, b))
+def test_against_mpmath(a: float, b: float, as_number: bool) -> None:
+    """With floats, as for a 0-dim tensor, and with tensors."""
+    shape = () if as_number else (1,)
+    x, y = (torch.full(shape, number, dtype=torch.float64, requires_grad=True) for number in (a, b))
     value = log_gamma_ratio(x, y)
     in_a, in_b = torch.autograd.grad(value, (x, y))
     with mpmath.workdps(40):
@@ -23,10 +28,12 @@ def test_against_mpmath(a: float, b: float) -> None:
         assert abs(in_b.item() - mpmath.digamma(s)) <= 1e-13 * max(1, abs(mpmath.digamma(s)))
 
 
-def test_second_derivatives_by_finite_differences() -> None:
-    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in ([0.7, 20.0], [0.5, 3.0]))
+@pytest.mark.parametrize("values", [([0.7, 20.0], [0.5, 3.0]), (0.7, 0.5)])
+def test_second_derivatives_by_finite_differences(values: Any) -> None:
+    a, b = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in values)
     assert torch.autograd.gradgradcheck(log_gamma_ratio, (a, b))
-    assert torch.autograd.gradcheck(digamma_difference, (a, b))
+    assert torch.autograd.gradcheck(digamma_difference, (a, b), check_forward_ad=True)
+    assert torch.autograd.gradcheck(log_gamma_ratio, (a, b), check_forward_ad=True)
 
 
 def test_plain_differences_lose_their_digits() -> None:
