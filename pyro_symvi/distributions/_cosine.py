@@ -170,8 +170,10 @@ class LogCoversine(OfCosine):
 
     @staticmethod
     def slope(output: Tensor) -> Tensor:
-        finite = output > math.log(torch.finfo(output.dtype).tiny)
-        return (-output).exp() * (finite / 2)
+        slope = torch.exp(-math.log(2) - output)
+        bound = math.log(torch.finfo(output.dtype).tiny)
+        lowest = number(output.detach().min()) if output.numel() else 0.0
+        return slope if lowest is not None and lowest > bound else slope * (output > bound)
 
     @staticmethod
     def forward(value: Tensor, direction: Tensor) -> Tensor:
