@@ -123,7 +123,8 @@ def _compact(parameter: Tensor, event_dim: int) -> Tensor:
 
 
 def _is_expanded(parameter: Tensor, axis: int) -> bool:
-    return parameter.size(axis) > 1 and parameter.stride(axis) == 0
+    """Whether an axis repeats one entry. Not where a gradient is asked for: each entry has one of its own then."""
+    return parameter.size(axis) > 1 and parameter.stride(axis) == 0 and not parameter.requires_grad
 
 
 def wants_checks(law: type, validate_args: bool | None) -> bool:

@@ -278,3 +278,27 @@ def test_ends_of_the_sphere(dim: int) -> None:
     if dim != 2:
         assert bessel_ratio(dim, torch.tensor(2.0)) > 0
     assert SphericalUniform(dim).sample((3,)).shape == (3, dim)
+
+
+@pytest.mark.parametrize("law", [VonMisesFisher, PowerSpherical])
+@pytest.mark.parametrize("functional", [False, True])
+def test_each_entry_of_an_expanded_parameter_has_its_own_gradient(law: Any, functional: bool) -> None:
+    """As the entries of a tensor that holds five equal numbers, or five equal directions, each in its own place."""
+    x = torch.nn.functional.normalize(
+        torch.randn(5, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), dim=-1
+    )
+    mu, kappa = torch.eye(4, dtype=torch.float64)[0], torch.tensor(2.0, dtype=torch.float64)
+
+    def total(direction: Tensor, concentration: Tensor) -> Tensor:
+        return law(direction, concentration, validate_args=False).log_prob(x).sum()
+
+    def gradients(direction: Tensor, concentration: Tensor) -> tuple[Tensor, ...]:
+        if functional:
+            return torch.func.grad(total, argnums=(0, 1))(direction, concentration)
+        leaves = direction.detach().requires_grad_(), concentration.detach().requires_grad_()
+        return torch.autograd.grad(total(*leaves), leaves)
+
+    expanded = gradients(mu.expand(5, 4), kappa.expand(5))
+    for found, expected in zip(expanded, gradients(mu.repeat(5, 1), kappa.repeat(5)), strict=True):
+        torch.testing.assert_close(found, expected)
+        assert len(set(found.reshape(5, -1)[:, 0].tolist())) == 5
