@@ -14,11 +14,13 @@ from ..divergences import Divergence, ReverseKL
 from ..families import LocationScale
 from ..groups import AffineAction
 from ..guides import AutoLocationScale
+from .chart import Chart
 from .noise import orbit_closed_noise
-from .optimizers import Chart, minimize_pathwise, minimize_weighted
+from .pathwise import minimize_pathwise
 from .reflections import candidate_reflection
 from .result import Fit
 from .tails import require_finite_divergence
+from .weighted import minimize_weighted
 
 Progress = bool | Callable[[int, float], None]
 _NEARLY = 0.05

@@ -1,0 +1,65 @@
+"""Steps on gradients alone, from where a line search on values stops to the rounding of the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+_LARGEST = 200
+
+
+def broyden(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """Broyden's method on the first ``size`` entries of the gradient, from the identity; the final gradient norm.
+
+    In whitened coordinates the location's Hessian is near the identity, so a few steps bring the location from where a
+    line search on values stops (the square root of their rounding error) to the rounding of the gradient itself. Steps
+    are kept while the gradient shrinks.
+    """
+    _, gradient = objective(x)
+    inverse = np.eye(size)
+    failures = 0
+    for _ in range(30):
+        step = np.zeros_like(x)
+        step[:size] = -inverse @ gradient[:size]
+        candidate = x + step
+        _, trial = objective(candidate)
+        if not np.isfinite(trial).all():
+            break
+        difference = trial[:size] - gradient[:size]
+        moved = inverse @ difference
+        denominator = step[:size] @ moved
+        if denominator != 0 and size <= 2000:
+            inverse += np.outer(step[:size] - moved, step[:size] @ inverse) / denominator
+        if np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
+            x, gradient, failures = candidate, trial, 0
+        else:
+            failures += 1
+        if failures == 2 or np.linalg.norm(step) < 1e-15:
+            break
+    return x, float(np.linalg.norm(gradient))
+
+
+def newton(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+    """Newton steps on the first ``size`` gradient entries, the Jacobian by differences; the final gradient norm."""
+    _, gradient = objective(x)
+    norm = float(np.linalg.norm(gradient))
+    if size > _LARGEST or not np.isfinite(norm) or norm > 1e-2:
+        return x, norm
+    step = 1e-5
+    jacobian = np.empty((size, size))
+    for i in range(size):
+        moved = x.copy()
+        moved[i] += step
+        jacobian[:, i] = (objective(moved)[1][:size] - gradient[:size]) / step
+    if not np.isfinite(jacobian).all() or np.linalg.cond(jacobian) > 1e10:
+        return x, norm
+    for _ in range(6):
+        candidate = x.copy()
+        candidate[:size] -= np.linalg.solve(jacobian, gradient[:size])
+        _, trial = objective(candidate)
+        if not np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
+            break
+        x, gradient = candidate, trial
+    return x, float(np.linalg.norm(gradient))

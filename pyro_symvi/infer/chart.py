@@ -1,0 +1,58 @@
+"""Whitened parameters of a family, in which one unit is about one posterior standard deviation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+
+from ..density import LogDensity
+from ..families import LocationScale, Parameters
+from .result import FitStatus
+
+Report = Callable[[int, float], None]
+ACCEPTED = 1e-5
+"""Largest whitened gradient norm that counts as converged: below it the line search is at the rounding of the value."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    r"""Whitened parameters :math:`x = (a, b)` of a family around a reference: loc = point + root a, scale = ref . S(b).
+
+    One unit of any entry is about one posterior standard deviation (location) or a factor e (scale), whatever the
+    units of the model.
+    """
+
+    density: LogDensity
+    family: LocationScale
+    point: torch.Tensor
+    root: torch.Tensor
+
+    @cached_property
+    def reference(self) -> Parameters:
+        """Parameters at x = 0: the scale nearest the metric, what reverse KL gives on a Gaussian target."""
+        nearest = {"loc": self.point, "scale": self.family.pattern.from_root(self.root)}
+        return {**self.family.initial(1.0, self.point), **nearest}
+
+    @property
+    def size(self) -> int:
+        """Length of x."""
+        return self.family.size
+
+    def parameters(self, x: torch.Tensor) -> Parameters:
+        """The family's parameters at ``x``."""
+        return self.family.around(self.reference, self.root, x)
+
+
+@dataclass
+class Outcome:
+    """Result of a minimisation."""
+
+    parameters: Parameters
+    status: FitStatus
+    history: list[float]
+    gradient_norm: float
+    effective_particles: float
+    details: str = field(default="")

@@ -1,0 +1,119 @@
+"""A divergence as a fixed point of weighted maximum likelihood."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import optimize
+
+from ..distributions import Normal
+from ..divergences import Divergence
+from ..families import LocationScale, LowRank, Parameters
+from ._steps import newton
+from .chart import ACCEPTED, Chart, Outcome, Report
+from .result import FitStatus
+
+
+def minimize_weighted(
+    chart: Chart,
+    divergence: Divergence,
+    proposal: LocationScale,
+    noise: torch.Tensor,
+    max_steps: int,
+    tolerance: float,
+    report: Report,
+) -> Outcome:
+    r"""Iterate :math:`\theta \leftarrow \arg\max_\theta \sum_i W_i \log q_\theta(z_i)`, ``W`` the escort weights.
+
+    Draws are :math:`z_i = \nu + T\xi_i` with the current location and T the root of the last weighted covariance;
+    :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the draws follow the
+    centre, a reflection of the target that the noise is closed under fixes the centre exactly. Steps are over-relaxed
+    by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut.
+    """
+    family, density, alpha = chart.family, chart.density, divergence.alpha
+    parameters, root = chart.reference, 2 * chart.root  # wide at first: the mode's curvature may miss much mass
+    log_noise = proposal.log_base(noise)
+    history: list[float] = []
+    change, previous, effective = float("inf"), float("inf"), float(len(noise))
+    relaxation = 1 / min(alpha, 1.0)
+    for _ in range(max_steps):
+        z = parameters["loc"] + noise @ root.mT
+        log_p = density(z).detach()
+        log_w = alpha * log_p + (1 - alpha) * family.log_prob(z, parameters) - log_noise
+        log_w = torch.where(torch.isnan(log_w), -torch.inf, log_w)
+        if not torch.isfinite(log_w).any():
+            return Outcome(parameters, FitStatus.NOT_FINITE, history, float("nan"), 0.0, "no draw has finite density")
+        weights = torch.softmax(log_w, 0)
+        effective = float(1 / weights.square().sum())
+        updated, second = maximize_likelihood(family, z, weights, parameters)
+        moved = torch.linalg.solve_triangular(root, (updated["loc"] - parameters["loc"])[:, None], upper=False)
+        grown = family.log_det(updated["scale"]) - family.log_det(parameters["scale"])
+        change = relaxation * float(moved.norm() + grown.abs() + _tail_change(parameters, updated))
+        history.append(float(-(weights * family.log_prob(z, updated)).sum()))
+        report(len(history), history[-1])
+        if change > previous:
+            relaxation = max(0.3, 0.7 * relaxation)
+        previous = change
+        parameters = _relaxed(family, parameters, updated, relaxation)
+        root = second if second is not None else root
+        if change < tolerance:
+            break
+    if effective < 50 or effective < 2 * family.dim:
+        status = FitStatus.FEW_EFFECTIVE_PARTICLES
+    elif change < max(tolerance, ACCEPTED):
+        status = FitStatus.CONVERGED
+    else:
+        status = FitStatus.MAX_STEPS
+    details = f"last change {change:.1e} scales; {effective:.0f} effective of {len(noise)} particles"
+    return Outcome(parameters, status, history, change, effective, details)
+
+
+def _tail_change(old: Parameters, new: Parameters) -> torch.Tensor:
+    """Change of log df, where it is learned."""
+    return (new["df"] / old["df"]).log().abs() if "df" in old else torch.zeros(())
+
+
+def _relaxed(family: LocationScale, old: Parameters, new: Parameters, factor: float) -> Parameters:
+    """``old + factor (new - old)``, the factor reduced until the scale's diagonal stays within a factor 3."""
+    while factor != 1:
+        mixed = {name: old[name] + factor * (new[name] - old[name]) for name in old}
+        before, after = (family.matrix(p["scale"]).diagonal() for p in (old, mixed))
+        sound = all(family.complaint(name, value) is None for name, value in mixed.items())
+        if sound and bool(((after > before / 3) & (after < 3 * before)).all()):
+            return mixed
+        factor = 1 + (factor - 1) / 2 if abs(factor - 1) > 0.1 else 1
+    return new
+
+
+def maximize_likelihood(
+    family: LocationScale, z: torch.Tensor, weights: torch.Tensor, start: Parameters
+) -> tuple[Parameters, torch.Tensor | None]:
+    r"""Weighted maximum likelihood: :math:`\arg\max_\theta\sum_i W_i\log q_\theta(z_i)`, and the root of ``Cov_W``.
+
+    Normal bases: weighted mean and the scale of the weighted covariance, where that has a closed form. Others: L-BFGS
+    in coordinates whitened by the present parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The
+    covariance root ``[d, d]`` is None where the weighted covariance is singular.
+    """
+    mean = weights @ z
+    centred = z - mean
+    covariance = (weights[:, None] * centred).mT @ centred
+    root, info = torch.linalg.cholesky_ex(covariance)
+    root_or_none = root if int(info) == 0 else None
+    if isinstance(family.law, Normal) and not isinstance(family.pattern, LowRank):
+        scale = family.pattern.from_covariance(covariance)
+        return {"loc": mean, "scale": start["scale"] if scale is None else scale}, root_or_none
+    matrix = family.matrix(start["scale"])
+
+    def at(x: torch.Tensor) -> Parameters:
+        return family.around(start, matrix, x)
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        leaf = torch.from_numpy(x).requires_grad_()
+        value = -(weights * family.log_prob(z, at(leaf))).sum()
+        (gradient,) = torch.autograd.grad(value, leaf)
+        return float(value.detach()), gradient.numpy()
+
+    options = {"maxiter": 200, "maxcor": 40, "gtol": 1e-12, "ftol": 0.0}
+    result = optimize.minimize(loss, np.zeros(family.size), jac=True, method="L-BFGS-B", options=options)
+    x, _ = newton(loss, np.asarray(result.x), family.dim)
+    return {name: v.detach() for name, v in at(torch.from_numpy(x)).items()}, root_or_none
