@@ -20,7 +20,10 @@ from rich.table import Table
 from . import __version__, examples
 
 EXIT_OK, EXIT_USER, EXIT_FAILED = 0, 2, 1
-_DIVERGENCES = "reverse-kl, forward-kl, alpha=NUMBER (the exponent on the target)"
+_DIVERGENCES = (
+    "reverse-kl, forward-kl, hellinger, jeffreys, chi-square, reverse-chi-square, alpha=NUMBER (the exponent on the "
+    "target)"
+)
 _PICTURES = (".png", ".pdf", ".svg")
 
 
@@ -198,13 +201,19 @@ def parse_divergence(text: str) -> Any:
     >>> parse_divergence("alpha=0.5")
     Alpha(alpha=0.5)
     """
-    from .divergences import Alpha, ForwardKL, ReverseKL
+    from .divergences import Alpha, ChiSquare, ForwardKL, Hellinger, Jeffreys, ReverseKL
 
+    named = {
+        "reverse-kl": ReverseKL(),
+        "forward-kl": ForwardKL(),
+        "hellinger": Hellinger(),
+        "jeffreys": Jeffreys(),
+        "chi-square": ChiSquare(),
+        "reverse-chi-square": ChiSquare(reverse=True),
+    }
     name, _, number = text.strip().lower().replace("_", "-").replace(":", "=").partition("=")
-    if name == "reverse-kl" and not number:
-        return ReverseKL()
-    if name == "forward-kl" and not number:
-        return ForwardKL()
+    if name in named and not number:
+        return named[name]
     if name == "alpha":
         try:
             return Alpha(float(number))

@@ -10,7 +10,7 @@ import pytest
 
 from pyro_symvi import examples
 from pyro_symvi.cli import load_target, main, parse_divergence
-from pyro_symvi.divergences import Alpha, ForwardKL, ReverseKL
+from pyro_symvi.divergences import Alpha, ChiSquare, ForwardKL, Hellinger, Jeffreys, ReverseKL
 
 MODEL = """
 import pyro, torch
@@ -184,6 +184,10 @@ def test_parse_divergence() -> None:
     assert parse_divergence("reverse-kl") == ReverseKL()
     assert parse_divergence("Forward_KL") == ForwardKL()
     assert parse_divergence("alpha:0.25") == Alpha(0.25)
+    assert parse_divergence("hellinger") == Hellinger()
+    assert parse_divergence("jeffreys") == Jeffreys()
+    assert parse_divergence("chi_square") == ChiSquare()
+    assert parse_divergence("reverse-chi-square") == ChiSquare(reverse=True)
 
 
 def test_defaults_of_the_model_may_stay(file: Path) -> None:
