@@ -12,10 +12,11 @@ from ..density import LogDensity
 from ..density._laplace import laplace_approximation
 from ..divergences import Divergence, ReverseKL
 from ..families import LocationScale
-from ..groups import AffineAction
+from ..groups import LinearAction
 from ..guides import AutoLocationScale
 from .chart import Chart
 from .noise import orbit_closed_noise
+from .noise_symmetry import NoiseSymmetry, noise_symmetry
 from .pathwise import minimize_pathwise
 from .reflections import candidate_reflection
 from .result import Fit
@@ -33,7 +34,7 @@ def fit(
     guide_or_family: AutoLocationScale | LocationScale,
     *args: Any,
     divergence: Divergence | None = None,
-    symmetry: AffineAction | None = None,
+    symmetry: LinearAction | None = None,
     num_particles: int | None = None,
     max_steps: int = 500,
     tolerance: float = 1e-8,
@@ -61,9 +62,13 @@ def fit(
         guide_or_family: An `AutoLocationScale` (its parameters are set to the result) or a `LocationScale`.
         *args: Arguments of the model.
         divergence: What to minimise; `ReverseKL()` by default.
-        symmetry: An action whose coordinates' joint reflection the base noise is closed under where the search finds
-            none. The centre is always found, not imposed.
-        num_particles: At least this many base samples; by default 128, for alpha > 0 8192.
+        symmetry: An action whose finite group the base noise is closed under, besides the reflection that the search
+            finds (`Fit.closed_under` says under what). The centre is always found, not imposed. The base law has to be
+            invariant and the scale to commute with the group: ``"diagonal"``, ``"isotropic"``, ``Tied(action)``, or
+            ``Tied(PointReflection())``, the symmetric root of a full scatter, for permutations; a Cholesky factor
+            (``"full"``) goes with reflections only. For alpha > 0, reflections only.
+        num_particles: At least this many base samples, 2 for one antithetic pair; raised, with a warning, to the 2d
+            without which a full scale is unbounded. By default 128 (4d if that is more), for alpha > 0 8192.
         max_steps: Bound on the optimiser's steps.
         tolerance: Gradient norm, in whitened parameters (about one posterior sd each), that counts as converged.
         progress: True for a bar, or a function of (step, objective).
@@ -88,13 +93,16 @@ def fit(
     laplace = laplace_approximation(density, start)
     chart = Chart(density, family, laplace.point, laplace.root)
     require_finite_divergence(density, family, chart.reference, divergence)
-    reflect = _reflected(density, laplace, symmetry)
     pathwise = divergence.alpha <= 0
-    count = num_particles if num_particles is not None else (128 if pathwise else 8192)
+    closed = _closed_under(density, laplace, family, symmetry, pathwise)
+    reflect = closed.reflect
+    few = max(128, 4 * density.dim if family.pattern.mixes else 0)
+    count = num_particles if num_particles is not None else (few if pathwise else 8192)
 
     with _reporter(progress, max_steps) as report:
         if pathwise:
-            noise = orbit_closed_noise(family, count, reflect=reflect, generator=generator)
+            group = closed.matrices
+            noise = orbit_closed_noise(family, count, reflect=reflect, generator=generator, matrices=group)
             outcome = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report)
         else:
             proposal = LocationScale(density.dim, base="student_t", scale="full", df=5.0)
@@ -113,6 +121,7 @@ def fit(
         gradient_norm=outcome.gradient_norm,
         num_particles=len(noise),
         reflected=reflect,
+        closed_under=closed.closed_under(density.dim),
         effective_particles=outcome.effective_particles,
         details=outcome.details,
     )
@@ -131,7 +140,7 @@ def _check_arguments(
             f"expected a divergence, got {divergence!r}, because divergences are values, not names; try ReverseKL(), "
             "ForwardKL() or Alpha(0.5) from pyro_symvi.divergences"
         )
-    if symmetry is not None and not isinstance(symmetry, AffineAction):
+    if symmetry is not None and not isinstance(symmetry, LinearAction):
         raise TypeError(
             f"expected symmetry as an action of pyro_symvi.groups, got {symmetry!r}, because base samples are closed "
             "under it; try PointReflection()"
@@ -184,15 +193,16 @@ def _guide_and_family(
     return guide, family, guide.loc.detach().double()
 
 
-def _reflected(density: LogDensity, laplace: Any, symmetry: AffineAction | None) -> tuple[int, ...]:
-    """Coordinates whose reflection the noise is closed under: what the search proposes, else what the user gave."""
-    asked: tuple[int, ...] = ()
-    if symmetry is not None:
-        asked = tuple(symmetry.resolve_coordinates(density.dim).tolist())
+def _closed_under(
+    density: LogDensity, laplace: Any, family: LocationScale, symmetry: LinearAction | None, pathwise: bool
+) -> NoiseSymmetry:
+    """What the noise is closed under: what the user gave, and the reflection that a search proposes."""
     found: tuple[int, ...] = ()
     if laplace.is_mode:
         found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY)
-    return found or asked
+    if pathwise:
+        return noise_symmetry(family, symmetry, found)
+    return NoiseSymmetry(noise_symmetry(LocationScale(density.dim), symmetry, found, check_scale=False).reflect)
 
 
 class _reporter:

@@ -12,7 +12,8 @@ from torch import Tensor
 from ..families import Tied
 from ..families._structure import are_orthogonal, are_sign_flips
 from ..families.scales import ScaleTransform
-from ..groups import AffineAction, LinearAction
+from ..groups import LinearAction
+from ._closure_checks import element_matrices, is_finite_linear, wrong_base, wrong_scale
 
 
 class OrbitClosedNoise(Messenger):
@@ -41,8 +42,7 @@ class OrbitClosedNoise(Messenger):
 
     def __init__(self, symmetry: LinearAction) -> None:
         super().__init__()
-        finite = isinstance(symmetry, LinearAction) and _finite(symmetry)
-        if not finite:
+        if not is_finite_linear(symmetry):
             raise TypeError(
                 f"expected symmetry as a linear action of a finite group, got {symmetry!r}, because particles come in "
                 "whole orbits; try PointReflection(), AxisFlips() or CoordinatePermutation(dim)"
@@ -89,15 +89,7 @@ class OrbitClosedNoise(Messenger):
 
     def _matrices(self, dim: int) -> Tensor:
         """Linear parts of all elements, ``[order, dim, dim]``."""
-        action = self.symmetry
-        if isinstance(action, AffineAction):
-            action = action.bind(dim, center=torch.zeros(dim, dtype=torch.float64))
-        if action.dim != dim:
-            raise ValueError(
-                f"expected an action on the {dim} unconstrained coordinates of the guide, got {action!r}, because it "
-                f"moves the latent vector; try one with dim={dim}"
-            )
-        return action.matrix(action.group.elements(dtype=torch.float64))
+        return element_matrices(self.symmetry, dim, "guide")
 
     def _check(self, function: Any, noise: Tensor, value: Tensor, matrices: Tensor) -> None:
         """The base law is invariant, and the scale commutes with the group at symmetric parameters."""
@@ -107,27 +99,9 @@ class OrbitClosedNoise(Messenger):
         there = base.log_prob(value)
         here = base.log_prob(noise)[: len(drawn)].repeat(len(matrices), *[1] * (drawn.ndim - 2))
         if not are_orthogonal(matrices) or not torch.allclose(there, here, rtol=1e-4, atol=1e-4):
-            raise ValueError(
-                f"expected a base law that is invariant under {self.symmetry!r}, got one that is not, because images "
-                'of its draws would follow another law; try base="normal", or a permutation'
-            )
+            raise wrong_base(self.symmetry)
         if any(_keeps_order(transform) for transform in function.transforms):
-            raise ValueError(
-                f"expected a scale that commutes with {self.symmetry!r}, got one that depends on the order of the "
-                "coordinates, because the closed noise would not make the objective symmetric; try scale='diagonal', "
-                "'isotropic' or Tied(action)"
-            )
-
-
-def _finite(action: LinearAction) -> bool:
-    if isinstance(action, AffineAction) and action.dim is None:
-        try:  # the size of the group may depend on the dimension; whether it is finite does not
-            return action.bind(
-                2 if action.coordinates is None else max(action.coordinates) + 1, center=0.0
-            ).group.is_finite
-        except ValueError:
-            return False  # a shape is open: rotations
-    return action.group.is_finite
+            raise wrong_scale(self.symmetry)
 
 
 def _keeps_order(transform: Any) -> bool:

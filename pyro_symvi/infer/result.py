@@ -43,7 +43,8 @@ class Fit:
         history: The objective after each step (each divergence's ``objective``, up to the target's constant).
         gradient_norm: Norm of the final gradient in whitened parameters (one unit is about one posterior sd).
         num_particles: Base samples used.
-        reflected: Coordinates under whose joint reflection the base samples were closed.
+        reflected: Coordinates under whose joint reflection the base samples were closed; empty for all of them.
+        closed_under: Everything they were closed under, in words.
         effective_particles: Effective sample size of the last weights; ``num_particles`` where none were used.
         details: One line on what stopped the fit.
     """
@@ -59,6 +60,7 @@ class Fit:
     reflected: tuple[int, ...]
     effective_particles: float
     guide: Any = None
+    closed_under: tuple[str, ...] = ()
     details: str = field(default="")
 
     @property
