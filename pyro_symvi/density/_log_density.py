@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.distributions import biject_to
@@ -23,6 +23,9 @@ from ._function import read_function
 from ._model import Reading, read_model
 from ._sites import Site
 from ._state import seeded
+
+if TYPE_CHECKING:
+    from ._data_parallel import DataParallelDensity
 
 _ELEMENTS_PER_CALL = 2**18
 """Batches are cut so that one elementwise intermediate holds at most this many numbers: 2 MiB in float64, which stays
@@ -110,6 +113,17 @@ class LogDensity:
             ValueError: ``dim < 1``; the function returns another shape, is random, nowhere finite, or cuts gradients.
         """
         return cls(read_function(function, dim))
+
+    def data_parallel(
+        self, group: Any = None, *, common: Collection[str] = (), sharded: Collection[str] = ()
+    ) -> DataParallelDensity:
+        """This density on one shard of the data, joined with those of the other ranks under ``torchrun``.
+
+        A collective call: every rank of ``group`` makes it. See `DataParallelDensity` for arguments and errors.
+        """
+        from ._data_parallel import DataParallelDensity
+
+        return DataParallelDensity(self, group, common=common, sharded=sharded)
 
     def _check(self) -> None:
         """One finite, deterministic number with its own gradient; and decide between one call and a loop."""

@@ -103,6 +103,10 @@ class Reading:
     dependent_supports: bool = False
     notes: tuple[str, ...] = ()
     nan_sites: Callable[[torch.Tensor], list[str]] = lambda z: []
+    parts: Callable[[torch.Tensor], tuple[torch.Tensor, Values]] | None = None
+    """Log prior with log-Jacobians, and the log probability of each observed site and factor: they sum to log_prob."""
+    trace_at: Callable[[torch.Tensor], Any] | None = None
+    """Trace of a run at ``z[d]``."""
 
 
 def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
@@ -144,6 +148,20 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
                 value = torch.where(_possible(trace.nodes[name]), value, -torch.inf)
         return value
 
+    def parts(z: torch.Tensor) -> tuple[torch.Tensor, Values]:
+        flat, trace = traced(z)
+        with double_precision(promoted):
+            trace.compute_log_prob()
+            sums: Values = {
+                name: torch.where(_possible(node), node["log_prob_sum"], -torch.inf)
+                if name in guarded
+                else node["log_prob_sum"]
+                for name, node in trace.nodes.items()
+                if node["type"] == "sample" and not is_subsample(node)
+            }
+            prior = sum((sums.pop(name) for name in latents), flat.log_jacobian)
+        return prior, {name: value for name, value in sums.items() if not _is_deterministic(trace.nodes[name])}
+
     def values(z: torch.Tensor) -> tuple[Values, torch.Tensor]:
         if moving & by_name.keys():
             flat = traced(z)[0]
@@ -174,6 +192,8 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         dependent_supports=bool(moving & by_name.keys()),
         notes=(*held, *exploration.notes),
         nan_sites=sites_with_nan,
+        parts=parts,
+        trace_at=lambda z: traced(z)[1],
     )
 
 
@@ -183,6 +203,10 @@ def _latents(trace: Any) -> set[str]:
         for name, node in trace.nodes.items()
         if node["type"] == "sample" and not node["is_observed"] and not is_subsample(node)
     }
+
+
+def _is_deterministic(node: Mapping[str, Any]) -> bool:
+    return bool(node["infer"].get("_deterministic", False))
 
 
 def _possible(node: Mapping[str, Any]) -> torch.Tensor:
