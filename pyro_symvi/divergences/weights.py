@@ -6,6 +6,7 @@ so use them in forms that hold the weights fixed (``score_surrogate``, ``expecta
 """
 
 import math
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
@@ -15,6 +16,14 @@ from pyro_symvi.divergences._pareto import fit_generalized_pareto, generalized_p
 from pyro_symvi.divergences.base import _checked_log_weights
 
 _SHORTEST_TAIL = 5
+
+Taming = Literal["plain", "truncated", "pareto_smoothed"]
+"""What to do with the largest weights: nothing, :func:`truncate`, :func:`pareto_smooth`."""
+
+
+def shortest_sample() -> int:
+    """The smallest K of which :func:`pareto_smooth` changes anything."""
+    return math.floor((_SHORTEST_TAIL - 1) / 0.2) + 1
 
 
 def normalized(log_weights: Tensor) -> Tensor:
@@ -79,6 +88,43 @@ def pareto_smooth(log_weights: Tensor) -> tuple[Tensor, Tensor]:
     Source: Vehtari, Simpson, Gelman, Yao & Gabry (2024), "Pareto smoothed importance sampling", algorithm 1.
     """
     return _smooth(_checked_log_weights(log_weights).detach())
+
+
+def tame(log_weights: Tensor, how: Taming, copies: int = 1) -> Tensor:
+    """Log-weights made less variable in one of the ways above, shape ``(K, *batch)``, a constant.
+
+    With ``copies > 1`` the particles are orbits under a symmetry: particle ``g * (K / copies) + i`` is image g of draw
+    i, so that only whole orbits are independent. Then the mean weight of each orbit is tamed, as one of
+    ``K / copies``, and all weights of the orbit are multiplied by the same factor. So weights that are equal within an
+    orbit stay equal; by ranks of particles, smoothing would tear ties apart.
+
+    Raises:
+        TypeError, ValueError: no floating-point ``(K, *batch)``; an unknown ``how``; K is no multiple of ``copies``.
+
+    >>> tame(torch.tensor([0.0, 0.0, 3.0, 0.0]), "truncated").exp()  # mean 5.77, times sqrt(4)
+    tensor([ 1.0000,  1.0000, 11.5428,  1.0000])
+    """
+    l = _checked_log_weights(log_weights).detach()
+    if how not in get_args(Taming):
+        raise ValueError(
+            f"expected one of {', '.join(map(repr, get_args(Taming)))}, got {how!r}, because these are the ways to "
+            "tame weights; try 'pareto_smoothed'"
+        )
+    if l.shape[0] % copies:
+        raise ValueError(
+            f"expected a number of log-weights that is a multiple of {copies}, got {l.shape[0]}, because particles "
+            "come in whole orbits; try copies=1"
+        )
+    if how == "plain":
+        return l
+    change = truncate if how == "truncated" else (lambda weights: _smooth(weights)[0])
+    if copies == 1:
+        return change(l)
+    orbits = l.unflatten(0, (copies, -1))
+    mean = log_mean_exp(orbits)
+    factor = change(mean) - mean
+    factor = torch.where(torch.isneginf(mean), torch.zeros_like(mean), factor)
+    return (orbits + factor).flatten(0, 1)
 
 
 def _smooth(l: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,14 @@
 
 import math
 from numbers import Integral
-from typing import Any
+from typing import Any, get_args
 
 from pyro.distributions.util import is_identically_zero
 from pyro.poutine import Trace
 
 from pyro_symvi.divergences import Divergence
 from pyro_symvi.divergences.base import GradientForm
+from pyro_symvi.divergences.weights import Taming, shortest_sample
 from pyro_symvi.infer._traces import delta_of, sample_sites
 
 
@@ -53,6 +54,63 @@ def check_gradient(form: GradientForm, divergence: Divergence) -> None:
         f"expected gradient={divergence.preferred_gradient!r} or 'auto' for {divergence!r}, got {form!r}, because "
         f"{reason}; try 'auto'"
     )
+
+
+def check_weights(weights: object, form: GradientForm, divergence: Divergence, num_particles: int) -> None:
+    """A way to tame the weights of a gradient in which they are held constant."""
+    if weights not in get_args(Taming):
+        raise ValueError(
+            f"expected weights to be {', '.join(map(repr, get_args(Taming)))}, got {weights!r}, because these are the "
+            "ways to treat the largest weights; try 'pareto_smoothed'"
+        )
+    if weights == "plain":
+        return
+    if not divergence.in_alpha_family:
+        raise ValueError(
+            f"expected weights='plain' for {divergence!r}, got {weights!r}, because its score weights are no power of "
+            "p/q with a tail to be fitted; try ForwardKL() or Alpha(0.7), or weights='plain'"
+        )
+    if form != "weighted":
+        reason = {
+            "pathwise": "it differentiates the weights themselves, and tamed ones are constants",
+            "doubly_reparameterized": "it rests on an identity that holds for the raw weights alone",
+            "leave_one_out": "its control variates belong to the objective of the raw weights",
+        }[form]
+        remedy = "gradient='weighted', or " if "weighted" in divergence.gradient_forms else ""
+        raise ValueError(
+            f"expected weights='plain' for the {form} gradient, got {weights!r}, because {reason}; try {remedy}"
+            "weights='plain'"
+        )
+    if weights == "pareto_smoothed":
+        check_tail(num_particles, 1)
+
+
+def check_tail(num_particles: int, copies: int) -> None:
+    """Enough independent particles for a tail to be fitted."""
+    independent = num_particles // copies
+    if independent < shortest_sample():
+        what = "particles" if copies == 1 else f"orbits of {copies} particles"
+        raise ValueError(
+            f"expected at least {shortest_sample()} {what} for weights='pareto_smoothed', got {independent}, because a "
+            f"tail is fitted to a fifth of them; try num_particles={100 * copies}, or weights='truncated'"
+        )
+
+
+def refuse_few_orbits(
+    divergence: Divergence, form: GradientForm, weights: Taming, num_particles: int, copies: int
+) -> None:
+    """Orbit-closed particles of which too few are independent."""
+    if copies == 1:
+        return
+    needs_two = form == "leave_one_out" or (form != "weighted" and divergence.is_biased)
+    if needs_two and num_particles // copies < 2:
+        raise ValueError(
+            f"expected at least 2 orbits of {copies} particles for the {form} gradient of {divergence!r}, got "
+            f"{num_particles // copies}, because the symmetry lies across tuples of independent particles, one from "
+            f"each orbit, and a tuple of one says nothing; try num_particles={16 * copies}"
+        )
+    if weights == "pareto_smoothed":
+        check_tail(num_particles, copies)
 
 
 def check_max_plate_nesting(max_plate_nesting: object) -> None:

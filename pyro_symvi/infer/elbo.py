@@ -1,7 +1,6 @@
 """A loss for ``pyro.infer.SVI`` that minimises a chosen divergence."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from typing import Any, Literal, get_args
 
 import torch
@@ -14,8 +13,9 @@ from torch import Tensor
 
 from pyro_symvi.divergences import Divergence
 from pyro_symvi.divergences.base import GradientForm
-from pyro_symvi.divergences.weights import effective_sample_size, pareto_k
+from pyro_symvi.divergences.weights import Taming, effective_sample_size, pareto_k
 from pyro_symvi.infer import _refusals, _vectorization
+from pyro_symvi.infer._estimate import estimate, objective
 from pyro_symvi.infer._traces import (
     FixedValues,
     Program,
@@ -73,6 +73,11 @@ class DivergenceELBO(ELBO):
         gradient: ``"pathwise"``, ``"weighted"``, ``"doubly_reparameterized"``, ``"leave_one_out"``, or ``"auto"``, the
             divergence's preference.
         strict_enumeration_warning: accepted as in Pyro's losses; enumerated sites are refused in any case.
+        weights: how the *weighted* gradient treats its escort weights ``w^alpha``: ``"plain"`` as they are,
+            ``"truncated"`` (Ionides 2008) or ``"pareto_smoothed"`` (Vehtari et al. 2024, K > 20), in log space. Some
+            bias, which vanishes as K grows, for a variance that is finite where the plain one's need not be: for
+            targets with heavier tails than the guide. The loss's value and the reports remain those of the raw
+            weights. With a symmetry whole orbits are treated alike, so that equal weights stay equal.
 
     Raises:
         TypeError: ``divergence`` is no divergence value, or a number is of the wrong kind.
@@ -91,6 +96,7 @@ class DivergenceELBO(ELBO):
         symmetry: Any = None,
         gradient: Gradient = "auto",
         strict_enumeration_warning: bool = True,
+        weights: Taming = "plain",
     ) -> None:
         if not isinstance(divergence, Divergence):
             raise TypeError(
@@ -108,6 +114,7 @@ class DivergenceELBO(ELBO):
         _refusals.check_normalizer(divergence)
         self.form: GradientForm = divergence.preferred_gradient if gradient == "auto" else gradient
         _refusals.check_gradient(self.form, divergence)
+        _refusals.check_weights(weights, self.form, divergence, num_particles)
         if symmetry is not None and not vectorize_particles:
             raise ValueError(
                 "expected vectorize_particles=True with a symmetry, got False, because noise is closed under the group "
@@ -116,6 +123,8 @@ class DivergenceELBO(ELBO):
         self.divergence = divergence
         self.gradient = gradient
         self.symmetry = symmetry
+        self.weights: Taming = weights
+        self._noise = _closed(symmetry)
         self._last_log_weights: Tensor | None = None
         self._checked_pair: tuple[Any, ...] | None = None
         self._plate_checked_pair: tuple[Any, ...] | None = None
@@ -129,7 +138,7 @@ class DivergenceELBO(ELBO):
     def loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> float:
         """The objective on K fresh particles, as a float; no gradient is computed."""
         log_weights = self.log_weights(model, guide, *args, **kwargs)
-        loss = float(self.divergence.objective(log_weights))
+        loss = float(objective(self.divergence, log_weights, self._copies))
         warn_if_nan(loss, "loss")
         return loss
 
@@ -143,17 +152,7 @@ class DivergenceELBO(ELBO):
     def differentiable_loss(self, model: Program, guide: Program, *args: Any, **kwargs: Any) -> Tensor:
         """The objective as a scalar tensor whose gradient is the chosen estimator."""
         log_weights, log_guide = self._log_weights_and_guide(model, guide, args, kwargs)
-        if self.form == "pathwise":
-            loss = self.divergence.objective(log_weights)
-        else:
-            loss = self.divergence.objective(log_weights.detach())
-            if self.form == "doubly_reparameterized":
-                surrogate = self.divergence.path_surrogate(log_weights + (log_guide - log_guide.detach()))
-            elif self.form == "leave_one_out":
-                surrogate = self.divergence.leave_one_out_surrogate(log_weights, log_guide)
-            else:
-                surrogate = self.divergence.score_surrogate(log_weights, log_guide)
-            loss = loss + (surrogate - surrogate.detach())  # it lends its gradient, not its value
+        loss = estimate(self.divergence, self.form, log_weights, log_guide, self.weights, self._copies)
         warn_if_nan(loss, "loss")
         return loss
 
@@ -208,15 +207,16 @@ class DivergenceELBO(ELBO):
             if self.form != "pathwise" and torch.is_grad_enabled():
                 log_q = self._log_guide_at_fixed_values(guide, guide_trace, args, kwargs)
             log_guide.append(log_q)
-        joined = torch.cat(log_weights)
+        joined = log_weights[0] if len(log_weights) == 1 else torch.cat(log_weights)
         self._last_log_weights = joined.detach()
-        return joined, torch.cat(log_guide)
+        return joined, log_guide[0] if len(log_guide) == 1 else torch.cat(log_guide)
 
     def _accepted_traces(
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Iterator[tuple[Trace, Trace]]:
         pair = _identity(model) + _identity(guide)
         for model_trace, guide_trace in self._get_traces(model, guide, args, kwargs):
+            _refusals.refuse_few_orbits(self.divergence, self.form, self.weights, self.num_particles, self._copies)
             _refusals.refuse_enumeration(model_trace, guide_trace)
             _refusals.refuse_missing_latents(model_trace, guide_trace)
             _refusals.refuse_subsampling(model_trace, guide_trace, self.divergence)
@@ -236,7 +236,7 @@ class DivergenceELBO(ELBO):
         self, model: Program, guide: Program, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Trace, Trace], tuple[Trace, Trace]]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self._through_draws):
-            raw = run_pair(model, guide, args, kwargs, self._noise())
+            raw = run_pair(model, guide, args, kwargs, self._noise)
             return scored(*raw, self.max_plate_nesting), raw
 
     def _get_vectorized_trace(
@@ -304,13 +304,19 @@ class DivergenceELBO(ELBO):
     def _particle_dim(self) -> int | None:
         return -int(self.max_plate_nesting) if self._has_plate else None
 
-    def _noise(self) -> AbstractContextManager[Any] | None:
-        if self.symmetry is None:
-            return None
-        from pyro_symvi.infer.orbit_noise import OrbitClosedNoise
+    @property
+    def _copies(self) -> int:
+        """Images of each draw among the particles."""
+        return 1 if self._noise is None else int(self._noise.copies)
 
-        noise: AbstractContextManager[Any] = OrbitClosedNoise(self.symmetry)
-        return noise
+
+def _closed(symmetry: Any) -> Any:
+    """Watches the guide and closes its noise; None without a symmetry."""
+    if symmetry is None:
+        return None
+    from pyro_symvi.infer.orbit_noise import OrbitClosedNoise
+
+    return OrbitClosedNoise(symmetry)
 
 
 def _identity(program: Any) -> tuple[Any, Any]:
