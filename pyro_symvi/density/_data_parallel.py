@@ -67,6 +67,7 @@ class DataParallelDensity(LogDensity):
                 f"expected the LogDensity of this rank's rows, got {type(local).__name__}, because each rank adds its "
                 "own share; try LogDensity.from_model(model, *rows).data_parallel()"
             )
+        local = getattr(local, "_eager", local)  # kernels were made for the whole of a density, not for a share
         self.__dict__.update(local.__dict__)
         self.ranks = Ranks(group)
         reading = local._reading

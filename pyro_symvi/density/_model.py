@@ -107,6 +107,8 @@ class Reading:
     """Log prior with log-Jacobians, and the log probability of each observed site and factor: they sum to log_prob."""
     trace_at: Callable[[torch.Tensor], Any] | None = None
     """Trace of a run at ``z[d]``."""
+    parameters: tuple[str, ...] = ()
+    """Parameters of Pyro's store that the model reads at each run."""
 
 
 def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
@@ -194,6 +196,7 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         nan_sites=sites_with_nan,
         parts=parts,
         trace_at=lambda z: traced(z)[1],
+        parameters=tuple(parameters),
     )
 
 
