@@ -56,3 +56,5 @@ class Outcome:
     gradient_norm: float
     effective_particles: float
     details: str = field(default="")
+    pareto_k: float = float("nan")
+    errors: Callable[[], Parameters] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,16 +11,18 @@ from tqdm.auto import tqdm
 
 from ..density import LogDensity
 from ..density._laplace import laplace_approximation
-from ..divergences import Divergence, ReverseKL
+from ..divergences import Divergence, ForwardKL, ReverseKL
 from ..families import LocationScale
 from ..groups import LinearAction
 from ..guides import AutoLocationScale
-from .chart import Chart
-from .noise import orbit_closed_noise
+from .chart import Chart, Outcome
+from .noise import labelled_noise
 from .noise_symmetry import NoiseSymmetry, noise_symmetry
 from .pathwise import minimize_pathwise
+from .posterior_draws import Draws, fit_to_draws, read_draws
 from .reflections import candidate_reflection
 from .result import Fit
+from .standard_errors import matched_moments, pathwise_errors
 from .tails import require_finite_divergence
 from .weighted import minimize_weighted
 
@@ -35,6 +38,7 @@ def fit(
     *args: Any,
     divergence: Divergence | None = None,
     symmetry: LinearAction | None = None,
+    draws: Draws | None = None,
     num_particles: int | None = None,
     max_steps: int = 500,
     tolerance: float = 1e-8,
@@ -67,6 +71,9 @@ def fit(
             invariant and the scale to commute with the group: ``"diagonal"``, ``"isotropic"``, ``Tied(action)``, or
             ``Tied(PointReflection())``, the symmetric root of a full scatter, for permutations; a Cholesky factor
             (``"full"``) goes with reflections only. For alpha > 0, reflections only.
+        draws: Posterior draws, for `ForwardKL` only: ``{site: [chains, n, *shape] or [n, *shape]}`` on the model's
+            scale, as ``MCMC.get_samples`` gives, or unconstrained values ``[..., n, d]``. The fit is then the family's
+            maximum likelihood on them, and nothing is drawn; its location is as exact as the draws' mean.
         num_particles: At least this many base samples, 2 for one antithetic pair; raised, with a warning, to the 2d
             without which a full scale is unbounded. By default 128 (4d if that is more), for alpha > 0 8192.
         max_steps: Bound on the optimiser's steps.
@@ -81,13 +88,22 @@ def fit(
     Raises:
         TypeError: An argument of the wrong kind.
         ValueError: The model is no flat density (see `LogDensity.from_model`), dimensions disagree, the divergence is
-            infinite for this family and target, or the symmetry does not fit the space.
+            infinite for this family and target, the symmetry does not fit the space, or ``draws`` are unusable.
     """
     divergence = ReverseKL() if divergence is None else divergence
     _check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
+    if draws is not None and divergence != ForwardKL():
+        raise ValueError(
+            f"expected draws=None for {divergence!r}, got draws, because only the forward KL is an average over the "
+            "posterior alone; others need p and q at each point; try divergence=ForwardKL()"
+        )
     density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
     guide, family, start = _guide_and_family(target, guide_or_family, density, args, kwargs)
     _check_family(family, divergence)
+    if draws is not None:
+        outcome = fit_to_draws(density, family, read_draws(density, draws))
+        require_finite_divergence(density, family, outcome.parameters, divergence)
+        return _fit(outcome, density, family, guide, divergence, 0, None)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
 
     laplace = laplace_approximation(density, start)
@@ -102,12 +118,27 @@ def fit(
     with _reporter(progress, max_steps) as report:
         if pathwise:
             group = closed.matrices
-            noise = orbit_closed_noise(family, count, reflect=reflect, generator=generator, matrices=group)
+            noise, labels = labelled_noise(family, count, reflect=reflect, generator=generator, matrices=group)
             outcome = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report)
+            matched, held = matched_moments(family, reflect, group), outcome.parameters
+            outcome.errors = partial(pathwise_errors, density, family, held, divergence, noise, labels, matched)
         else:
             proposal = LocationScale(density.dim, base="student_t", scale="full", df=5.0)
-            noise = orbit_closed_noise(proposal, count, reflect=reflect, generator=generator)
-            outcome = minimize_weighted(chart, divergence, proposal, noise, max_steps, tolerance, report)
+            noise, labels = labelled_noise(proposal, count, reflect=reflect, generator=generator)
+            outcome = minimize_weighted(chart, divergence, proposal, noise, labels, max_steps, tolerance, report)
+    return _fit(outcome, density, family, guide, divergence, len(noise), closed)
+
+
+def _fit(
+    outcome: Outcome,
+    density: LogDensity,
+    family: LocationScale,
+    guide: AutoLocationScale | None,
+    divergence: Divergence,
+    num_particles: int,
+    closed: NoiseSymmetry | None,
+) -> Fit:
+    """The result, the guide set to it; ``closed`` says under what the base samples were closed, if there were any."""
     if guide is not None:
         guide.set_parameters(outcome.parameters)
     return Fit(
@@ -119,11 +150,13 @@ def fit(
         status=outcome.status,
         history=tuple(outcome.history),
         gradient_norm=outcome.gradient_norm,
-        num_particles=len(noise),
-        reflected=reflect,
-        closed_under=closed.closed_under(density.dim),
+        num_particles=num_particles,
+        reflected=() if closed is None else closed.reflect,
+        closed_under=() if closed is None else closed.closed_under(density.dim),
         effective_particles=outcome.effective_particles,
         details=outcome.details,
+        pareto_k=outcome.pareto_k,
+        errors=outcome.errors,
     )
 
 

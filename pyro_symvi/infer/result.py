@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -21,6 +23,7 @@ class FitStatus(Enum):
     NOT_FINITE = "the objective has no finite value near the start: try another init_loc_fn, or a heavier-tailed base"
     UNBOUNDED = "the scale collapses or grows without end: check that the posterior is proper, or use more particles"
     FEW_EFFECTIVE_PARTICLES = "importance weights rest on few particles: raise num_particles, or use ReverseKL()"
+    HEAVY_WEIGHTS = "importance weights are heavy-tailed (Pareto k-hat above 0.7): try a smaller alpha, or ReverseKL()"
     STALLED = "no further decrease although the gradient is not small: the objective has kinks or noise there"
 
     @property
@@ -46,6 +49,8 @@ class Fit:
         reflected: Coordinates under whose joint reflection the base samples were closed; empty for all of them.
         closed_under: Everything they were closed under, in words.
         effective_particles: Effective sample size of the last weights; ``num_particles`` where none were used.
+        pareto_k: Pareto k-hat of the last weights (reliable below 0.7); nan where none were used.
+        errors: Computes `standard_error`.
         details: One line on what stopped the fit.
     """
 
@@ -62,6 +67,20 @@ class Fit:
     guide: Any = None
     closed_under: tuple[str, ...] = ()
     details: str = field(default="")
+    pareto_k: float = float("nan")
+    errors: Callable[[], Parameters] | None = field(default=None, repr=False, compare=False)
+
+    @cached_property
+    def standard_error(self) -> Parameters:
+        """Standard errors of the parameters from the finite number of draws, ``{"loc": [d], "scale": ...}``.
+
+        Not posterior standard deviations: how much the fit would move with other draws. Zero (to rounding) in a
+        location that a symmetry of the target pins, as draws come in orbits of it. nan where there is no estimate. See
+        `pyro_symvi.infer.standard_errors`; computed when first asked for.
+        """
+        if self.errors is None:
+            return {name: torch.full_like(value, torch.nan) for name, value in self.parameters.items()}
+        return self.errors()
 
     @property
     def converged(self) -> bool:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from scipy import optimize
 
 from ..distributions import Normal
 from ..divergences import Divergence
+from ..divergences.weights import pareto_k
 from ..families import LocationScale, LowRank, Parameters
 from ._steps import newton
 from .chart import ACCEPTED, Chart, Outcome, Report
 from .result import FitStatus
+from .standard_errors import weighted_errors
+
+RELIABLE = 0.7
+"""Pareto k-hat below which self-normalised estimates are usable (Vehtari et al., 2024)."""
 
 
 def minimize_weighted(
@@ -19,6 +26,7 @@ def minimize_weighted(
     divergence: Divergence,
     proposal: LocationScale,
     noise: torch.Tensor,
+    labels: torch.Tensor,
     max_steps: int,
     tolerance: float,
     report: Report,
@@ -28,7 +36,8 @@ def minimize_weighted(
     Draws are :math:`z_i = \nu + T\xi_i` with the current location and T the root of the last weighted covariance;
     :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the draws follow the
     centre, a reflection of the target that the noise is closed under fixes the centre exactly. Steps are over-relaxed
-    by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut.
+    by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut. ``labels [n]`` say which
+    draws form an orbit: the standard error and the tail index of the weights are those of orbit sums.
     """
     family, density, alpha = chart.family, chart.density, divergence.alpha
     parameters, root = chart.reference, 2 * chart.root  # wide at first: the mode's curvature may miss much mass
@@ -58,14 +67,25 @@ def minimize_weighted(
         root = second if second is not None else root
         if change < tolerance:
             break
+    tail = float(pareto_k(_orbit_log_weights(log_w, labels)))
     if effective < 50 or effective < 2 * family.dim:
         status = FitStatus.FEW_EFFECTIVE_PARTICLES
+    elif tail > RELIABLE:
+        status = FitStatus.HEAVY_WEIGHTS
     elif change < max(tolerance, ACCEPTED):
         status = FitStatus.CONVERGED
     else:
         status = FitStatus.MAX_STEPS
-    details = f"last change {change:.1e} scales; {effective:.0f} effective of {len(noise)} particles"
-    return Outcome(parameters, status, history, change, effective, details)
+    details = f"last change {change:.1e} scales; {effective:.0f} effective of {len(noise)} particles, k-hat {tail:.2f}"
+    errors = partial(weighted_errors, family, parameters, z, weights, labels, alpha)
+    return Outcome(parameters, status, history, change, effective, details, tail, errors)
+
+
+def _orbit_log_weights(log_weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Logarithms of the orbits' total weights."""
+    top = log_weights.max()
+    total = torch.zeros(int(labels.max()) + 1, dtype=log_weights.dtype)
+    return total.index_add_(0, labels, (log_weights - top).exp()).log() + top
 
 
 def _tail_change(old: Parameters, new: Parameters) -> torch.Tensor:
