@@ -22,6 +22,7 @@ class Ranks:
     Attributes:
         size: Number of ranks.
         rank: This process's place among them.
+        on_gpu: Whether they speak through nccl, that is, from one GPU each.
 
     Raises:
         ValueError: No process group has been set up.
@@ -41,8 +42,8 @@ class Ranks:
                 "expected a process group this process is in, got one it is not in, because each of its ranks holds a "
                 "shard; try making this call on the group's ranks only"
             )
-        nccl = "nccl" in str(distributed.get_backend(group))
-        self._device = torch.device("cuda", torch.cuda.current_device()) if nccl else torch.device("cpu")
+        self.on_gpu = "nccl" in str(distributed.get_backend(group))
+        self._device = torch.device("cuda", torch.cuda.current_device()) if self.on_gpu else torch.device("cpu")
 
     def gather(self, value: Any) -> list[Any]:
         """``value`` of every rank, in their order."""

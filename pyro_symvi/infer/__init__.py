@@ -1,7 +1,8 @@
 """Inference: a loss for ``pyro.infer.SVI`` that minimises a chosen divergence, and a deterministic fit."""
 
+from pyro_symvi.infer.data_parallel import DataParallelELBO, synchronize_parameters
 from pyro_symvi.infer.elbo import DivergenceELBO
 from pyro_symvi.infer.fitting import fit
 from pyro_symvi.infer.result import Fit, FitStatus
 
-__all__ = ["DivergenceELBO", "Fit", "FitStatus", "fit"]
+__all__ = ["DataParallelELBO", "DivergenceELBO", "Fit", "FitStatus", "fit", "synchronize_parameters"]
