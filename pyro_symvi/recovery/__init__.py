@@ -1,5 +1,6 @@
 """Which statistics of a fitted guide are right: premises, theorems, evidence, certificates."""
 
+from .analysis import Analysis, analyze
 from .certificate import Certificate, Entry, StatisticReport
 from .certification import certify
 from .theorems import THEOREMS, Theorem
@@ -7,6 +8,7 @@ from .verdicts import Evidence, Premise, Verdict
 
 __all__ = [
     "THEOREMS",
+    "Analysis",
     "Certificate",
     "Entry",
     "Evidence",
@@ -14,5 +16,6 @@ __all__ = [
     "StatisticReport",
     "Theorem",
     "Verdict",
+    "analyze",
     "certify",
 ]

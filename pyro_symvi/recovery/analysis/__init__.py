@@ -1,0 +1,6 @@
+"""Proofs about a log density, read from its graph: the first of the engines that supply evidence."""
+
+from .driver import analyze, analyze_function
+from .report import Analysis, Block
+
+__all__ = ["Analysis", "Block", "analyze", "analyze_function"]

@@ -1,0 +1,166 @@
+"""Run the whole analysis: gate, lowering, differential test, blocks, moments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ...density import LogDensity
+from .candidates import candidate_blocks
+from .differential import compare
+from .expressions import Expressions
+from .gate import trace
+from .gaussian_block import gaussian_block
+from .integrability import Moment, moment
+from .lowering import lower
+from .polynomials import Polynomial
+from .refusals import Refused
+from .report import Analysis, Block
+
+Function = Callable[[torch.Tensor], torch.Tensor]
+
+
+def analyze(target: Any, *args: Any, **kwargs: Any) -> Analysis:
+    r"""Prove what can be proved of a posterior by reading its log density, before any fit.
+
+    The log density is traced to a graph of tensor operations, lowered to one exact expression with rational constants,
+    and checked against the original at random points (a test of the reading, no argument for a claim). Then: in which
+    blocks of coordinates is it quadratic given the rest, where is the block's centre and does it depend on the rest,
+    is the precision positive definite and proportional to one matrix, and do mean and covariance exist? All by exact
+    rational arithmetic. What is not understood is refused, with the reason: an operation without a rule, control flow
+    or a read of values, randomness, an argument of a logarithm that is not shown to be positive.
+
+    Args:
+        target: A `LogDensity`; or a Pyro model, followed by its arguments.
+        *args: Arguments of the model.
+        **kwargs: Keyword arguments of the model.
+
+    Returns:
+        An `Analysis`; ``str()`` of it explains it.
+
+    Raises:
+        TypeError: Arguments beside a `LogDensity`, or a target that is neither.
+        ValueError: The model is no flat density (`LogDensity.from_model` says why).
+
+    Example:
+        >>> density = LogDensity.from_callable(lambda z: -(z[0] - 1) ** 2 - z[1] ** 2, dim=2)
+        >>> analyze(density).blocks[0].center
+        (Fraction(1, 1), Fraction(0, 1))
+    """
+    if isinstance(target, LogDensity):
+        if args or kwargs:
+            raise TypeError(
+                "expected no further arguments beside a LogDensity, got some, because its data are inside it; try "
+                "analyze(density)"
+            )
+        density = target
+    elif callable(target):
+        density = LogDensity.from_model(target, *args, **kwargs)
+    else:
+        raise TypeError(
+            f"expected a LogDensity or a Pyro model, got {type(target).__name__}, because its graph is to be read; try "
+            "analyze(model, *data) or analyze(fit.density)"
+        )
+    sites = tuple(tuple(range(density.dim)[site.slice]) for site in density.sites)
+    return analyze_function(density._reading.log_prob, density.dim, density.coordinates, sites, tuple(density.notes))
+
+
+def analyze_function(
+    function: Function,
+    dim: int,
+    coordinates: tuple[str, ...] | None = None,
+    sites: tuple[tuple[int, ...], ...] = (),
+    conditions: tuple[str, ...] = (),
+) -> Analysis:
+    """`analyze` for a raw function ``z[dim] -> log p``, a scalar in float64."""
+    names = coordinates or tuple(f"z[{j}]" for j in range(dim))
+    try:
+        return _analysis(function, dim, names, sites, conditions)
+    except Refused as refusal:
+        return Analysis(names, refusal.reason, conditions=conditions)
+    except RecursionError:
+        return Analysis(names, "the expression is nested too deeply", conditions=conditions)
+
+
+def read(function: Function, dim: int) -> tuple[Expressions, Polynomial, bool, str]:
+    """Gate, lowering and differential test: table, expression, whether gradients agree, fingerprint.
+
+    Raises:
+        Refused: Any of them fails, or an obligation is open.
+    """
+    traced = trace(function, dim)
+    table = Expressions()
+    p = _lowered(traced, table)
+    agreement = compare(function, p, table, dim)
+    if table.open_obligations:
+        first = next(iter(table.open_obligations))
+        more = len(table.open_obligations) - 1
+        raise Refused(f"the density's domain is unknown: it needs {first}" + (f" (and {more} more)" if more else ""))
+    return table, p, agreement.gradient and not traced.detached, traced.fingerprint
+
+
+def _lowered(traced: Any, table: Expressions) -> Polynomial:
+    try:
+        return lower(traced, table)
+    except (Refused, RecursionError):
+        raise
+    except Exception as error:  # an argument pattern no rule was written for: refuse, never guess
+        first = (str(error).strip().splitlines() or ["no message"])[0][:160]
+        raise Refused(
+            f"an operation is used in a way the checker does not know ({type(error).__name__}: {first})"
+        ) from error
+
+
+def _analysis(
+    function: Function,
+    dim: int,
+    names: tuple[str, ...],
+    sites: tuple[tuple[int, ...], ...],
+    conditions: tuple[str, ...],
+) -> Analysis:
+    table, p, gradient, fingerprint = read(function, dim)
+    missing = [names[j] for j in range(dim) if not table.depends(p) >> j & 1]
+    if missing:
+        raise Refused(f"log p does not depend on {', '.join(missing)}, so the density is improper")
+    blocks = find_blocks(table, p, names, sites)
+    return Analysis(names, "", blocks, tuple(table.idealisations), conditions, gradient, fingerprint)
+
+
+def find_blocks(
+    table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...] = ()
+) -> tuple[Block, ...]:
+    """The blocks of a density without open obligations, largest claims first."""
+    everything = tuple(range(len(names)))
+    blocks: list[Block] = []
+    for candidate in candidate_blocks(table, p, everything, sites):
+        held = [b for b in blocks if set(candidate) <= set(b.coordinates)]
+        if any(b.is_symmetric for b in held):
+            continue
+        try:
+            found = gaussian_block(table, p, candidate)
+        except Refused:
+            continue
+        if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
+            continue
+        moments = _moments(table, p, everything, candidate) if found.is_symmetric else _NO_MOMENTS
+        blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments))
+    return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
+
+
+def _moments(
+    table: Expressions, p: Polynomial, everything: tuple[int, ...], block: tuple[int, ...]
+) -> dict[int, Moment]:
+    """Of each order, the first moment of a coordinate of the block that was not shown to exist; else that of all."""
+    found = {}
+    for order in (1, 2):
+        found[order] = moment(table, p, everything, block[0], order)
+        for j in block[1:]:
+            if found[order].exists:
+                found[order] = moment(table, p, everything, j, order)
+    return found
+
+
+_NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
+_NO_MOMENTS = {1: _NOT_LOOKED_AT, 2: _NOT_LOOKED_AT}

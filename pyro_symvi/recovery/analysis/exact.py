@@ -1,0 +1,130 @@
+"""Exact linear algebra on rationals: solutions, definiteness, proportionality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from math import gcd, lcm
+
+Vector = list[Fraction]
+Matrix = list[list[Fraction]]
+
+
+def _integer_rows(rows: Sequence[Sequence[Fraction]]) -> list[list[int]]:
+    """Each row times the least common denominator, in lowest terms."""
+    out = []
+    for row in rows:
+        common = lcm(*(x.denominator for x in row))
+        whole = [x.numerator * (common // x.denominator) for x in row]
+        divisor = gcd(*whole)
+        out.append([x // divisor for x in whole] if divisor > 1 else whole)
+    return out
+
+
+def solve(matrix: Sequence[Sequence[Fraction]], right: Sequence[Fraction]) -> Vector | None:
+    """A solution of a (possibly overdetermined) system, the free unknowns zero; None where there is none.
+
+    Fraction-free elimination with the rows kept in lowest terms; exact.
+    """
+    if not matrix:
+        return []
+    width = len(matrix[0])
+    rows = _integer_rows([[*row, b] for row, b in zip(matrix, right, strict=True)])
+    pivots: list[int] = []
+    done = 0
+    for column in range(width):
+        found = min(
+            (i for i in range(done, len(rows)) if rows[i][column]), key=lambda i: abs(rows[i][column]), default=None
+        )
+        if found is None:
+            continue
+        rows[done], rows[found] = rows[found], rows[done]
+        pivot = rows[done]
+        for i in range(len(rows)):
+            if i != done and rows[i][column]:
+                a, b = pivot[column], rows[i][column]
+                common = gcd(a, b)
+                a, b = a // common, b // common
+                row = [a * x - b * y for x, y in zip(rows[i], pivot, strict=True)]
+                divisor = gcd(*row)
+                rows[i] = [x // divisor for x in row] if divisor > 1 else row
+        pivots.append(column)
+        done += 1
+    if any(row[width] for row in rows[done:]):
+        return None
+    solution = [Fraction(0)] * width
+    for i, column in enumerate(pivots):
+        solution[column] = Fraction(rows[i][width], rows[i][column])
+    return solution
+
+
+def definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
+    """2 if positive definite, 1 if positive semidefinite, 0 if neither; exact, by fraction-free L D L^T.
+
+    A symmetric matrix is semidefinite if and only if elimination meets only positive pivots, and zero pivots with zero
+    rows.
+    """
+    n = len(matrix)
+    common = lcm(*(x.denominator for row in matrix for x in row)) if n else 1
+    a = [[x.numerator * (common // x.denominator) for x in row] for row in matrix]
+    if any(a[i][j] != a[j][i] for i in range(n) for j in range(i)):
+        raise ValueError("expected a symmetric matrix")
+    result, previous = 2, 1
+    for k in range(n):
+        pivot = a[k][k]
+        if pivot < 0:
+            return 0
+        if pivot == 0:
+            if any(a[k][j] for j in range(k + 1, n)):
+                return 0
+            result = 1
+            continue
+        for i in range(k + 1, n):
+            for j in range(i, n):
+                a[i][j] = (pivot * a[i][j] - a[k][i] * a[k][j]) // previous
+                a[j][i] = a[i][j]
+        previous = pivot
+    return result
+
+
+def add(a: Matrix, b: Matrix) -> Matrix:
+    """A + b."""
+    return [[x + y for x, y in zip(r, s, strict=True)] for r, s in zip(a, b, strict=True)]
+
+
+def multiply_vector(a: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Vector:
+    """A x."""
+    return [sum((u * v for u, v in zip(row, x, strict=True)), Fraction(0)) for row in a]
+
+
+def inverse(a: Matrix) -> Matrix | None:
+    """The inverse, or None."""
+    n = len(a)
+    columns = []
+    for j in range(n):
+        column = solve(a, [Fraction(int(i == j)) for i in range(n)])
+        if column is None or multiply_vector(a, column) != [Fraction(int(i == j)) for i in range(n)]:
+            return None
+        columns.append(column)
+    return [[columns[j][i] for j in range(n)] for i in range(n)]
+
+
+def proportional(a: Matrix, b: Matrix) -> bool:
+    """Whether b is a multiple of a (a not zero), by exact cross-products."""
+    pairs = [(x, y) for r, s in zip(a, b, strict=True) for x, y in zip(r, s, strict=True)]
+    lead = next(((x, y) for x, y in pairs if x), None)
+    if lead is None:
+        return False
+    return all(x * lead[1] == y * lead[0] for x, y in pairs)
+
+
+def proved_minimum_eigenvalue(a: Matrix, guess: float) -> Fraction:
+    """A rational m with a - m I positive semidefinite, from a guess made smaller until it is one; 0 if none is."""
+    for factor in (0.999, 0.99, 0.9, 0.5):
+        m = Fraction(guess * factor).limit_denominator(10**12) if guess > 0 else Fraction(0)
+        if m <= 0:
+            break
+        shifted = [[x - m if i == j else x for j, x in enumerate(row)] for i, row in enumerate(a)]
+        if definiteness(shifted):
+            return m
+    return Fraction(0)

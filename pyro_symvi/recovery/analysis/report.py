@@ -1,0 +1,148 @@
+"""What an analysis says: blocks, their centres and moments, and why the rest is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from .gaussian_block import GaussianBlock
+from .integrability import Moment
+
+ARITHMETIC = (
+    "What is proved is proved of the real-arithmetic function of the traced graph, its floating-point constants taken "
+    "as the exact rationals stored; operations on data alone are as torch rounds them. A value shown is the exact "
+    "rational rounded once."
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is proved of one block of coordinates.
+
+    Attributes:
+        coordinates: Their places in the flat vector.
+        names: Their names.
+        block: The algebra behind it (`GaussianBlock`).
+        moments: ``{order: Moment}`` of the block's coordinates, orders 1 and 2, each the weakest of its coordinates.
+    """
+
+    coordinates: tuple[int, ...]
+    names: tuple[str, ...]
+    block: GaussianBlock = field(repr=False)
+    moments: dict[int, Moment]
+
+    @property
+    def center(self) -> tuple[Fraction, ...] | None:
+        """The exact centre of symmetry, if it does not depend on the other coordinates."""
+        return self.block.center
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Whether the block is Gaussian given the rest, for every value of the rest."""
+        return self.block.positive_definite
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Whether log p is unchanged when the block is reflected about `center`."""
+        return self.block.is_symmetric
+
+    @property
+    def is_elliptical(self) -> bool:
+        """Whether its precision is a(rest) A with one exact matrix A: the block is elliptical about its centre."""
+        return self.block.shape is not None and self.center is not None
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether the mean exists, and so is the centre."""
+        return self.is_symmetric and self.moments[1].exists
+
+    @property
+    def has_covariance(self) -> bool:
+        """Whether second moments exist, so that the correlation matrix of an elliptical block is that of its shape."""
+        return self.is_symmetric and self.moments[2].exists
+
+    def correlation(self) -> list[list[float]] | None:
+        """The exact correlation matrix of an elliptical block, each entry rounded once; None if not elliptical."""
+        shape = self.block.covariance_shape if self.is_elliptical else None
+        if shape is None:
+            return None
+        n = range(len(shape))
+        return [[1.0 if i == j else _ratio(shape[i][j], shape[i][i] * shape[j][j]) for j in n] for i in n]
+
+    def __str__(self) -> str:
+        group = _short(self.names)
+        lines = []
+        if self.center is not None:
+            values = ", ".join(f"{float(c):.6g}" for c in self.center[:6]) + (", ..." if len(self.center) > 6 else "")
+            lines.append(f"({group}): log p is unchanged by reflection about ({values}), exactly, whatever the rest")
+        if self.is_gaussian:
+            lines.append(f"({group}): Gaussian given the rest" + self._precision_text())
+        if self.center is not None:
+            for order, word in ((1, "mean exists and is the centre"), (2, "covariance exists")):
+                found = self.moments[order]
+                lines.append(f"({group}): {word}: {found.reason}" if found.exists else f"({group}): {found.reason}")
+        return "\n".join(dict.fromkeys(lines))
+
+    def _precision_text(self) -> str:
+        if self.is_elliptical:
+            return ", precision proportional to one exact matrix (elliptical)"
+        return "" if self.center is not None else ", with a centre that depends on the rest (or was not shown not to)"
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What static analysis proves of a target, before any fit.
+
+    Attributes:
+        coordinates: Names of the flat coordinates.
+        refusal: Why nothing was proved; empty if something was.
+        blocks: Blocks that are quadratic, largest claims first.
+        idealisations: Where floating-point code was read as the function it stands for.
+        conditions: What the proofs are bound to (parameters held fixed, for one).
+        gradient_agrees: Whether the function's gradient is its own (if not, nothing is said of fits).
+        fingerprint: Hash of the graph and of all constants; a proof is of this function and no other.
+    """
+
+    coordinates: tuple[str, ...]
+    refusal: str = ""
+    blocks: tuple[Block, ...] = ()
+    idealisations: tuple[str, ...] = ()
+    conditions: tuple[str, ...] = ()
+    gradient_agrees: bool = True
+    fingerprint: str = ""
+
+    def block_of(self, coordinates: Sequence[int]) -> Block | None:
+        """A block with a proved centre that holds all of ``coordinates``; the largest, if there are several."""
+        wanted = set(coordinates)
+        for block in self.blocks:
+            if block.is_symmetric and wanted <= set(block.coordinates):
+                return block
+        return None
+
+    def explain(self) -> str:
+        """In sentences: what is proved, the idealisations used, what the proofs are bound to."""
+        if self.refusal:
+            return f"Nothing is proved: {self.refusal}."
+        lines = [str(block) for block in self.blocks]
+        if not lines:
+            lines = ["No block of coordinates is quadratic, so no centre is proved."]
+        lines.append(ARITHMETIC)
+        lines += [f"Idealised: {text}." for text in self.idealisations]
+        lines += [f"Bound to: {text}." for text in self.conditions]
+        if not self.gradient_agrees:
+            lines.append("The gradient used by an optimiser is not that of log p: nothing is said of fitted values.")
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.explain()
+
+
+def _short(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, ..., {names[-1]}"
+
+
+def _ratio(value: Fraction, square: Fraction) -> float:
+    """Value / sqrt(square), without over- or underflow."""
+    ratio = float(value * value / square) ** 0.5
+    return -ratio if value < 0 else ratio
