@@ -244,10 +244,12 @@ class LocationScale(Family):
         r"""Parameters at coordinates ``x [size]`` about a reference: loc + root a, scale about the reference's, df.
 
         One unit of any entry is about one unit of ``root`` (location) or a factor e (scale, df above its minimum).
+        A root ``[d]`` is a diagonal.
         """
         d = self.dim
         end = d + self.scale_size
-        found = {"loc": reference["loc"] + root @ x[:d]}
+        step = root * x[:d] if root.ndim == 1 else root @ x[:d]
+        found = {"loc": reference["loc"] + step}
         found["scale"] = self.pattern.around(reference["scale"], x[d:end])
         if isinstance(self.df, LearnedDf):
             found["df"] = self.df.minimum + (reference["df"] - self.df.minimum) * x[end].exp()

@@ -15,23 +15,23 @@ def broyden(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray,
 
     In whitened coordinates the location's Hessian is near the identity, so a few steps bring the location from where a
     line search on values stops (the square root of their rounding error) to the rounding of the gradient itself. Steps
-    are kept while the gradient shrinks.
+    are kept while the gradient shrinks. The inverse Jacobian is kept as the identity plus at most 30 rank-one terms.
     """
     _, gradient = objective(x)
-    inverse = np.eye(size)
+    terms: list[tuple[np.ndarray, np.ndarray]] = []
     failures = 0
     for _ in range(30):
         step = np.zeros_like(x)
-        step[:size] = -inverse @ gradient[:size]
+        step[:size] = -_times(terms, gradient[:size])
         candidate = x + step
         _, trial = objective(candidate)
         if not np.isfinite(trial).all():
             break
-        difference = trial[:size] - gradient[:size]
-        moved = inverse @ difference
+        moved = _times(terms, trial[:size] - gradient[:size])
         denominator = step[:size] @ moved
-        if denominator != 0 and size <= 2000:
-            inverse += np.outer(step[:size] - moved, step[:size] @ inverse) / denominator
+        if denominator != 0:
+            row = step[:size] + sum((step[:size] @ u) * v for u, v in terms)
+            terms.append(((step[:size] - moved) / denominator, row))
         if np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
             x, gradient, failures = candidate, trial, 0
         else:
@@ -41,18 +41,23 @@ def broyden(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray,
     return x, float(np.linalg.norm(gradient))
 
 
-def newton(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
-    """Newton steps on the first ``size`` gradient entries, the Jacobian by differences; the final gradient norm."""
+def _times(terms: list[tuple[np.ndarray, np.ndarray]], vector: np.ndarray) -> np.ndarray:
+    """(I + sum u v^T) vector."""
+    return vector + sum((v @ vector) * u for u, v in terms) if terms else vector
+
+
+def newton(
+    objective: Objective, x: np.ndarray, size: int, hessian: np.ndarray | None = None
+) -> tuple[np.ndarray, float]:
+    """Newton steps on the first ``size`` gradient entries; the final gradient norm.
+
+    The Jacobian is ``hessian`` where given, else by differences of the gradient.
+    """
     _, gradient = objective(x)
     norm = float(np.linalg.norm(gradient))
-    if size > _LARGEST or not np.isfinite(norm) or norm > 1e-2:
+    if (size > _LARGEST and hessian is None) or not np.isfinite(norm) or norm > 1e-2:
         return x, norm
-    step = 1e-5
-    jacobian = np.empty((size, size))
-    for i in range(size):
-        moved = x.copy()
-        moved[i] += step
-        jacobian[:, i] = (objective(moved)[1][:size] - gradient[:size]) / step
+    jacobian = _differences(objective, x, gradient, size) if hessian is None else hessian
     if not np.isfinite(jacobian).all() or np.linalg.cond(jacobian) > 1e10:
         return x, norm
     for _ in range(6):
@@ -63,3 +68,13 @@ def newton(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, 
             break
         x, gradient = candidate, trial
     return x, float(np.linalg.norm(gradient))
+
+
+def _differences(objective: Objective, x: np.ndarray, gradient: np.ndarray, size: int) -> np.ndarray:
+    step = 1e-5
+    jacobian = np.empty((size, size))
+    for i in range(size):
+        moved = x.copy()
+        moved[i] += step
+        jacobian[:, i] = (objective(moved)[1][:size] - gradient[:size]) / step
+    return jacobian

@@ -12,17 +12,21 @@ from tqdm.auto import tqdm
 from ..density import LogDensity
 from ..density._laplace import laplace_approximation
 from ..divergences import Divergence, ForwardKL, ReverseKL
-from ..families import LocationScale
+from ..families import LocationScale, Parameters
 from ..groups import LinearAction
 from ..guides import AutoLocationScale
+from ._common_value import common_values
+from ._sample_objective import SampleObjective
 from .chart import Chart, Outcome
+from .multistart import best_of, residual, starting_points
 from .noise import labelled_noise
 from .noise_symmetry import NoiseSymmetry, noise_symmetry
-from .pathwise import minimize_pathwise
+from .pathwise import METHODS, Method, minimize_pathwise
 from .posterior_draws import Draws, fit_to_draws, read_draws
 from .reflections import candidate_reflection
-from .result import Fit
+from .result import Fit, Optima
 from .standard_errors import matched_moments, pathwise_errors
+from .symmetry_maps import SymmetryMap, given_maps, holds, reflection_map
 from .tails import require_finite_divergence
 from .weighted import minimize_weighted
 
@@ -40,6 +44,8 @@ def fit(
     symmetry: LinearAction | None = None,
     draws: Draws | None = None,
     num_particles: int | None = None,
+    starts: int | torch.Tensor | None = None,
+    method: Method = "auto",
     max_steps: int = 500,
     tolerance: float = 1e-8,
     progress: Progress = False,
@@ -76,7 +82,13 @@ def fit(
             maximum likelihood on them, and nothing is drawn; its location is as exact as the draws' mean.
         num_particles: At least this many base samples, 2 for one antithetic pair; raised, with a warning, to the 2d
             without which a full scale is unbounded. By default 128 (4d if that is more), for alpha > 0 8192.
-        max_steps: Bound on the optimiser's steps.
+        starts: Where to begin. None: at the mode that a search finds (or the guide's own start leads to). A number n:
+            at up to n places: further modes to which the search climbs from points 2, 6 and 20 scales out, a wide
+            start about all modes, and those points. A tensor ``[n, d]``: at these unconstrained locations. The lowest
+            optimum is taken, images of it under the symmetry are tried as well, and `Fit.optima` keeps the record.
+        method: For alpha <= 0: ``"lbfgs"``, or ``"newton"`` (trust region): fewer, dearer steps. ``"auto"`` is L-BFGS;
+            with up to 200 parameters both end in Newton steps.
+        max_steps: Bound on the optimiser's steps, for each start.
         tolerance: Gradient norm, in whitened parameters (about one posterior sd each), that counts as converged.
         progress: True for a bar, or a function of (step, objective).
         generator: Random state of the base noise; a fixed one by default, so that results repeat.
@@ -92,6 +104,7 @@ def fit(
     """
     divergence = ReverseKL() if divergence is None else divergence
     _check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
+    _check_search(starts, method, divergence)
     if draws is not None and divergence != ForwardKL():
         raise ValueError(
             f"expected draws=None for {divergence!r}, got draws, because only the forward KL is an average over the "
@@ -100,33 +113,54 @@ def fit(
     density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
     guide, family, start = _guide_and_family(target, guide_or_family, density, args, kwargs)
     _check_family(family, divergence)
+    starts = _checked_starts(starts, density.dim)
+    given = [] if symmetry is None else given_maps(symmetry, density.dim)
     if draws is not None:
         outcome = fit_to_draws(density, family, read_draws(density, draws))
         require_finite_divergence(density, family, outcome.parameters, divergence)
-        return _fit(outcome, density, family, guide, divergence, 0, None)
+        return _fit(outcome, density, family, guide, divergence, 0, None, given)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
 
     laplace = laplace_approximation(density, start)
     chart = Chart(density, family, laplace.point, laplace.root)
     require_finite_divergence(density, family, chart.reference, divergence)
     pathwise = divergence.alpha <= 0
-    closed = _closed_under(density, laplace, family, symmetry, pathwise)
-    reflect = closed.reflect
+    closed, found = _closed_under(density, laplace, family, symmetry, pathwise)
+    maps = given or _found_map(chart, found)
     few = max(128, 4 * density.dim if family.pattern.mixes else 0)
     count = num_particles if num_particles is not None else (few if pathwise else 8192)
 
     with _reporter(progress, max_steps) as report:
         if pathwise:
             group = closed.matrices
-            noise, labels = labelled_noise(family, count, reflect=reflect, generator=generator, matrices=group)
-            outcome = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report)
-            matched, held = matched_moments(family, reflect, group), outcome.parameters
-            outcome.errors = partial(pathwise_errors, density, family, held, divergence, noise, labels, matched)
+            noise, labels = labelled_noise(family, count, reflect=closed.reflect, generator=generator, matrices=group)
+            matched = matched_moments(family, closed.reflect, group)
+            objective = SampleObjective(chart, divergence, noise)
+
+            def solve(chart: Chart) -> Outcome:
+                found = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report, method)
+                held = found.parameters
+                found.errors = partial(pathwise_errors, density, family, held, divergence, noise, labels, matched)
+                return found
+
+            def compare(laws: list[Parameters]) -> list[float]:
+                return [objective.at(law) for law in laws]
+
         else:
             proposal = LocationScale(density.dim, base="student_t", scale="full", df=5.0)
-            noise, labels = labelled_noise(proposal, count, reflect=reflect, generator=generator)
-            outcome = minimize_weighted(chart, divergence, proposal, noise, labels, max_steps, tolerance, report)
-    return _fit(outcome, density, family, guide, divergence, len(noise), closed)
+            noise, labels = labelled_noise(proposal, count, reflect=closed.reflect, generator=generator)
+
+            def solve(chart: Chart) -> Outcome:
+                return minimize_weighted(chart, divergence, proposal, noise, labels, max_steps, tolerance, report)
+
+            def compare(laws: list[Parameters]) -> list[float]:
+                return common_values(density, family, divergence, laws)
+
+        places = starting_points(chart, laplace, starts, generator)
+        outcome, optima = best_of(places, solve, maps, compare, slack=1e-7 if pathwise else 1e-2)
+    if not given:  # a reflection found about one mode says nothing at another
+        maps = [g for g in maps if holds(density, g, family, outcome.parameters)]
+    return _fit(outcome, density, family, guide, divergence, len(noise), closed, maps, optima)
 
 
 def _fit(
@@ -137,6 +171,8 @@ def _fit(
     divergence: Divergence,
     num_particles: int,
     closed: NoiseSymmetry | None,
+    maps: list[SymmetryMap],
+    optima: Optima | None = None,
 ) -> Fit:
     """The result, the guide set to it; ``closed`` says under what the base samples were closed, if there were any."""
     if guide is not None:
@@ -153,6 +189,8 @@ def _fit(
         num_particles=num_particles,
         reflected=() if closed is None else closed.reflect,
         closed_under=() if closed is None else closed.closed_under(density.dim),
+        optima=optima,
+        fixed_point_residual=residual(family, outcome.parameters, maps),
         effective_particles=outcome.effective_particles,
         details=outcome.details,
         pareto_k=outcome.pareto_k,
@@ -228,14 +266,50 @@ def _guide_and_family(
 
 def _closed_under(
     density: LogDensity, laplace: Any, family: LocationScale, symmetry: LinearAction | None, pathwise: bool
-) -> NoiseSymmetry:
-    """What the noise is closed under: what the user gave, and the reflection that a search proposes."""
+) -> tuple[NoiseSymmetry, tuple[int, ...]]:
+    """What the noise is closed under (what the user gave, and the reflection that a search proposes); that proposal."""
     found: tuple[int, ...] = ()
     if laplace.is_mode:
         found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY)
     if pathwise:
-        return noise_symmetry(family, symmetry, found)
-    return NoiseSymmetry(noise_symmetry(LocationScale(density.dim), symmetry, found, check_scale=False).reflect)
+        return noise_symmetry(family, symmetry, found), found
+    given = noise_symmetry(LocationScale(density.dim), symmetry, found, check_scale=False)
+    return NoiseSymmetry(given.reflect), found
+
+
+def _found_map(chart: Chart, found: tuple[int, ...]) -> list[SymmetryMap]:
+    """The reflection found, if the target has it as far as a few points show."""
+    if not found:
+        return []
+    reflection = reflection_map(found, chart.point)
+    return [reflection] if holds(chart.density, reflection, chart.family, chart.reference) else []
+
+
+def _check_search(starts: Any, method: Any, divergence: Divergence) -> None:
+    """What concerns the search for the minimum."""
+    if starts is not None and (isinstance(starts, bool) or not isinstance(starts, (int, torch.Tensor))):
+        raise TypeError(f"expected starts as None, an int or a tensor [n, d], got {starts!r}; try starts=8")
+    if isinstance(starts, int) and starts < 1:
+        raise ValueError(f"expected starts >= 1, got {starts}, because it counts runs; try starts=8")
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f'expected method in {list(METHODS)}, got {method!r}, because no other is known; try "auto"')
+    if method != "auto" and divergence.alpha > 0:
+        raise ValueError(
+            f'expected method="auto" for {divergence!r}, got {method!r}, because for alpha > 0 a fixed point of '
+            'weighted maximum likelihood is iterated, not an objective minimised; try ReverseKL() or method="auto"'
+        )
+
+
+def _checked_starts(starts: int | torch.Tensor | None, dim: int) -> int | torch.Tensor | None:
+    """Locations as ``[n, d]``."""
+    if not isinstance(starts, torch.Tensor):
+        return starts
+    if starts.ndim != 2 or starts.shape[1] != dim or len(starts) == 0 or not bool(torch.isfinite(starts).all()):
+        raise ValueError(
+            f"expected starts as finite locations [n, {dim}], got shape {tuple(starts.shape)}, because each run begins "
+            "at one point of the unconstrained space; try density.pack(values)[None]"
+        )
+    return starts
 
 
 class _reporter:

@@ -24,12 +24,44 @@ class FitStatus(Enum):
     UNBOUNDED = "the scale collapses or grows without end: check that the posterior is proper, or use more particles"
     FEW_EFFECTIVE_PARTICLES = "importance weights rest on few particles: raise num_particles, or use ReverseKL()"
     HEAVY_WEIGHTS = "importance weights are heavy-tailed (Pareto k-hat above 0.7): try a smaller alpha, or ReverseKL()"
+    SADDLE = "the gradient is zero but the objective falls to both sides: start elsewhere, with starts=8"
+    FLAT = (
+        "the location can be moved without change of the objective, for the samples leave a gap that a target with "
+        "kinks or plateaus does not bend across: raise num_particles; if that does not help, its location is not unique"
+    )
+    SEVERAL_OPTIMA = (
+        "other parameters do as well, such as the images of these under a symmetry: what the symmetry would pin is not "
+        "pinned; see Fit.optima, and use ForwardKL(), a heavier-tailed base, or OrbitMixture"
+    )
+    BETTER_ELSEWHERE = "the image under the symmetry has a lower objective: search for the lowest, with starts=8"
     STALLED = "no further decrease although the gradient is not small: the objective has kinks or noise there"
 
     @property
     def remedy(self) -> str:
         """What to try."""
         return str(self.value)
+
+
+@dataclass(frozen=True)
+class Optima:
+    """Where each start of a fit ended.
+
+    Attributes:
+        kinds: Why each began where it did: ``"mode"``, ``"given"``, ``"wide"``, ``"random"``, or ``"image"`` of the
+            best of the others under the symmetry.
+        objectives: The objective at each end, all on one footing; infinite where the run failed.
+        locations: ``[n, d]``.
+        statuses: How each run ended.
+        distinct: How many different optima were met.
+        chosen: Index of the lowest, which is the fit.
+    """
+
+    kinds: tuple[str, ...]
+    objectives: tuple[float, ...]
+    locations: torch.Tensor
+    statuses: tuple[FitStatus, ...]
+    distinct: int
+    chosen: int
 
 
 @dataclass(frozen=True)
@@ -48,6 +80,10 @@ class Fit:
         num_particles: Base samples used.
         reflected: Coordinates under whose joint reflection the base samples were closed; empty for all of them.
         closed_under: Everything they were closed under, in words.
+        optima: Where each start ended (`Optima`), how many different optima there were, and which was chosen.
+        fixed_point_residual: How far the fitted law is from its image under the symmetry given or found: the largest
+            difference of locations in posterior sds, or of scatters in the units of these sds, over the generators.
+            None where no symmetry with a known centre is at hand. (Premise P7: the optimiser reached the minimiser.)
         effective_particles: Effective sample size of the last weights; ``num_particles`` where none were used.
         pareto_k: Pareto k-hat of the last weights (reliable below 0.7); nan where none were used.
         errors: Computes `standard_error`.
@@ -66,6 +102,8 @@ class Fit:
     effective_particles: float
     guide: Any = None
     closed_under: tuple[str, ...] = ()
+    optima: Optima | None = None
+    fixed_point_residual: float | None = None
     details: str = field(default="")
     pareto_k: float = float("nan")
     errors: Callable[[], Parameters] | None = field(default=None, repr=False, compare=False)

@@ -138,6 +138,10 @@ class Full(Triangular):
         """One block."""
         return (tuple(range(dim)),)
 
+    def entries(self, dim: int) -> Tensor:
+        """All below the diagonal, row by row."""
+        return torch.tril_indices(dim, dim, -1)
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class BlockDiagonal(Triangular):
