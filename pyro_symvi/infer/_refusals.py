@@ -1,6 +1,7 @@
 """Arguments and model-guide pairs that a divergence loss must refuse, each with the reason and a way out."""
 
 import math
+import warnings
 from numbers import Integral
 from typing import Any, get_args
 
@@ -164,6 +165,26 @@ def refuse_subsampling(model_trace: Trace, guide_trace: Trace, divergence: Diver
                         f"{frame.size} of {frame.full_size} at site '{name}', because weights of a minibatch are not "
                         "weights of the posterior and the error does not average out; try ReverseKL(), or the full data"
                     )
+
+
+def warn_of_minibatches(model_trace: Trace, guide_trace: Trace) -> None:
+    """Minibatches under orbit-closed noise: rows drawn at random are not symmetric."""
+    names = {
+        frame.name
+        for trace in (model_trace, guide_trace)
+        for _, site in sample_sites(trace)
+        for frame in site["cond_indep_stack"]
+        if _is_subsampled(frame)
+    }
+    if names:
+        warnings.warn(
+            f"expected the full data with symmetry=, got minibatches of plate {', '.join(sorted(names))}, because the "
+            "posterior given a random part of the rows is not symmetric about the same centre: the location gradient "
+            "keeps the noise of the minibatch, and a constant step its noise floor; try the full data for the last "
+            "steps",
+            UserWarning,
+            stacklevel=2,
+        )
 
 
 def _is_subsampled(frame: Any) -> bool:

@@ -69,7 +69,11 @@ class DivergenceELBO(ELBO):
         vectorize_particles: draw all particles in one run under an outermost plate. The first such run is compared,
             site by site, with a run of one particle without the plate.
         max_plate_nesting: as in ``pyro.infer.ELBO``; guessed from one run if infinite.
-        symmetry: an action under which the guide's noise is closed (orbit-closed noise); needs vectorised particles.
+        symmetry: an action under which the guide's noise is closed (``orbit_noise.OrbitClosedNoise``); needs vectorised
+            particles, a multiple of the group's order (of the number of images, for a compact group). The K particles
+            are then tuples of independent ones, a tuple the image of another: the objective is averaged over tuples,
+            and K / order is what decides its bias. Warns of minibatches, whose noise is not symmetric, and of the same
+            few particles at every step under a full scale, which they leave unbounded.
         gradient: ``"pathwise"``, ``"weighted"``, ``"doubly_reparameterized"``, ``"leave_one_out"``, or ``"auto"``, the
             divergence's preference.
         strict_enumeration_warning: accepted as in Pyro's losses; enumerated sites are refused in any case.
@@ -224,6 +228,8 @@ class DivergenceELBO(ELBO):
                 _refusals.refuse_score_function(guide_trace, self.divergence)
             if torch.is_grad_enabled() and not _same(self._checked_pair, pair):
                 self._check_model_parameters(model, guide_trace, args, kwargs)
+                if self.symmetry is not None:
+                    _refusals.warn_of_minibatches(model_trace, guide_trace)
                 self._checked_pair = pair
             yield model_trace, guide_trace
 

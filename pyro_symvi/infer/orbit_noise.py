@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -71,6 +72,7 @@ class OrbitClosedNoise(Messenger):
         self.met = False
         self._closure: tuple[int, Closure] | None = None
         self._accepted: set[Any] = set()
+        self._last, self._repeats = torch.empty(0), 0
 
     def __enter__(self) -> OrbitClosedNoise:
         """Start watching for the guide's latent vector."""
@@ -104,6 +106,7 @@ class OrbitClosedNoise(Messenger):
             drawn = noise[: count // closure.size]
             value = closure.images(drawn)
         self._check(function, noise, value, closure)
+        self._watch(function, drawn, value)
         for transform in function.transforms:
             value = transform(value)
         self.copies = closure.size
@@ -148,6 +151,30 @@ class OrbitClosedNoise(Messenger):
         if not all(_stays_symmetric(transform, closure, value.shape[-1]) for transform in function.transforms):
             raise wrong_scale(self.symmetry)
         self._accepted.add(kind)
+
+    def _watch(self, function: Any, drawn: Tensor, value: Tensor) -> None:
+        """Warn where the same particles come back at each step and leave a full scale unbounded.
+
+        Particles that do not span the space leave a direction in which a scale can grow at no cost. Drawn afresh, they
+        leave another one each time, and the objective that the steps descend on average is bounded.
+        """
+        if drawn.shape != self._last.shape or not torch.equal(drawn, self._last):
+            self._last, self._repeats = drawn, 0
+            return
+        self._repeats += 1
+        mixes = (dist.transforms.LowerCholeskyAffine, ScaleTransform)
+        if self._repeats != 2 or not any(isinstance(transform, mixes) for transform in function.transforms):
+            return
+        dim = value.shape[-1]
+        rank = int(torch.linalg.matrix_rank(value.reshape(-1, dim)))
+        if rank < dim:
+            warnings.warn(
+                f"expected fresh particles at each step, or at least {dim} orbits that span the space, got the same "
+                f"ones three times, of rank {rank}, because a full scale is then unbounded: it can grow where no "
+                "particle looks; try setting no seed inside the loop, or more particles",
+                UserWarning,
+                stacklevel=2,
+            )
 
 
 def _has_images(action: LinearAction) -> bool:

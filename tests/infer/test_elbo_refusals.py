@@ -373,6 +373,8 @@ def test_a_symmetry_surrounds_the_guide_run_only(monkeypatch: pytest.MonkeyPatch
     seen: list[str] = []
 
     class OrbitClosedNoise(poutine.messenger.Messenger):
+        copies = 1
+
         def __init__(self, symmetry: object) -> None:
             super().__init__()
             assert symmetry == "an action"
