@@ -76,7 +76,7 @@ class CompiledDensity(LogDensity):
         padded = z.contiguous() if size == rows else torch.cat([z, z[:1].expand(size - rows, -1)])
         kernel = self._kernels[size]
         results = kernel(padded)
-        if len(results) > kernel.outputs and kernel.failed(results):
+        if kernel.checks and kernel.failed(results):
             return self._eager._value_and_grad(z.clone().requires_grad_())
         return results[0][:rows], results[1][:rows]
 
@@ -163,8 +163,8 @@ def _traced(density: LogDensity, size: int) -> tuple[Traced, Tensor]:
     points = points.repeat(-(-size // len(points)), 1)[:size].contiguous()
     cache: dict[int, Traced] = density.__dict__.setdefault("_traces", {})
     if size not in cache:
-        batched = torch.func.vmap(torch.func.grad_and_value(density._one))
-        cache[size] = trace(lambda z: batched(z)[::-1], [points])
+        function = lambda z: density._value_and_grad(z.detach().requires_grad_())  # noqa: E731
+        cache[size] = trace(function, [points], numbers_are_data=True)
     return cache[size], points
 
 

@@ -33,6 +33,8 @@ class Kernel:
     constants: tuple[Tensor, ...]
     level: Level
     outputs: int
+    checks: bool = False
+    """Whether status words follow the outputs."""
 
     def __call__(self, *inputs: Tensor) -> Sequence[Tensor]:
         """Outputs at ``inputs``, which have the shapes, layouts and dtypes of those it was traced at."""
@@ -68,14 +70,14 @@ def lower(traced: Traced, level: Level, inputs: Sequence[Tensor]) -> Kernel:
         NotTraceable: Inductor does not take the graph.
     """
     if level == "graph":
-        return Kernel(_interpreted(traced), traced.constants, level, traced.outputs)
+        return Kernel(_interpreted(traced), traced.constants, level, traced.outputs, traced.checks)
     if traced.key not in _COMPILED:
         try:
             _COMPILED[traced.key] = _compiled(traced, inputs)
         except Exception as error:
             first = next(iter(str(error).strip().splitlines()), "no message")
             raise NotTraceable(f"inductor: {type(error).__name__}: {first}") from error
-    return Kernel(_COMPILED[traced.key], traced.constants, level, traced.outputs)
+    return Kernel(_COMPILED[traced.key], traced.constants, level, traced.outputs, traced.checks)
 
 
 def _interpreted(traced: Traced) -> Callable[..., Sequence[Tensor]]:
@@ -98,8 +100,9 @@ def _compiled(traced: Traced, inputs: Sequence[Tensor]) -> Callable[..., Sequenc
     graphs = all(tensor.is_cuda for tensor in tensors)
     with warnings.catch_warnings(), torch.no_grad(), float64_default():
         warnings.simplefilter("ignore")
-        with config.patch({"triton.cudagraphs": True} if graphs else {}):
+        with config.patch({"size_asserts": False, "alignment_asserts": False, "triton.cudagraphs": graphs}):
             run: Any = compile_fx(traced.module, tensors)
+    run = getattr(run, "_torchdynamo_orig_callable", run)  # the wrapper tells dynamo to keep out; nobody else needs it
     if not callable(run):
         raise TypeError(f"expected a function from inductor, got {type(run).__name__}")
 

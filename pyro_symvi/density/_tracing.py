@@ -16,6 +16,7 @@ from ._factors import share_factors
 from ._precision import float64_default
 
 _CHECKS = (torch.ops.aten._linalg_check_errors.default,)
+_NUMBER = torch.ops.aten._local_scalar_dense.default
 _RANDOM = torch.Tag.nondeterministic_seeded
 
 
@@ -32,6 +33,7 @@ class Traced:
             the status words of linear algebra, zero where it succeeded (the graph itself raises nothing).
         constants: Tensors the function reads besides its inputs (data), the very objects.
         outputs: Number of outputs proper.
+        checks: Whether status words follow them.
         key: Equal for functions with the same operators, shapes, layouts, dtypes and scalar constants: they differ in
             the numbers of their inputs and constants at most.
     """
@@ -39,48 +41,59 @@ class Traced:
     module: fx.GraphModule
     constants: tuple[Tensor, ...]
     outputs: int
+    checks: bool
     key: tuple[Any, ...]
 
 
-def trace(function: Callable[..., Any], inputs: Sequence[Tensor], mutated: int = 0) -> Traced:
+def trace(
+    function: Callable[..., Any], inputs: Sequence[Tensor], mutated: int = 0, numbers_are_data: bool = False
+) -> Traced:
     """Trace ``function(*inputs)``, which returns a tuple of tensors, at these inputs.
 
     Operators whose operands are all constant are evaluated here, so that at each call only what depends on the inputs
     is left; equal subexpressions are computed once. The last ``mutated`` outputs are written into the first ``mutated``
-    inputs instead of being returned.
+    inputs instead of being returned. With ``numbers_are_data`` a number taken out of a tensor (``.item()``) is a
+    constant: right only where the function does that to its data alone, as under ``torch.func.vmap``, which refuses it
+    for what depends on the point.
 
     Raises:
         NotTraceable: The function branches on values, draws random numbers, changes tensors that are not its own, or
             meets what ``make_fx`` does not take.
     """
     before = torch.random.get_rng_state()
-    raw = _made(lambda *given: tuple(function(*given)), inputs)
+    raw = made(lambda *given: tuple(function(*given)), inputs, numbers_are_data)
     if not torch.equal(before, torch.random.get_rng_state()):
         torch.random.set_rng_state(before)
         raise NotTraceable("it draws random numbers")
     infos = _expose_checks(raw.graph)
     constants = _lift(raw)
-    module = _made(torch.func.functionalize(raw, remove="mutations"), (*inputs, *constants))  # all tensors its own
+    module = made(torch.func.functionalize(raw, remove="mutations"), (*inputs, *constants))  # all tensors its own
     for node in module.graph.nodes:
         if node.op == "call_function" and node.is_impure():
             raise NotTraceable(f"it changes tensors that are not its own ({node.target})")
     _fold(module, constants, len(inputs))
+    infos = _drop_settled(module, infos)
     module = fx.GraphModule(module, _without_repeats(module.graph))
     kept = _drop_unused(module, constants, len(inputs))
-    kept = share_factors(module, kept, len(inputs))
+    share_factors(module, (*inputs, *kept))
     outputs = len(_output(module.graph).args[0]) - infos - mutated  # type: ignore[arg-type]
     _write_back(module, mutated, outputs)
-    return Traced(module, kept, outputs, _key(module, (*inputs, *kept)))
+    return Traced(module, kept, outputs, infos > 0, _key(module, (*inputs, *kept)))
 
 
-def _made(function: Callable[..., Any], inputs: Sequence[Tensor]) -> fx.GraphModule:
+def made(function: Callable[..., Any], inputs: Sequence[Tensor], numbers_are_data: bool = False) -> fx.GraphModule:
+    """The bare graph of ``function`` at ``inputs``; see `trace`."""
     try:
         with warnings.catch_warnings(), torch.no_grad(), float64_default():
             warnings.simplefilter("ignore")
-            return make_fx(function)(*inputs)
+            module = make_fx(function, _error_on_data_dependent_ops=not numbers_are_data)(*inputs)
     except Exception as error:
         first = next(iter(str(error).strip().splitlines()), "no message")
         raise NotTraceable(f"{type(error).__name__}: {first}") from error
+    for node in [node for node in module.graph.nodes if node.target is _NUMBER and not node.users]:
+        module.graph.erase_node(node)  # the number itself is in the graph
+    module.recompile()
+    return module
 
 
 def _output(graph: fx.Graph) -> fx.Node:
@@ -174,6 +187,17 @@ def _write_back(module: fx.GraphModule, mutated: int, outputs: int) -> None:
 
 def _placeholders(graph: fx.Graph) -> list[fx.Node]:
     return [node for node in graph.nodes if node.op == "placeholder"]
+
+
+def _drop_settled(module: fx.GraphModule, infos: int) -> int:
+    """Drop status words of constant matrices, which were zero; how many are left."""
+    output = _output(module.graph)
+    results: tuple[Any, ...] = tuple(output.args[0])  # type: ignore[arg-type]
+    proper = len(results) - infos
+    live = [node for node in results[proper:] if node.op == "call_function"]
+    output.args = ((*results[:proper], *live),)
+    module.graph.eliminate_dead_code()
+    return len(live)
 
 
 def _without_repeats(graph: fx.Graph) -> fx.Graph:

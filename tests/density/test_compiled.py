@@ -195,7 +195,7 @@ def test_a_kernel_that_differs_is_not_used(
             results[output] = results[output] * (1 + error)
             return results
 
-        return _kernels.Kernel(run, right.constants, level, right.outputs)
+        return _kernels.Kernel(run, right.constants, level, right.outputs, right.checks)
 
     density = MODELS["schools"]()
     monkeypatch.setattr(_compiled, "lower", wrong)
