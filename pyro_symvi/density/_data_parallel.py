@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -62,10 +62,10 @@ class DataParallelDensity(LogDensity):
     def __init__(
         self, local: LogDensity, group: Any = None, *, common: Collection[str] = (), sharded: Collection[str] = ()
     ) -> None:
-        if not isinstance(local, LogDensity) or isinstance(local, DataParallelDensity):
+        if type(local) is not LogDensity:  # a compiled one would go on without the prior's 1/W
             raise TypeError(
                 f"expected the LogDensity of this rank's rows, got {type(local).__name__}, because each rank adds its "
-                "own share; try LogDensity.from_model(model, *rows).data_parallel()"
+                "own share, not yet compiled; try LogDensity.from_model(model, *rows).data_parallel(), compile() after"
             )
         local = getattr(local, "_eager", local)  # kernels were made for the whole of a density, not for a share
         self.__dict__.update(local.__dict__)
@@ -96,6 +96,8 @@ class DataParallelDensity(LogDensity):
 
         self._shard = copy.copy(local)
         self._shard._reading = dataclasses.replace(reading, log_prob=share)
+        for density in (self, self._shard):
+            density.__dict__.pop("_traces", None)  # of the local density
         self.starts = starting_points(lambda z: self(z), tuple(starts), reading.what)
         self.notes = tuple(dict.fromkeys(note for notes in self.ranks.gather(local.notes) for note in notes))
 
@@ -126,6 +128,19 @@ class DataParallelDensity(LogDensity):
     @classmethod
     def _together(cls, build: Callable[[], LogDensity]) -> DataParallelDensity:
         return cls(Ranks().together(build, "a density on every rank"))
+
+    def compile(self, batch: int | Sequence[int] = 64, level: str = "auto") -> DataParallelDensity:
+        """The same with this rank's share compiled, as `LogDensity.compile` does; not a collective call."""
+        return self._with_shard(self._shard.compile(batch, level))
+
+    def compiled_for(self, evaluations: int, batch: int = 64) -> DataParallelDensity:
+        """The same with this rank's share compiled if that pays here (`LogDensity.compiled_for`)."""
+        return self._with_shard(self._shard.compiled_for(evaluations, batch))
+
+    def _with_shard(self, shard: LogDensity) -> DataParallelDensity:
+        twin = copy.copy(self)
+        twin._shard, twin.level = shard, shard.level
+        return twin
 
     # -- evaluation --------------------------------------------------------------------------------------------
 

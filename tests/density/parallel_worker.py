@@ -153,6 +153,7 @@ def main():
     z = torch.ones(alone.dim, dtype=torch.float64)
     report = {
         "logistic": differences(joint, alone),
+        "compiled": differences(joint.compile(level="graph"), alone),
         "grouped": differences(
             DataParallelDensity.from_model(grouped, group[mine], shard[1]),
             LogDensity.from_model(grouped, group, full[1]),
@@ -169,7 +170,12 @@ def main():
         ),
         "fit": fits(joint, again, shard, full),
         "prior counted on each rank": float((unscaled(z) - alone(z)).abs()),
-        "names": [joint.names == alone.names, joint.coordinates == alone.coordinates, repr(joint)],
+        "names": [
+            joint.names == alone.names,
+            joint.coordinates == alone.coordinates,
+            repr(joint),
+            joint.compile(level="graph").level,
+        ],
         "starts": [z.tolist() for z in joint.starts],
         "refusals": {
             "whole data": refusal(lambda: DataParallelDensity.from_model(logistic, *full)),
@@ -186,6 +192,7 @@ def main():
             "one rank's data": refusal(
                 lambda: DataParallelDensity.from_model(logistic, shard[0], shard[1] / 0.0 if rank == 1 else shard[1])
             ),
+            "compiled": refusal(lambda: alone.compile(level="graph").data_parallel()),
             "different points": refusal(lambda: joint(z + 1e-15 * rank)),
             "sharded": refusal(lambda: LogDensity.from_model(logistic, *full).data_parallel(sharded=("y",))),
         },

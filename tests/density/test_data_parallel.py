@@ -13,7 +13,7 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.density._ranks import fingerprint
 
 WORKER = Path(__file__).with_name("parallel_worker.py")
-MODELS = ["logistic", "grouped", "factor", "function", "common plate", "empty shard"]
+MODELS = ["logistic", "compiled", "grouped", "factor", "function", "common plate", "empty shard"]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +61,7 @@ def test_the_prior_counts_once(reports):
 def test_ranks_share_names_and_starting_points(reports):
     assert reports[0]["names"][:2] == [True, True]
     assert reports[1]["names"][2].endswith("rank 1 of 2)")
+    assert reports[0]["names"][3] == "graph"
     assert reports[0]["starts"] == reports[1]["starts"]
     assert len(reports[0]["starts"]) >= 3
 
@@ -77,6 +78,7 @@ REFUSALS = {
     "uneven local": "ValueError: expected latent sites that all rows share, got 'x' of shape",
     "prior": "ValueError: expected the same prior on every rank",
     "twice": "TypeError: expected the LogDensity of this rank's rows",
+    "compiled": "TypeError: expected the LogDensity of this rank's rows, got CompiledDensity",
     "different points": "RuntimeError: expected the same point on every rank",
     "sharded": "accepted",
 }
