@@ -234,10 +234,22 @@ class LogDensity:
     def _hessians(self, z: torch.Tensor) -> torch.Tensor:
         if self.vectorized:
             try:
+                if self._rows < self.dim:  # all directions at once would hold d times the intermediates of a gradient
+                    return torch.stack([self._hessian_by_parts(row) for row in z])
                 return vmapped(torch.func.hessian(self._one), z).detach()
             except (NotImplementedError, RuntimeError):
                 pass  # a bad point, or an operation without a forward-mode rule: point by point, reverse over reverse
         return torch.stack([self._hessian(row) for row in z])
+
+    def _hessian_by_parts(self, z: torch.Tensor) -> torch.Tensor:
+        """Forward over reverse mode, as many directions at a time as points in a batch."""
+        gradient = torch.func.grad(self._one)
+
+        def along(direction: torch.Tensor) -> torch.Tensor:
+            return torch.func.jvp(gradient, (z,), (direction,))[1]
+
+        directions = torch.eye(self.dim, dtype=z.dtype, device=z.device)
+        return torch.cat([vmapped(along, part).detach() for part in directions.split(self._rows)])
 
     def _hessian(self, z: torch.Tensor) -> torch.Tensor:
         try:

@@ -47,7 +47,7 @@ class DataParallelELBO(DivergenceELBO):
     first evaluation of a pair the ranks compare sites, prior and parameters. Subsampling plates take rows of the shard.
 
     Args:
-        divergence, num_particles, **options: as for `DivergenceELBO`.
+        divergence: as for `DivergenceELBO`, like ``num_particles`` and the other ``options``.
         group: a ``torch.distributed`` process group; None for the default one.
         common: names of what is the same on every rank: observed sites and factors that count once, plates and latent
             sites that go with data but mean the same things everywhere.
