@@ -96,6 +96,7 @@ class DataParallelDensity(LogDensity):
 
         self._shard = copy.copy(local)
         self._shard._reading = dataclasses.replace(reading, log_prob=share)
+        self._reading = dataclasses.replace(reading, log_prob=_of_no_rank, parts=None, trace_at=None)
         for density in (self, self._shard):
             density.__dict__.pop("_traces", None)  # of the local density
         self.starts = starting_points(lambda z: self(z), tuple(starts), reading.what)
@@ -202,6 +203,14 @@ class _Differentiable(torch.autograd.Function):
         """Gradient in ``flat``."""
         (gradient,) = ctx.saved_tensors
         return grads[0][:, None] * gradient, None
+
+
+def _of_no_rank(z: torch.Tensor) -> torch.Tensor:
+    """In place of the local density, about which nothing must be proved or compiled in the name of all rows."""
+    raise RuntimeError(
+        "expected a density that is one function of z, got one summed over ranks, because no rank can run all of it; "
+        "try calls of the density itself"
+    )
 
 
 def _checked_description(reading: Reading, common: Collection[str], sharded: Collection[str]) -> Described:

@@ -58,6 +58,13 @@ def test_the_prior_counts_once(reports):
         assert report["prior counted on each rank"] == pytest.approx(float(-prior), rel=1e-6)
 
 
+def test_nothing_is_proved_of_all_rows_from_one_shard(reports):
+    for report in reports:
+        alone, joint, told = report["analysis"]
+        assert (alone, joint) == (1, 0)
+        assert "summed over ranks" in told
+
+
 def test_ranks_share_names_and_starting_points(reports):
     assert reports[0]["names"][:2] == [True, True]
     assert reports[1]["names"][2].endswith("rank 1 of 2)")
