@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -31,6 +32,8 @@ from .tails import require_finite_divergence
 from .weighted import minimize_weighted
 
 Progress = bool | Callable[[int, float], None]
+_EVALUATIONS = 80
+"""About how many gradients one start takes."""
 _NEARLY = 0.05
 """Gradients of this size, per scale, still count as a reflection worth closing the noise under: where a symmetry holds
 nearly, closed noise leaves an error second order in what is missing."""
@@ -46,6 +49,7 @@ def fit(
     num_particles: int | None = None,
     starts: int | torch.Tensor | None = None,
     method: Method = "auto",
+    compile: bool | Literal["auto"] = "auto",
     max_steps: int = 500,
     tolerance: float = 1e-8,
     progress: Progress = False,
@@ -88,6 +92,8 @@ def fit(
             optimum is taken, images of it under the symmetry are tried as well, and `Fit.optima` keeps the record.
         method: For alpha <= 0: ``"lbfgs"``, or ``"newton"`` (trust region): fewer, dearer steps. ``"auto"`` is L-BFGS;
             with up to 200 parameters both end in Newton steps.
+        compile: Whether the optimiser evaluates the density through `LogDensity.compile`; ``"auto"``: where a search
+            from many starts repays it. `Fit.density` is the one given.
         max_steps: Bound on the optimiser's steps, for each start.
         tolerance: Gradient norm, in whitened parameters (about one posterior sd each), that counts as converged.
         progress: True for a bar, or a function of (step, objective).
@@ -104,7 +110,7 @@ def fit(
     """
     divergence = ReverseKL() if divergence is None else divergence
     _check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
-    _check_search(starts, method, divergence)
+    _check_search(starts, method, compile, divergence)
     if draws is not None and divergence != ForwardKL():
         raise ValueError(
             f"expected draws=None for {divergence!r}, got draws, because only the forward KL is an average over the "
@@ -121,7 +127,7 @@ def fit(
         return _fit(outcome, density, family, guide, divergence, 0, None, given)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
 
-    laplace = laplace_approximation(density, start)
+    laplace = laplace_approximation(density, start, large=True)
     chart = Chart(density, family, laplace.point, laplace.root)
     require_finite_divergence(density, family, chart.reference, divergence)
     pathwise = divergence.alpha <= 0
@@ -135,6 +141,7 @@ def fit(
             group = closed.matrices
             noise, labels = labelled_noise(family, count, reflect=closed.reflect, generator=generator, matrices=group)
             matched = matched_moments(family, closed.reflect, group)
+            chart = replace(chart, density=_evaluated(density, compile, starts, len(noise)))
             objective = SampleObjective(chart, divergence, noise)
 
             def solve(chart: Chart) -> Outcome:
@@ -149,6 +156,7 @@ def fit(
         else:
             proposal = LocationScale(density.dim, base="student_t", scale="full", df=5.0)
             noise, labels = labelled_noise(proposal, count, reflect=closed.reflect, generator=generator)
+            chart = replace(chart, density=_evaluated(density, compile, starts, len(noise)))
 
             def solve(chart: Chart) -> Outcome:
                 return minimize_weighted(chart, divergence, proposal, noise, labels, max_steps, tolerance, report)
@@ -264,6 +272,16 @@ def _guide_and_family(
     return guide, family, guide.loc.detach().double()
 
 
+def _evaluated(
+    density: LogDensity, compile: bool | Literal["auto"], starts: int | torch.Tensor | None, count: int
+) -> LogDensity:
+    """The density that the optimiser evaluates: the one place where a compiled one takes its place."""
+    if compile is True:
+        return density.compile(count)
+    runs = 1 if starts is None else starts if isinstance(starts, int) else len(starts)
+    return density.compiled_for(_EVALUATIONS * runs, count) if compile == "auto" else density
+
+
 def _closed_under(
     density: LogDensity, laplace: Any, family: LocationScale, symmetry: LinearAction | None, pathwise: bool
 ) -> tuple[NoiseSymmetry, tuple[int, ...]]:
@@ -285,7 +303,7 @@ def _found_map(chart: Chart, found: tuple[int, ...]) -> list[SymmetryMap]:
     return [reflection] if holds(chart.density, reflection, chart.family, chart.reference) else []
 
 
-def _check_search(starts: Any, method: Any, divergence: Divergence) -> None:
+def _check_search(starts: Any, method: Any, compile: Any, divergence: Divergence) -> None:
     """What concerns the search for the minimum."""
     if starts is not None and (isinstance(starts, bool) or not isinstance(starts, (int, torch.Tensor))):
         raise TypeError(f"expected starts as None, an int or a tensor [n, d], got {starts!r}; try starts=8")
@@ -293,6 +311,8 @@ def _check_search(starts: Any, method: Any, divergence: Divergence) -> None:
         raise ValueError(f"expected starts >= 1, got {starts}, because it counts runs; try starts=8")
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f'expected method in {list(METHODS)}, got {method!r}, because no other is known; try "auto"')
+    if not isinstance(compile, bool) and compile != "auto":
+        raise ValueError(f'expected compile as True, False or "auto", got {compile!r}; try compile="auto"')
     if method != "auto" and divergence.alpha > 0:
         raise ValueError(
             f'expected method="auto" for {divergence!r}, got {method!r}, because for alpha > 0 a fixed point of '

@@ -53,7 +53,7 @@ def starting_points(
         drawn.append(point)
         if not bool(torch.isfinite(main.density(point))):
             continue
-        climbed = laplace_approximation(main.density, point)
+        climbed = laplace_approximation(main.density, point, large=True)
         if climbed.is_mode and all(_distance(m, climbed.point) > 0.1 for m in modes):
             modes.append(climbed)
     found += [Start("mode", replace(main, point=m.point, root=m.root)) for m in modes[1:]]

@@ -58,17 +58,19 @@ def minimize_pathwise(
     few, small = chart.size <= _WHOLE_SIZE, family.dim <= _BENT_DIM
     x, message, norm = np.zeros(chart.size), "", float("inf")
     hessian: np.ndarray | None = None
-    for _ in range(3):  # restarts drop a stale curvature memory; the second seldom takes more than a few steps
+    enough = tolerance * max(1.0, (chart.size / 100) ** 0.5)  # rounding errors of many entries add up
+    for round_ in range(3):  # restarts drop a stale curvature memory; the second seldom takes more than a few steps
         left = max_steps - len(history)
         if left <= 0:
             break
-        x, message = steps(objective, x, left, tolerance, step_done)
+        near = 1e-6 if round_ == 0 and few and small else 0.1 * enough  # Newton's steps do the rest
+        x, message = steps(objective, x, left, near, step_done)
         if not (few and small):
             x, norm = broyden(objective, x, family.dim)
         if few and (small or norm > 1e-6):
             hessian = objective.hessian(x)
             x, norm = newton(objective, x, chart.size, hessian)
-        if norm <= tolerance:
+        if norm <= enough:
             break
     value, gradient = objective(x)
     history.append(value)
@@ -83,24 +85,28 @@ def minimize_pathwise(
 
 
 def _lbfgs_steps(
-    objective: SampleObjective, x: np.ndarray, left: int, tolerance: float, done: Callable[..., None]
+    objective: SampleObjective, x: np.ndarray, left: int, near: float, done: Callable[..., None]
 ) -> tuple[np.ndarray, str]:
-    options = {"maxiter": left, "maxfun": 4 * left, "maxcor": 40, "gtol": 0.1 * tolerance, "ftol": 0.0}
+    options = {"maxiter": left, "maxfun": 4 * left, "maxcor": 40, "gtol": near, "ftol": 0.0}
     result = optimize.minimize(objective, x, jac=True, method="L-BFGS-B", callback=done, options=options)
     return np.asarray(result.x), str(result.message)
 
 
 def _newton_steps(
-    objective: SampleObjective, x: np.ndarray, left: int, tolerance: float, done: Callable[..., None]
+    objective: SampleObjective, x: np.ndarray, left: int, near: float, done: Callable[..., None]
 ) -> tuple[np.ndarray, str]:
     def hessian(x: np.ndarray) -> np.ndarray:
         found = objective.hessian(x)
         return found if np.isfinite(found).all() else np.eye(len(x))
 
-    options: dict[str, Any] = {"maxiter": left, "gtol": max(tolerance, 1e-7), "max_trust_radius": 1e3}
-    result = optimize.minimize(
-        objective, x, jac=True, hess=hessian, method="trust-exact", callback=done, options=options
-    )
+    options: dict[str, Any] = {"maxiter": left, "gtol": max(near, 1e-7), "max_trust_radius": 1e3}
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            result = optimize.minimize(
+                objective, x, jac=True, hess=hessian, method="trust-exact", callback=done, options=options
+            )
+    except ValueError as error:  # a kink's curvature, squared, overflows inside scipy
+        return x, str(error)
     return np.asarray(result.x), str(result.message)
 
 

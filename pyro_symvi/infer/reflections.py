@@ -7,6 +7,8 @@ import torch
 from ..density import LogDensity
 
 _POINTS = 8
+_MANY = 2000
+"""In more dimensions only the reflection of all coordinates is tried: one by one would take a matrix ``[d, d]``."""
 
 
 def candidate_reflection(
@@ -27,7 +29,8 @@ def candidate_reflection(
     Args:
         density: The target.
         center: Candidate centre ``[d]``.
-        root: ``[d, d]``; points are ``center + root x``, and gradients are compared in these units.
+        root: ``[d, d]``, or ``[d]`` for a diagonal; points are ``center + root x``, and gradients are compared in these
+            units.
         tolerance: Gradients below this, in units of the coordinate's scale, count as zero.
         generator: Random state; a fixed one by default.
 
@@ -35,9 +38,12 @@ def candidate_reflection(
         Sorted coordinates, perhaps none.
     """
     generator = torch.Generator().manual_seed(11) if generator is None else generator
-    scale = root.square().sum(-1).sqrt()
+    scale = root if root.ndim == 1 else root.square().sum(-1).sqrt()
     draws = torch.randn(_POINTS, density.dim, dtype=torch.float64, generator=generator)
-    points = center + draws @ root.mT
+    offsets = draws * root if root.ndim == 1 else draws @ root.mT
+    points = center + offsets
+    if density.dim > _MANY:
+        return _all_or_none(density, center, offsets, tolerance)
     kept = _even_along_axes(density, center, scale, tolerance)
     while kept.any():
         z = torch.where(kept, center, points)
@@ -50,6 +56,14 @@ def candidate_reflection(
             break
         kept &= ~moved
     return tuple(torch.nonzero(kept).flatten().tolist())
+
+
+def _all_or_none(density: LogDensity, center: torch.Tensor, offsets: torch.Tensor, tolerance: float) -> tuple[int, ...]:
+    """Every coordinate if log p is even about the centre along a few random directions, else none."""
+    ahead, behind = density(center + offsets).detach(), density(center - offsets).detach()
+    rounding = 1e-13 * (ahead.abs() + behind.abs())
+    even = (ahead - behind).abs() <= tolerance * density.dim**0.5 + rounding
+    return tuple(range(density.dim)) if bool(even.all()) else ()
 
 
 def _even_along_axes(density: LogDensity, center: torch.Tensor, scale: torch.Tensor, tolerance: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..density import LogDensity
 from ..families import Diagonal, Isotropic, LocationScale, Parameters
-from ..groups import AffineAction, ConditionalReflection, LinearAction
+from ..groups import AffineAction, ConditionalReflection, LinearAction, PointReflection
 
 _POINTS = 16
 _HELD = 1e-6
@@ -67,6 +67,8 @@ def given_maps(symmetry: LinearAction, dim: int) -> list[SymmetryMap]:
             symmetry = symmetry.bind(dim)
         except ValueError:
             return []  # an open shape
+        if isinstance(symmetry, PointReflection):
+            return [_point_reflection(symmetry, dim)]
     if isinstance(symmetry, ConditionalReflection):
         if symmetry.intercept is None or symmetry.slope is None:
             return []
@@ -74,6 +76,14 @@ def given_maps(symmetry: LinearAction, dim: int) -> list[SymmetryMap]:
     generators = symmetry.group.generators(dtype=torch.float64)
     zero = torch.zeros(dim, dtype=torch.float64)
     return [SymmetryMap(symmetry.matrix(g), symmetry.act(g, zero)) for g in generators]
+
+
+def _point_reflection(symmetry: PointReflection, dim: int) -> SymmetryMap:
+    """Of a bound one, without a matrix ``[d, d]``."""
+    index = symmetry.resolve_coordinates(dim)
+    center = torch.zeros(dim, dtype=torch.float64)
+    center[index] = torch.as_tensor(symmetry.center).double()
+    return reflection_map(tuple(index.tolist()), center)
 
 
 def reflection_map(coordinates: tuple[int, ...], center: Tensor) -> SymmetryMap:
@@ -90,4 +100,4 @@ def holds(density: LogDensity, symmetry: SymmetryMap, family: LocationScale, par
     z = parameters["loc"] + family.apply(parameters["scale"], noise)
     here, there = density(z).detach(), density(symmetry(z)).detach()
     rounding = 1e-12 * (here.abs() + there.abs())
-    return bool(((here - there).abs() <= _HELD + rounding).all())
+    return bool(((here - there).abs() <= _HELD * family.dim**0.5 + rounding).all())

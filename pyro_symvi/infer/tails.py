@@ -30,13 +30,13 @@ def require_finite_divergence(
     """
     dim, alpha = family.dim, divergence.alpha
     generator = torch.Generator().manual_seed(5)
-    axes = torch.eye(dim, dtype=torch.float64)[: min(dim, 64)]
+    axes = torch.eye(min(dim, 64), dim, dtype=torch.float64)
     random = torch.randn(32, dim, dtype=torch.float64, generator=generator)
     rays = torch.cat([axes, -axes, random / random.norm(dim=-1, keepdim=True)])
-    matrix = family.matrix(parameters["scale"])
+    rays_in_z = family.apply(parameters["scale"], rays)
 
     def integrand(radius: float) -> torch.Tensor:
-        z = parameters["loc"] + radius * rays @ matrix.mT
+        z = parameters["loc"] + radius * rays_in_z
         p, q = density(z).detach(), family.log_prob(z, parameters)
         if alpha in (0.0, 1.0):
             return (p if alpha == 1 else q) + (p - q).abs().log()

@@ -412,3 +412,67 @@ def test_a_base_of_bounded_support_has_no_forward_kl() -> None:
         symvi.fit(density, LocationScale(6, "uniform_ball"), divergence=ForwardKL())
     fit = symvi.fit(density, LocationScale(6, "uniform_ball"))
     assert float((fit.loc - mean).abs().max()) < 1e-8
+
+
+# -- every status ----------------------------------------------------------------------------------------------------
+
+
+def density(function: Any, dim: int) -> LogDensity:
+    return LogDensity.from_callable(function, dim)
+
+
+def two_modes(z: torch.Tensor, share: float = 0.5) -> torch.Tensor:
+    left, right = math.log(share) - 0.5 * (z + 4) ** 2, math.log(1 - share) - 0.5 * (z - 4) ** 2
+    return torch.logaddexp(left, right).sum(-1)
+
+
+def ridge(z: torch.Tensor) -> torch.Tensor:
+    narrow = -0.5 * (z[..., :-1] / 1e-3).square().sum(-1) * torch.exp(z[..., -1].clamp(-30, 30))
+    return narrow - 0.5 * (z[..., -1] / 3).square()
+
+
+SKEWED = density(lambda z: (3 * z - z.exp()).sum(-1), 3)
+BOXED = density(lambda z: torch.where((z.abs() < 1.0).all(-1), -0.5 * z.square().sum(-1), -torch.inf), 2)
+IMPROPER = density(lambda z: -(z[..., 0] ** 2), 2)
+PINBALL = density(lambda z: -torch.maximum(z, -2 * z).sum(-1), 1)
+ABSOLUTE = density(lambda z: -z.abs().sum(-1), 1)
+HEAVY_TAILED = density(lambda z: -2 * torch.log1p(z.square().sum(-1)), 3)
+NEAR_ZERO = torch.full((1, 1), 0.05)
+LEFT = torch.full((1, 1), -4.0)
+ABOUT_ZERO = PointReflection(center=0.0)
+
+STATUSES: dict[FitStatus, Any] = {
+    FitStatus.CONVERGED: lambda: symvi.fit(SKEWED, LocationScale(3)),
+    FitStatus.MAX_STEPS: lambda: symvi.fit(SKEWED, LocationScale(3), max_steps=1),
+    FitStatus.NOT_FINITE: lambda: symvi.fit(BOXED, LocationScale(2)),
+    FitStatus.UNBOUNDED: lambda: symvi.fit(IMPROPER, LocationScale(2, scale="diagonal")),
+    FitStatus.STALLED: lambda: symvi.fit(PINBALL, LocationScale(1, scale=Fixed(1.0)), num_particles=4),
+    FitStatus.FLAT: lambda: symvi.fit(ABSOLUTE, LocationScale(1), num_particles=4, starts=NEAR_ZERO),
+    FitStatus.SADDLE: lambda: symvi.fit(
+        density(two_modes, 1), LocationScale(1, scale=Fixed(1.0)), starts=torch.zeros(1, 1)
+    ),
+    FitStatus.SEVERAL_OPTIMA: lambda: symvi.fit(density(two_modes, 1), LocationScale(1), symmetry=ABOUT_ZERO),
+    FitStatus.BETTER_ELSEWHERE: lambda: symvi.fit(
+        density(lambda z: two_modes(z, 0.3), 1), LocationScale(1), symmetry=ABOUT_ZERO, starts=LEFT
+    ),
+    FitStatus.FEW_EFFECTIVE_PARTICLES: lambda: symvi.fit(
+        density(ridge, 9), LocationScale(9), divergence=ForwardKL(), num_particles=256, max_steps=30
+    ),
+    FitStatus.HEAVY_WEIGHTS: lambda: symvi.fit(
+        HEAVY_TAILED, LocationScale(3, "student_t", df=1.0), divergence=ForwardKL(), num_particles=4096
+    ),
+}
+
+
+@pytest.mark.parametrize("status", STATUSES, ids=lambda status: status.name)
+def test_each_status_is_reached_and_has_a_remedy(status: FitStatus) -> None:
+    fit = STATUSES[status]()
+    assert fit.status is status, f"{fit.status.name}: {fit.details}"
+    assert fit.converged is (status is FitStatus.CONVERGED) and fit.details and len(status.remedy) > 20
+    if not fit.converged:
+        with pytest.raises(RuntimeError, match=f"ended {status.name} .*try: "):
+            fit.raise_unless_converged()
+
+
+def test_no_status_is_left_out() -> None:
+    assert set(STATUSES) == set(FitStatus)
