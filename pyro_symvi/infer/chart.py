@@ -75,4 +75,7 @@ class Outcome:
     effective_particles: float
     details: str = field(default="")
     pareto_k: float = float("nan")
+    num_draws: int = 0
+    root: torch.Tensor | None = None
+    """Of the last weighted covariance, ``[d, d]``: what the proposal was scaled by."""
     errors: Callable[[], Parameters] | None = None

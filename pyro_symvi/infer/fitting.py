@@ -18,6 +18,7 @@ from ..groups import LinearAction
 from ..guides import AutoLocationScale
 from ._common_value import common_values
 from ._sample_objective import SampleObjective
+from .adaptive import AdaptiveFit
 from .chart import Chart, Outcome
 from .multistart import best_of, residual, starting_points
 from .noise import labelled_noise
@@ -29,7 +30,6 @@ from .result import Fit, Optima
 from .standard_errors import matched_moments, pathwise_errors
 from .symmetry_maps import SymmetryMap, given_maps, holds, reflection_map
 from .tails import require_finite_divergence
-from .weighted import minimize_weighted
 
 Progress = bool | Callable[[int, float], None]
 _EVALUATIONS = 80
@@ -69,7 +69,9 @@ def fit(
       sent to infinity is better than any fit): the escort weights :math:`p^\alpha q^{1-\alpha}` on draws from a
       Student-t(5) proposal with the guide's own centre and scale; the family's weighted maximum likelihood; repeat to
       the fixed point (population Monte Carlo; Cappe et al., 2008; Daudel, Douc & Roueff, 2023). Where no symmetry
-      helps, its sampling error grows as 1/alpha.
+      helps, its sampling error grows as 1/alpha (`Fit.standard_error`). Where that proposal misses a mode or its
+      weights rest on few draws, a mixture led to the target by tempering (`AdaptiveFit`); where that fails, too, the
+      status says so.
 
     Args:
         target: A Pyro model (its arguments follow the guide), or a `LogDensity`.
@@ -141,7 +143,8 @@ def fit(
             group = closed.matrices
             noise, labels = labelled_noise(family, count, reflect=closed.reflect, generator=generator, matrices=group)
             matched = matched_moments(family, closed.reflect, group)
-            chart = replace(chart, density=_evaluated(density, compile, starts, len(noise)))
+            count = len(noise)
+            chart = replace(chart, density=_evaluated(density, compile, starts, count))
             objective = SampleObjective(chart, divergence, noise)
 
             def solve(chart: Chart) -> Outcome:
@@ -154,12 +157,11 @@ def fit(
                 return [objective.at(law) for law in laws]
 
         else:
-            proposal = LocationScale(density.dim, base="student_t", scale="full", df=5.0)
-            noise, labels = labelled_noise(proposal, count, reflect=closed.reflect, generator=generator)
-            chart = replace(chart, density=_evaluated(density, compile, starts, len(noise)))
+            chart = replace(chart, density=_evaluated(density, compile, starts, count))
+            adaptive = AdaptiveFit(chart, divergence, closed.reflect, count, max_steps, tolerance, generator)
 
             def solve(chart: Chart) -> Outcome:
-                return minimize_weighted(chart, divergence, proposal, noise, labels, max_steps, tolerance, report)
+                return replace(adaptive, chart=chart).run(report)
 
             def compare(laws: list[Parameters]) -> list[float]:
                 return common_values(density, family, divergence, laws)
@@ -168,7 +170,7 @@ def fit(
         outcome, optima = best_of(places, solve, maps, compare, slack=1e-7 if pathwise else 1e-2)
     if not given:  # a reflection found about one mode says nothing at another
         maps = [g for g in maps if holds(density, g, family, outcome.parameters)]
-    return _fit(outcome, density, family, guide, divergence, len(noise), closed, maps, optima)
+    return _fit(outcome, density, family, guide, divergence, outcome.num_draws or count, closed, maps, optima)
 
 
 def _fit(
@@ -313,7 +315,7 @@ def _check_search(starts: Any, method: Any, compile: Any, divergence: Divergence
         raise ValueError(f'expected method in {list(METHODS)}, got {method!r}, because no other is known; try "auto"')
     if not isinstance(compile, bool) and compile != "auto":
         raise ValueError(f'expected compile as True, False or "auto", got {compile!r}; try compile="auto"')
-    if method != "auto" and divergence.alpha > 0:
+    if method in ("lbfgs", "newton") and divergence.alpha > 0:
         raise ValueError(
             f'expected method="auto" for {divergence!r}, got {method!r}, because for alpha > 0 a fixed point of '
             'weighted maximum likelihood is iterated, not an objective minimised; try ReverseKL() or method="auto"'

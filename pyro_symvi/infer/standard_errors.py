@@ -215,7 +215,7 @@ def _hessian(function: Callable[[torch.Tensor], torch.Tensor], size: int) -> tor
 
 def _some(labels: torch.Tensor, size: int) -> torch.Tensor:
     """Rows of whole orbits, enough for a Hessian: an expectation that few of them give to some percent."""
-    return labels < max(2, _ROWS, 8 * size) * (int(labels.max()) + 1) / len(labels)
+    return labels % max(1, len(labels) // max(_ROWS, 8 * size)) == 0
 
 
 def _by_label(terms: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -17,6 +18,10 @@ from .chart import ACCEPTED, Chart, Outcome, Report
 from .result import FitStatus
 from .standard_errors import weighted_errors
 
+Draw = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
+_FEWEST = 50
+_PATIENCE = 40
+"""Steps in a row with fewer effective draws, after which none will come."""
 RELIABLE = 0.7
 """Pareto k-hat below which self-normalised estimates are usable (Vehtari et al., 2024)."""
 
@@ -30,6 +35,7 @@ def minimize_weighted(
     max_steps: int,
     tolerance: float,
     report: Report,
+    start: tuple[Parameters, torch.Tensor] | None = None,
 ) -> Outcome:
     r"""Iterate :math:`\theta \leftarrow \arg\max_\theta \sum_i W_i \log q_\theta(z_i)`, ``W`` the escort weights.
 
@@ -37,18 +43,60 @@ def minimize_weighted(
     :math:`\log W = \alpha\log p + (1-\alpha)\log q - \log r` with r the proposal's density. Since the draws follow the
     centre, a reflection of the target that the noise is closed under fixes the centre exactly. Steps are over-relaxed
     by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut. ``labels [n]`` say which
-    draws form an orbit: the standard error and the tail index of the weights are those of orbit sums.
+    draws form an orbit: the standard error and the tail index of the weights are those of orbit sums. ``start`` is a
+    first guess of the parameters and of T; by default the chart's reference and twice its root, as the mode's
+    curvature may miss much mass.
     """
-    family, density, alpha = chart.family, chart.density, divergence.alpha
-    parameters, root = chart.reference, 2 * chart.root  # wide at first: the mode's curvature may miss much mass
-    log_noise = proposal.log_base(noise)
+    density, log_noise = chart.density, proposal.log_base(noise)
+
+    def draw(loc: torch.Tensor, root: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        z = loc + noise @ root.mT
+        return z, density(z).detach(), log_noise - root.diagonal().log().sum()
+
+    root = torch.diag(chart.root) if chart.root.ndim == 1 else chart.root
+    first = start if start is not None else (chart.reference, 2 * root)
+    return _fixed_point(chart.family, divergence.alpha, draw, labels, first, max_steps, tolerance, report)
+
+
+def minimize_on_draws(
+    chart: Chart,
+    divergence: Divergence,
+    z: torch.Tensor,
+    log_proposal: torch.Tensor,
+    max_steps: int,
+    tolerance: float,
+    report: Report,
+    start: tuple[Parameters, torch.Tensor],
+) -> Outcome:
+    """`minimize_weighted` on independent draws ``z [n, d]`` that stay, of log density ``log_proposal [n]``."""
+    log_p = chart.density(z).detach()
+
+    def draw(loc: torch.Tensor, root: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return z, log_p, log_proposal
+
+    labels = torch.arange(len(z))
+    return _fixed_point(chart.family, divergence.alpha, draw, labels, start, max_steps, tolerance, report)
+
+
+def _fixed_point(
+    family: LocationScale,
+    alpha: float,
+    draw: Draw,
+    labels: torch.Tensor,
+    start: tuple[Parameters, torch.Tensor],
+    max_steps: int,
+    tolerance: float,
+    report: Report,
+) -> Outcome:
+    """The iteration; ``draw(loc, root)`` gives draws, their log target and their log proposal."""
+    parameters, root = start
+    count, hopeless = len(labels), 0
     history: list[float] = []
-    change, previous, effective = float("inf"), float("inf"), float(len(noise))
+    change, previous, effective = float("inf"), float("inf"), float(count)
     relaxation = 1 / min(alpha, 1.0)
     for _ in range(max_steps):
-        z = parameters["loc"] + noise @ root.mT
-        log_p = density(z).detach()
-        log_w = alpha * log_p + (1 - alpha) * family.log_prob(z, parameters) - log_noise
+        z, log_p, log_r = draw(parameters["loc"], root)
+        log_w = alpha * log_p + (1 - alpha) * family.log_prob(z, parameters) - log_r
         log_w = torch.where(torch.isnan(log_w), -torch.inf, log_w)
         if not torch.isfinite(log_w).any():
             return Outcome(parameters, FitStatus.NOT_FINITE, history, float("nan"), 0.0, "no draw has finite density")
@@ -65,10 +113,11 @@ def minimize_weighted(
         previous = change
         parameters = _relaxed(family, parameters, updated, relaxation)
         root = second if second is not None else root
-        if change < tolerance:
+        hopeless = hopeless + 1 if effective < _FEWEST else 0
+        if change < tolerance or hopeless > _PATIENCE:
             break
     tail = float(pareto_k(_orbit_log_weights(log_w, labels)))
-    if effective < 50 or effective < 2 * family.dim:
+    if effective < _FEWEST or effective < 2 * family.dim:
         status = FitStatus.FEW_EFFECTIVE_PARTICLES
     elif tail > RELIABLE:
         status = FitStatus.HEAVY_WEIGHTS
@@ -76,9 +125,9 @@ def minimize_weighted(
         status = FitStatus.CONVERGED
     else:
         status = FitStatus.MAX_STEPS
-    details = f"last change {change:.1e} scales; {effective:.0f} effective of {len(noise)} particles, k-hat {tail:.2f}"
+    details = f"last change {change:.1e} scales; {effective:.0f} effective of {count} particles, k-hat {tail:.2f}"
     errors = partial(weighted_errors, family, parameters, z, weights, labels, alpha)
-    return Outcome(parameters, status, history, change, effective, details, tail, errors)
+    return Outcome(parameters, status, history, change, effective, details, tail, root=root, errors=errors)
 
 
 def _orbit_log_weights(log_weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

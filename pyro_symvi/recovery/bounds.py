@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from ..density import LogDensity
+from ..density._importance import RELIABLE, WeightedDraws, pareto_k
 from ..groups import PointReflection
-from .importance import RELIABLE, WeightedDraws, pareto_k
 
 _EPS = 2.0**-52
 

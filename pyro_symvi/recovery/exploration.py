@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 import torch
 
+from ..density._importance import RELIABLE, WeightedDraws, weighted_draws
 from ..density._laplace import laplace_approximation
+from ..density._modes import distant_modes
+from ..density._proposal import Scale
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
-from .importance import RELIABLE, WeightedDraws, weighted_draws
-from .modes import distant_modes
 from .profiles import marginal_power
-from .residuals import ResidualTest, Scale, residual_test
+from .residuals import ResidualTest, residual_test
 from .search import refine_center, reflection_candidates, shape_at
 from .subject import Subject
 from .tails import Tails, tail_powers

@@ -6,11 +6,11 @@ import math
 
 import torch
 
+from ..density._importance import RELIABLE
 from ..groups import AffineAction
 from .bounds import ReflectionBound, reflection_bound
 from .certificate import Entry, StatisticReport
 from .exploration import Exploration
-from .importance import RELIABLE
 from .residuals import ResidualTest
 from .theorems import FITTED, INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT, pinned_mean
 from .verdicts import Evidence, Premise, Verdict, weakest

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..density._importance import weighted_draws
+from ..density._proposal import Scale, whiten
 from ..families import LocationScale
 from ..families.marginals import marginal_cdf
 from ..groups import PointReflection
 from .certificate import Certificate, Entry
-from .importance import weighted_draws
-from .residuals import ResidualTest, Scale, whiten
+from .residuals import ResidualTest
 from .verdicts import Evidence
 
 _SHOWN = 300

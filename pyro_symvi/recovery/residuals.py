@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from ..density import LogDensity
+from ..density._proposal import Scale, whiten
 from ..groups import AffineAction
 from .verdicts import Evidence, Premise
 
@@ -30,19 +31,6 @@ _LEAST_POINTS = 200
 _NOISE_POINTS = 96
 _LEAST_DECIDED = 0.9
 _EPS = 2.0**-52
-
-
-@dataclass(frozen=True)
-class Scale:
-    """Where to look: ``center + root x``, ``[d]`` and ``[d, d]`` (a rough mean and square root of the covariance)."""
-
-    center: torch.Tensor
-    root: torch.Tensor
-
-
-def whiten(scale: Scale, offset: torch.Tensor) -> torch.Tensor:
-    """``root^{-1} offset`` for ``offset[n, d]``."""
-    return torch.linalg.solve_triangular(scale.root, offset.mT, upper=False).mT
 
 
 @dataclass(frozen=True)

@@ -295,7 +295,9 @@ def test_importance_weights_that_fail_are_said() -> None:
     fit = symvi.fit(
         LogDensity.from_callable(far, 9), LocationScale(9), divergence=ForwardKL(), num_particles=256, max_steps=30
     )
-    assert fit.status in (FitStatus.FEW_EFFECTIVE_PARTICLES, FitStatus.MAX_STEPS)
+    few = (FitStatus.FEW_EFFECTIVE_PARTICLES, FitStatus.HEAVY_WEIGHTS, FitStatus.MAX_STEPS)
+    if fit.status not in few:  # a claim has to be right: zero in all but the last coordinate
+        assert fit.converged and bool((fit.loc[:-1].abs() < 5 * fit.standard_error["loc"][:-1]).all())
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

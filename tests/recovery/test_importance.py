@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from pyro_symvi.density import LogDensity
-from pyro_symvi.recovery.importance import RELIABLE, pareto_k, weighted_draws
-from pyro_symvi.recovery.proposal import Proposal
+from pyro_symvi.density._importance import RELIABLE, pareto_k, weighted_draws
+from pyro_symvi.density._proposal import Proposal
 from pyro_symvi.recovery.residuals import Scale
 from tests.recovery.targets import log_gamma, log_gamma_moments, mixture, mixture_moments, normal, student_t, vector
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pyro_symvi.density import LogDensity
-from pyro_symvi.recovery.modes import distant_modes
+from pyro_symvi.density._modes import distant_modes
 from pyro_symvi.recovery.profiles import marginal_power
 from pyro_symvi.recovery.residuals import Scale
 from pyro_symvi.recovery.tails import tail_powers

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..density import LogDensity
-from ..density._laplace import laplace_approximation
-from .residuals import Scale, whiten
+from ._laplace import laplace_approximation
+from ._log_density import LogDensity
+from ._proposal import Scale, whiten
 
 _NEAR, _FAR = 12288, 4096
 """Points screened from 0.03 to 30 scales, where a second mode most often lies, and from 30 to 1000."""
@@ -23,13 +23,16 @@ _MOST = 6
 _PASSES = 3
 
 
-def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generator) -> list[Scale]:
+def distant_modes(
+    density: LogDensity, main: Scale, *, generator: torch.Generator, num_points: int = _NEAR + _FAR
+) -> list[Scale]:
     r"""Other local maxima of log p, each with the root of its inverse curvature, at most six.
 
-    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of 16384 spread over eight shells,
-    0.03 to 10^3 scales out, those where the density, or its excess over what the known mode explains, is highest for
-    their shell; directions drawn at random, 10^3 to 10^6 scales out; and images of the main mode under what exchanges
-    labels and signs (coordinates of a site reversed or moved along, z -> -z, sites of one shape swapped). Far out, the
+    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of ``num_points`` spread over eight
+    shells, 0.03 to 10^3 scales out, those where the density, or its excess over what the known mode explains, is
+    highest for their shell; directions drawn at random, 10^3 to 10^6 scales out; and images of the main mode under
+    what exchanges labels and signs (coordinates of a site reversed or moved along, z -> -z, sites of one shape
+    swapped). Far out, the
     gradient of a mixture leads to the broadest and nearest component. A mode much narrower than the main one is found
     only if a point falls near it. From the modes found, the search is repeated, three times in all.
 
@@ -37,25 +40,31 @@ def distant_modes(density: LogDensity, main: Scale, *, generator: torch.Generato
         density: The target.
         main: The known mode and its scale.
         generator: Random state.
+        num_points: Points screened from each known mode.
     """
     known, bases, tried = [main], [main], list[torch.Tensor]()
     for number in range(_PASSES):
         if number < len(bases):
-            new = _modes_around(density, bases[number], known, tried, generator)
+            new = _modes_around(density, bases[number], known, tried, generator, num_points)
             known += [scale for scale, _ in new]
             bases += [scale for scale, is_mode in new if is_mode]  # look again from there
     return known[1:]
 
 
 def _modes_around(
-    density: LogDensity, base: Scale, known: list[Scale], tried: list[torch.Tensor], generator: torch.Generator
+    density: LogDensity,
+    base: Scale,
+    known: list[Scale],
+    tried: list[torch.Tensor],
+    generator: torch.Generator,
+    num_points: int,
 ) -> list[tuple[Scale, bool]]:
     """Modes other than the known ones, looked for from one of them, and whether they have a curvature.
 
     ``tried`` grows by the points climbed from.
     """
     main = known[0]
-    starts = torch.cat([_screened_starts(density, base, generator), _far_starts(base, generator)])
+    starts = torch.cat([_screened_starts(density, base, generator, num_points), _far_starts(base, generator)])
     if base is main:
         starts = torch.cat([starts, _relabelled(density, main.center)])
     ends, values = _ascend(density, base, starts)
@@ -94,11 +103,13 @@ def _apart(scale: Scale, point: torch.Tensor, other: torch.Tensor | None = None)
     return float(whiten(scale, (point - (scale.center if other is None else other))[None]).norm())
 
 
-def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generator) -> torch.Tensor:
+def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generator, num_points: int) -> torch.Tensor:
     """The highest points of each shell, apart from one another."""
     dim = len(main.center)
-    x = torch.randn(_NEAR + _FAR, dim, dtype=torch.float64, generator=generator)
-    near, far = torch.linspace(-1.5, 1.5, _NEAR, dtype=torch.float64), torch.linspace(1.5, 3, _FAR, dtype=torch.float64)
+    close = num_points * _NEAR // (_NEAR + _FAR)
+    x = torch.randn(num_points, dim, dtype=torch.float64, generator=generator)
+    near = torch.linspace(-1.5, 1.5, close, dtype=torch.float64)
+    far = torch.linspace(1.5, 3, num_points - close, dtype=torch.float64)
     radii = 10 ** torch.cat([near, far])[:, None]
     x = radii * x / x.norm(dim=-1, keepdim=True)
     z = main.center + x @ main.root.mT
@@ -106,7 +117,7 @@ def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generato
     values = torch.where(torch.isfinite(values), values, -torch.inf)
     excess = values + 0.5 * radii[:, 0].square()  # over what the known mode's curvature explains
     chosen: list[torch.Tensor] = []
-    size = (_NEAR + _FAR) // _SHELLS
+    size = num_points // _SHELLS
     for shell in range(_SHELLS):
         part = slice(shell * size, (shell + 1) * size)
         for score in (values, excess):

@@ -8,9 +8,20 @@ from dataclasses import dataclass
 
 import torch
 
-from .residuals import Scale
-
 _DF = 5.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Where to look: ``center + root x``, ``[d]`` and ``[d, d]`` (a rough mean and square root of the covariance)."""
+
+    center: torch.Tensor
+    root: torch.Tensor
+
+
+def whiten(scale: Scale, offset: torch.Tensor) -> torch.Tensor:
+    """``root^{-1} offset`` for ``offset[n, d]``."""
+    return torch.linalg.solve_triangular(scale.root, offset.mT, upper=False).mT
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,14 @@ class Proposal:
             chosen = which == k
             z[chosen] = self.centers[k] + noise[chosen] @ self.roots[k].mT
         return z
+
+    def stratified(self, n: int, generator: torch.Generator) -> torch.Tensor:
+        """Draws ``[m, d]``, m >= n, of which each component has its share exactly (rounded up), independent within."""
+        parts = []
+        for center, root, share in zip(self.centers, self.roots, self.shares, strict=True):
+            alone = Proposal(center[None], root[None], torch.ones(1, dtype=torch.float64))
+            parts.append(alone.sample(math.ceil(n * float(share)), generator))
+        return torch.cat(parts)
 
     def log_prob(self, z: torch.Tensor) -> torch.Tensor:
         """Log density at ``z[n, d]``, ``[n]``."""

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 import torch
 from pyro.ops.stats import fit_generalized_pareto
 
-from ..density import LogDensity
-from .proposal import Proposal
-from .residuals import Scale
+from ._log_density import LogDensity
+from ._proposal import Proposal, Scale
 
 RELIABLE = 0.7
 """Pareto k-hat below which importance-sampling means are usable (Vehtari et al., 2024)."""
@@ -79,7 +78,7 @@ class WeightedDraws:
     @property
     def effective(self) -> float:
         """Effective sample size."""
-        return _effective(self.log_weights)
+        return effective_size(self.log_weights)
 
     def log_proposal(self, z: torch.Tensor) -> torch.Tensor:
         """Log density of the proposal."""
@@ -107,17 +106,17 @@ def weighted_draws(
     best, kept = -1.0, proposal
     for _ in range(rounds):
         z = proposal.sample(num_draws // 4, generator)
-        log_weights = _log_target(density, z)[0] - proposal.log_prob(z)
-        effective = _effective(log_weights)
+        log_weights = log_target(density, z)[0] - proposal.log_prob(z)
+        effective = effective_size(log_weights)
         if effective <= best:
             proposal = kept
             break
         best, kept = effective, proposal
-        proposal = _adapted(proposal, z, log_weights)
+        proposal = adapted(proposal, z, log_weights)
     z = proposal.sample(num_draws, generator)
-    log_p, undefined = _log_target(density, z)
+    log_p, undefined = log_target(density, z)
     log_weights = log_p - proposal.log_prob(z)
-    weights, moments = _weights(log_weights), _moments(z, _weights(log_weights))
+    weights, moments = _weights(log_weights), moments_of(z, _weights(log_weights))
     mean, root = moments if moments is not None else (scale.center, scale.root)
     squares = (z - mean).square()
     variance = root.square().sum(-1)
@@ -138,7 +137,7 @@ def weighted_draws(
     )
 
 
-def _log_target(density: LogDensity, z: torch.Tensor) -> tuple[torch.Tensor, float]:
+def log_target(density: LogDensity, z: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Log target, minus infinity where it is undefined, and the share of points where it is."""
     values = density(z).detach()
     bad = torch.isnan(values) | (values == torch.inf)
@@ -152,12 +151,12 @@ def _weights(log_weights: torch.Tensor) -> torch.Tensor:
     return log_weights.softmax(0)
 
 
-def _effective(log_weights: torch.Tensor) -> float:
+def effective_size(log_weights: torch.Tensor) -> float:
     weights = _weights(log_weights)
     return float(1 / weights.square().sum()) if bool(weights.any()) else 0.0
 
 
-def _moments(z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+def moments_of(z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Weighted mean and lower root of the weighted covariance; None where it is singular."""
     mean = weights @ z
     centred = z - mean
@@ -169,7 +168,7 @@ def _moments(z: torch.Tensor, weights: torch.Tensor) -> tuple[torch.Tensor, torc
     return (mean, root) if usable else None
 
 
-def _adapted(proposal: Proposal, z: torch.Tensor, log_weights: torch.Tensor) -> Proposal:
+def adapted(proposal: Proposal, z: torch.Tensor, log_weights: torch.Tensor) -> Proposal:
     """Each component at the weighted moments of its share of the draws, where enough of them support it."""
     weights = _weights(log_weights)
     if not bool(weights.any()):
@@ -181,7 +180,7 @@ def _adapted(proposal: Proposal, z: torch.Tensor, log_weights: torch.Tensor) -> 
         center, root = proposal.centers[k], proposal.roots[k]
         effective = float(mass.square() / shares[:, k].square().sum().clamp_min(1e-300))
         if effective > 5 * (z.shape[-1] + 1):
-            moments = _moments(z, shares[:, k] / mass)
+            moments = moments_of(z, shares[:, k] / mass)
             center, root = moments if moments is not None else (center, root)
         centers.append(center)
         roots.append(root)
