@@ -48,6 +48,8 @@ def estimate(
 
 def objective(divergence: Divergence, log_weights: Tensor, copies: int) -> Tensor:
     """``divergence.objective`` of each tuple, averaged; a scalar."""
+    if copies == 1:
+        return divergence.objective(log_weights)
     return divergence.objective(_tuples(log_weights, divergence, copies)).mean()
 
 

@@ -13,6 +13,9 @@ from pyro_symvi.divergences.base import GradientForm
 from pyro_symvi.divergences.weights import Taming, shortest_sample
 from pyro_symvi.infer._traces import delta_of, sample_sites
 
+Sites = list[tuple[str, dict[str, Any]]]
+"""Names and sites of the sample statements of a trace."""
+
 
 def check_num_particles(num_particles: object, divergence: Divergence) -> None:
     """A number of draws that the divergence can be estimated from."""
@@ -128,10 +131,10 @@ def check_max_plate_nesting(max_plate_nesting: object) -> None:
         )
 
 
-def refuse_enumeration(model_trace: Trace, guide_trace: Trace) -> None:
+def refuse_enumeration(model_sites: Sites, guide_sites: Sites) -> None:
     """Sites that Pyro is told to sum out."""
-    for trace in (model_trace, guide_trace):
-        for name, site in sample_sites(trace):
+    for sites in (model_sites, guide_sites):
+        for name, site in sites:
             if site["infer"].get("enumerate") or site["infer"].get("_enumerate_dim") is not None:
                 raise ValueError(
                     f"expected no enumerated site, got infer={{'enumerate': {site['infer'].get('enumerate')!r}}} at "
@@ -140,10 +143,10 @@ def refuse_enumeration(model_trace: Trace, guide_trace: Trace) -> None:
                 )
 
 
-def refuse_missing_latents(model_trace: Trace, guide_trace: Trace) -> None:
+def refuse_missing_latents(model_sites: Sites, guide_trace: Trace) -> None:
     """Latent sites of the model that the guide does not draw: p / q would not be an importance weight."""
     missing = [
-        name for name, site in sample_sites(model_trace) if not site["is_observed"] and name not in guide_trace.nodes
+        name for name, site in model_sites if not site["is_observed"] and name not in guide_trace.nodes
     ]
     if missing:
         raise ValueError(
@@ -152,12 +155,12 @@ def refuse_missing_latents(model_trace: Trace, guide_trace: Trace) -> None:
         )
 
 
-def refuse_subsampling(model_trace: Trace, guide_trace: Trace, divergence: Divergence) -> None:
+def refuse_subsampling(model_sites: Sites, guide_sites: Sites, divergence: Divergence) -> None:
     """Minibatches, where the objective is not linear in the log-weights."""
     if divergence.is_additive:
         return
-    for trace in (model_trace, guide_trace):
-        for name, site in sample_sites(trace):
+    for sites in (model_sites, guide_sites):
+        for name, site in sites:
             for frame in site["cond_indep_stack"]:
                 if _is_subsampled(frame):
                     raise ValueError(
@@ -167,12 +170,12 @@ def refuse_subsampling(model_trace: Trace, guide_trace: Trace, divergence: Diver
                     )
 
 
-def warn_of_minibatches(model_trace: Trace, guide_trace: Trace) -> None:
+def warn_of_minibatches(model_sites: Sites, guide_sites: Sites) -> None:
     """Minibatches under orbit-closed noise: rows drawn at random are not symmetric."""
     names = {
         frame.name
-        for trace in (model_trace, guide_trace)
-        for _, site in sample_sites(trace)
+        for sites in (model_sites, guide_sites)
+        for _, site in sites
         for frame in site["cond_indep_stack"]
         if _is_subsampled(frame)
     }
@@ -192,9 +195,9 @@ def _is_subsampled(frame: Any) -> bool:
     return full_size is not None and int(full_size) not in (-1, int(frame.size))
 
 
-def refuse_score_function(guide_trace: Trace, divergence: Divergence) -> None:
+def refuse_score_function(guide_sites: Sites, divergence: Divergence) -> None:
     """Guide sites without a reparameterised draw, under the pathwise gradient."""
-    for name, site in sample_sites(guide_trace):
+    for name, site in guide_sites:
         if is_identically_zero(site["score_parts"].score_function):
             continue
         remedy = (

@@ -136,15 +136,30 @@ def particle_log_prob(log_prob: Tensor, num_particles: int, particle_dim: int | 
     Returns:
         Shape ``(K,)``. A site that does not know of the particles counts in full for each.
     """
-    if particle_dim is None:
+    if particle_dim is None or log_prob.dim() < -particle_dim:
         return log_prob.sum().expand(num_particles)
-    if log_prob.dim() < -particle_dim:
-        return log_prob.sum().expand(num_particles)
-    per_particle = log_prob.movedim(particle_dim, 0).flatten(1).sum(1) if log_prob.dim() > 1 else log_prob
-    return per_particle.expand(num_particles)
+    others = [dim for dim in range(log_prob.dim()) if dim != log_prob.dim() + particle_dim]
+    per_particle = log_prob.sum(others) if others else log_prob
+    return per_particle if len(per_particle) == num_particles else per_particle.expand(num_particles)
 
 
 def joint_log_prob(trace: Trace, num_particles: int, particle_dim: int | None) -> Tensor:
     """``log density of the whole trace``, shape ``(K,)``: all sites, over all dimensions but the particles."""
-    terms = [particle_log_prob(site["log_prob"], num_particles, particle_dim) for _, site in sample_sites(trace)]
-    return torch.stack([torch.zeros(num_particles)] if not terms else torch.broadcast_tensors(*terms)).sum(0)
+    sites = [site for _, site in sample_sites(trace)]
+    if not sites:
+        return torch.zeros(num_particles)
+    if num_particles == 1 and particle_dim is None:
+        total = sites[0]["log_prob_sum"]
+        for site in sites[1:]:
+            total = total + site["log_prob_sum"]
+        return total.reshape(1)
+    by_shape: dict[torch.Size, Tensor] = {}  # added up first, summed once: fewer operations, forward and backward
+    for site in sites:
+        log_prob = site["log_prob"]
+        present = by_shape.get(log_prob.shape)
+        by_shape[log_prob.shape] = log_prob if present is None else present + log_prob
+    terms = [particle_log_prob(term, num_particles, particle_dim) for term in by_shape.values()]
+    joint = terms[0]
+    for term in terms[1:]:
+        joint = joint + term
+    return joint

@@ -1,6 +1,7 @@
 """A loss for ``pyro.infer.SVI`` that minimises a chosen divergence."""
 
 from collections.abc import Iterator
+from types import MethodType
 from typing import Any, Literal, get_args
 
 import torch
@@ -23,6 +24,7 @@ from pyro_symvi.infer._traces import (
     latent_values,
     run_guide_at,
     run_pair,
+    sample_sites,
     scored,
     subsamples,
 )
@@ -221,15 +223,16 @@ class DivergenceELBO(ELBO):
         pair = _identity(model) + _identity(guide)
         for model_trace, guide_trace in self._get_traces(model, guide, args, kwargs):
             _refusals.refuse_few_orbits(self.divergence, self.form, self.weights, self.num_particles, self._copies)
-            _refusals.refuse_enumeration(model_trace, guide_trace)
-            _refusals.refuse_missing_latents(model_trace, guide_trace)
-            _refusals.refuse_subsampling(model_trace, guide_trace, self.divergence)
+            model_sites, guide_sites = list(sample_sites(model_trace)), list(sample_sites(guide_trace))
+            _refusals.refuse_enumeration(model_sites, guide_sites)
+            _refusals.refuse_missing_latents(model_sites, guide_trace)
+            _refusals.refuse_subsampling(model_sites, guide_sites, self.divergence)
             if self._through_draws:
-                _refusals.refuse_score_function(guide_trace, self.divergence)
+                _refusals.refuse_score_function(guide_sites, self.divergence)
             if torch.is_grad_enabled() and not _same(self._checked_pair, pair):
                 self._check_model_parameters(model, guide_trace, args, kwargs)
                 if self.symmetry is not None:
-                    _refusals.warn_of_minibatches(model_trace, guide_trace)
+                    _refusals.warn_of_minibatches(model_sites, guide_sites)
                 self._checked_pair = pair
             yield model_trace, guide_trace
 
@@ -327,7 +330,7 @@ def _closed(symmetry: Any) -> Any:
 
 def _identity(program: Any) -> tuple[Any, Any]:
     """What makes a program the same on the next call; a bound method is made anew each time it is looked up."""
-    return getattr(program, "__func__", program), getattr(program, "__self__", None)
+    return (program.__func__, program.__self__) if isinstance(program, MethodType) else (program, None)
 
 
 def _same(a: tuple[Any, ...] | None, b: tuple[Any, ...]) -> bool:
