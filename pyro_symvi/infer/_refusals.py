@@ -145,9 +145,7 @@ def refuse_enumeration(model_sites: Sites, guide_sites: Sites) -> None:
 
 def refuse_missing_latents(model_sites: Sites, guide_trace: Trace) -> None:
     """Latent sites of the model that the guide does not draw: p / q would not be an importance weight."""
-    missing = [
-        name for name, site in model_sites if not site["is_observed"] and name not in guide_trace.nodes
-    ]
+    missing = [name for name, site in model_sites if not site["is_observed"] and name not in guide_trace.nodes]
     if missing:
         raise ValueError(
             f"expected the guide to draw every latent site of the model, got none for {missing}, because a weight p/q "

@@ -148,11 +148,6 @@ def joint_log_prob(trace: Trace, num_particles: int, particle_dim: int | None) -
     sites = [site for _, site in sample_sites(trace)]
     if not sites:
         return torch.zeros(num_particles)
-    if num_particles == 1 and particle_dim is None:
-        total = sites[0]["log_prob_sum"]
-        for site in sites[1:]:
-            total = total + site["log_prob_sum"]
-        return total.reshape(1)
     by_shape: dict[torch.Size, Tensor] = {}  # added up first, summed once: fewer operations, forward and backward
     for site in sites:
         log_prob = site["log_prob"]

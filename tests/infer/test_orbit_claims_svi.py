@@ -1,7 +1,9 @@
 """What orbit-closed particles do for stochastic optimisation, and what they do not."""
 
+import doctest
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pyro
@@ -168,15 +170,17 @@ def test_inside_a_tuple_the_centre_would_repel(form: Any) -> None:
     start, scale, DRAWS = 0.3, 2.0, 1500
 
     def mean_gradient(closed_inside: bool) -> tuple[float, float]:
-        gradients = []
-        for xi in torch.randn(DRAWS, 1 if closed_inside else 2, generator=generator):
-            nu = torch.tensor(start, requires_grad=True)
-            z = nu + scale * torch.cat([xi, -xi])
-            l = dist.Normal(0.0, 1.0).log_prob(z) - dist.Normal(nu, scale).log_prob(z)
-            fixed = dist.Normal(nu, scale).log_prob(z.detach())
-            loss = Alpha(0.5).objective(l) if closed_inside else estimate(Alpha(0.5), form, l, fixed, copies=2)
-            gradients.append(torch.autograd.grad(loss, nu)[0])
-        values = torch.stack(gradients)
+        nu = torch.full((DRAWS, 1), start, requires_grad=True)
+        xi = torch.randn(DRAWS, 1 if closed_inside else 2, generator=generator)
+        z = nu + scale * torch.cat([xi, -xi], 1)
+        l = dist.Normal(0.0, 1.0).log_prob(z) - dist.Normal(nu, scale).log_prob(z)
+        fixed = dist.Normal(nu, scale).log_prob(z.detach())
+        if closed_inside:
+            loss = Alpha(0.5).objective(l.mT).sum()
+        else:
+            rows = zip(l, fixed, strict=True)
+            loss = torch.stack([estimate(Alpha(0.5), form, a, b, copies=2) for a, b in rows]).sum()
+        values = torch.autograd.grad(loss, nu)[0]
         return float(values.mean()), float(values.std() / DRAWS**0.5)
 
     inside, error = mean_gradient(True)
@@ -298,3 +302,11 @@ def test_cholesky_factors_break_permutations() -> None:
     elbo = DivergenceELBO(ReverseKL(), 12, max_plate_nesting=0, symmetry=action)
     with pytest.raises(ValueError, match="expected a scale that commutes with"):
         elbo.loss(LOGISTIC, AutoLocationScale(LOGISTIC, "normal", "full"))
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    torch.set_default_dtype(torch.float32)
+    page = Path(__file__).resolve().parents[2] / "docs" / "orbit_noise.md"
+    text = page.read_text(encoding="utf-8").replace("```", "")
+    found = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0))
+    assert found.attempted >= 10 and found.failed == 0
