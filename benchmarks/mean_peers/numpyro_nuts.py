@@ -24,8 +24,7 @@ def runs(target: Target, tolerance: float, cap: float, short: bool) -> Iterator[
     The mean of n effective draws has a standard error of n^(-1/2) posterior sd, so a tolerance of 1e-3 takes 10^6 of
     them (for one coordinate to be within one standard error; all of them at once take more). Where the cap comes first,
     the time is extrapolated: warm-up, and 1 / tolerance^2 times the seconds per effective draw of the slowest
-    coefficient. ``Run.error`` is that of the running mean at the end. If the running mean of every coefficient is
-    within tolerance from some draw on until the end, that moment counts.
+    coefficient. ``Run.error`` is that of the running mean at the end.
     """
     model, data = MODELS[target.kind], arrays(target)
     for dense in (True,) if short else (False, True):
@@ -55,15 +54,17 @@ def runs(target: Target, tolerance: float, cap: float, short: bool) -> Iterator[
             spent.append(spent[-1] + time.process_time() - begin)
         label = f"NumPyro NUTS, {'dense' if dense else 'diagonal'} mass"
         if not draws:
-            yield Run(label, float("inf"), WARMUP, float("inf"), compilation)
+            yield Run(label, float("inf"), float("inf"), WARMUP, float("inf"), compilation)
             continue
         beta = np.concatenate(draws)
         errors = target.error(beta.cumsum(0) / np.arange(1, len(beta) + 1)[:, None])
-        outside = np.flatnonzero(errors > tolerance)
-        since = int(outside[-1]) + 1 if len(outside) else 0
+        inside = errors <= tolerance
+        first = warm + spent[int(inside.argmax()) // CHUNK + 1] if inside.any() else float("inf")
+        since = 0 if inside.all() else len(inside) - int((~inside[::-1]).argmax())
         effective = float(np.min(effective_sample_size(beta[None])))
-        if since < len(beta) // 2:  # it stayed for as long as it took
-            yield Run(label, warm + spent[since // CHUNK + 1], len(beta), float(errors[-1]), compilation)
+        label, last = f"{label} (ESS {effective:.0f})", float(errors[-1])
+        if 1.5 * since <= len(beta):
+            yield Run(label, first, warm + spent[-(-since // CHUNK)], len(beta), last, compilation)
         else:
-            seconds = warm + spent[-1] / effective / tolerance**2
-            yield Run(f"{label} (ESS {effective:.0f})", seconds, len(beta), float(errors[-1]), compilation, True)
+            settled = warm + spent[-1] / effective / tolerance**2
+            yield Run(label, first, settled, len(beta), last, compilation, True)

@@ -97,14 +97,13 @@ def runs(target: Target, tolerance: float, cap: float, short: bool) -> Iterator[
             pyro.set_rng_seed(0)
             guide = guide_class(model, init_loc_fn=init_to_value(values=start))
             elbo = Trace_ELBO(num_particles=particles, vectorize_particles=True, max_plate_nesting=1)
-            svi, watch, spent, found = SVI(model, guide, optimiser(), elbo), Watch(target, tolerance), 0.0, None
-            while found is None and spent < cap:
+            svi, watch, settled = SVI(model, guide, optimiser(), elbo), Watch(target, tolerance), False
+            while not settled and watch.spent < cap:
                 iterates, begin = [], time.process_time()
                 for _ in range(10):
                     svi.step(*data)
                     loc = guide.locs.beta if guide_class is AutoNormal else guide.loc[: target.width]
                     iterates.append(loc.detach().numpy().copy())
-                spent += time.process_time() - begin
-                found = watch.see(np.stack(iterates))
-            seconds = float("inf") if found is None else spent
-            yield Run(f"Pyro {guide_class.__name__}, {label}", seconds, watch.steps, watch.error)
+                seconds = time.process_time() - begin
+                settled = watch.see(np.stack(iterates), seconds)
+            yield watch.run(f"Pyro {guide_class.__name__}, {label}")
