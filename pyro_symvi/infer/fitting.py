@@ -58,13 +58,15 @@ def fit(
 ) -> Fit:
     r"""Minimise a divergence over a location-scale family, deterministically.
 
-    The base noise is drawn once and closed under a reflection of the target (`orbit_closed_noise`): the symmetry given,
-    or else the largest one a cheap search proposes. Nothing rests on that proposal: where it is wrong the objective is
-    an ordinary sample average. Where it is right, the fitted location of the reflected coordinates carries no
-    Monte-Carlo error.
+    The base noise is drawn once and closed under a reflection of the target (`orbit_closed_noise`), the largest one a
+    cheap search proposes, and under the symmetry given. Nothing rests on that proposal: where it is wrong the objective
+    is an ordinary sample average. Where it is right, the fitted location of the reflected coordinates carries no
+    Monte-Carlo error, if the optimum is the only one (for reverse KL and a strictly log-concave target it is): see
+    `Fit.status`, `Fit.fixed_point_residual` and ``starts``.
 
     * alpha <= 0 (reverse KL among them): the sample-average objective, a fixed function of the parameters, by L-BFGS
-      in the metric of a Laplace approximation, then quasi-Newton steps on the location to rounding level.
+      in the metric of a Laplace approximation, then Newton steps on the gradient to rounding level (with more than 200
+      parameters, Broyden's steps on the location).
     * alpha > 0 (forward KL among them), where that average has no minimum (one sample on the mode and the others
       sent to infinity is better than any fit): the escort weights :math:`p^\alpha q^{1-\alpha}` on draws from a
       Student-t(5) proposal with the guide's own centre and scale; the family's weighted maximum likelihood; repeat to
@@ -157,7 +159,8 @@ def fit(
                 return [objective.at(law) for law in laws]
 
         else:
-            chart = replace(chart, density=_evaluated(density, compile, starts, count))
+            root = torch.diag(chart.root) if chart.root.ndim == 1 else chart.root
+            chart = replace(chart, density=_evaluated(density, compile, starts, count), root=root)
             adaptive = AdaptiveFit(chart, divergence, closed.reflect, count, max_steps, tolerance, generator)
 
             def solve(chart: Chart) -> Outcome:

@@ -416,6 +416,40 @@ def test_a_base_of_bounded_support_has_no_forward_kl() -> None:
     assert float((fit.loc - mean).abs().max()) < 1e-8
 
 
+# -- compiled densities ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("divergence", [ReverseKL(), ForwardKL()], ids=repr)
+def test_a_compiled_density_gives_the_same_fit(divergence: Divergence, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the level of the graph, which needs no compiler."""
+    calls: list[int] = []
+    compiled = LogDensity.compile
+
+    def graph(self: LogDensity, batch: int = 64, level: str = "auto") -> LogDensity:
+        calls.append(batch)
+        return compiled(self, batch, "graph")
+
+    monkeypatch.setattr(LogDensity, "compile", graph)
+    target = LogDensity.from_callable(lambda z: (3 * z - z.exp()).sum(-1), 2)
+    eager, traced = (
+        symvi.fit(target, LocationScale(2), divergence=divergence, num_particles=512, compile=choice)
+        for choice in (False, True)
+    )
+    assert len(calls) == 1 and traced.density is target and traced.converged
+    torch.testing.assert_close(traced.loc, eager.loc, rtol=0, atol=1e-8)
+    torch.testing.assert_close(traced.parameters["scale"], eager.parameters["scale"], rtol=0, atol=1e-8)
+
+
+def test_one_short_run_is_not_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: LogDensity, *args: Any) -> LogDensity:
+        raise AssertionError("compiled")
+
+    monkeypatch.setattr(LogDensity, "compile", refuse)
+    assert symvi.fit(LogDensity.from_callable(lambda z: (3 * z - z.exp()).sum(-1), 2), LocationScale(2)).converged
+    with pytest.raises(ValueError, match='expected compile as True, False or "auto", got 3'):
+        symvi.fit(GAUSSIAN, LocationScale(2), compile=3)
+
+
 # -- every status ----------------------------------------------------------------------------------------------------
 
 
