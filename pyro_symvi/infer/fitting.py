@@ -20,7 +20,7 @@ from ._common_value import common_values
 from ._sample_objective import SampleObjective
 from .adaptive import AdaptiveFit
 from .chart import Chart, Outcome
-from .multistart import best_of, residual, starting_points
+from .multistart import EXACT, SAMPLED, best_of, residual, starting_points
 from .noise import labelled_noise
 from .noise_symmetry import NoiseSymmetry, noise_symmetry
 from .pathwise import METHODS, Method, minimize_pathwise
@@ -170,7 +170,7 @@ def fit(
                 return common_values(density, family, divergence, laws)
 
         places = starting_points(chart, laplace, starts, generator)
-        outcome, optima = best_of(places, solve, maps, compare, slack=1e-7 if pathwise else 1e-2)
+        outcome, optima = best_of(places, solve, maps, compare, EXACT if pathwise else SAMPLED)
     if not given:  # a reflection found about one mode says nothing at another
         maps = [g for g in maps if holds(density, g, family, outcome.parameters)]
     return _fit(outcome, density, family, guide, divergence, outcome.num_draws or count, closed, maps, optima)

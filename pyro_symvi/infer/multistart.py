@@ -18,8 +18,25 @@ Solve = Callable[[Chart], Outcome]
 Compare = Callable[[list[Parameters]], list[float]]
 _SPREAD = (2.0, 6.0, 20.0)
 """Random starts lie so many scales out, in turn: modes further away than that need a location given."""
-_APART = 1e-2
-"""Ends further apart than this, in scales of the guide, are different optima."""
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What differences mean: below them two ends are one optimum, or two objectives the same.
+
+    Attributes:
+        apart: Of parameters, in scales of the guide.
+        slack: Of the objective, relative to one plus its size.
+    """
+
+    apart: float
+    slack: float
+
+
+EXACT = Resolution(apart=1e-2, slack=1e-7)
+"""For one fixed objective, closed under the symmetry."""
+SAMPLED = Resolution(apart=0.3, slack=1e-2)
+"""Where each run draws its own samples, and the objective is estimated afterwards."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +104,7 @@ def _wide(main: Chart, modes: Sequence[Laplace]) -> Chart:
 
 
 def best_of(
-    starts: list[Start], solve: Solve, maps: Sequence[SymmetryMap], compare: Compare, slack: float
+    starts: list[Start], solve: Solve, maps: Sequence[SymmetryMap], compare: Compare, resolution: Resolution
 ) -> tuple[Outcome, Optima]:
     """Run all starts, and from the images of the best end under a symmetry; the best outcome and the record.
 
@@ -98,15 +115,16 @@ def best_of(
         solve: One run.
         maps: Maps of the symmetry, if there is one.
         compare: The objective of several parameters, on one footing.
-        slack: Differences of the objective, relative to one plus its size, that are no differences.
+        resolution: What counts as a difference.
     """
     family, density = starts[0].chart.family, starts[0].chart.density
+    apart, slack = resolution.apart, resolution.slack
     kinds, outcomes = [s.kind for s in starts], [solve(s.chart) for s in starts]
     values = _judged(outcomes, compare)
     chosen = min(range(len(values)), key=values.__getitem__)
     best = outcomes[chosen]
     moved = [(g, image) for g in maps if (image := g.image(family, best.parameters)) is not None]
-    far = [(g, image) for g, image in moved if _apart(family, best.parameters, image)]
+    far = [(g, image) for g, image in moved if _apart(family, best.parameters, image, apart)]
     if len(starts) == 1:
         status, details = best.status, ""
         if far and status is FitStatus.CONVERGED:
@@ -122,13 +140,13 @@ def best_of(
             range(len(values)), key=lambda k: values[k] - (slack * (1 + abs(values[k])) if k == first else 0.0)
         )
         best = outcomes[chosen]
-        status, details = _verdict(family, outcomes, values, chosen, slack)
+        status, details = _verdict(family, outcomes, values, chosen, resolution)
     optima = Optima(
         kinds=tuple(kinds),
         objectives=tuple(values),
         locations=torch.stack([o.parameters["loc"] for o in outcomes]),
         statuses=tuple(o.status for o in outcomes),
-        distinct=len(_distinct(family, outcomes, values)),
+        distinct=len(_distinct(family, outcomes, values, apart)),
         chosen=chosen,
     )
     if details:
@@ -147,7 +165,7 @@ def _judged(outcomes: list[Outcome], compare: Compare) -> list[float]:
     return values
 
 
-def _apart(family: LocationScale, a: Parameters, b: Parameters) -> bool:
+def _apart(family: LocationScale, a: Parameters, b: Parameters, least: float) -> bool:
     """Whether two laws are different optima."""
     moved = family.pattern.solve(a["scale"], b["loc"] - a["loc"]).abs().max()
     grown = (family.log_det(b["scale"]) - family.log_det(a["scale"])).abs()
@@ -156,28 +174,30 @@ def _apart(family: LocationScale, a: Parameters, b: Parameters) -> bool:
         here, there = family.matrix(a["scale"]), family.matrix(b["scale"])
         unit = here.square().sum(-1).sqrt()
         spread = ((there @ there.mT - here @ here.mT) / torch.outer(unit, unit)).abs().max()
-    return bool(max(float(moved), float(grown), float(spread)) > _APART)
+    return bool(max(float(moved), float(grown), float(spread)) > least)
 
 
-def _distinct(family: LocationScale, outcomes: list[Outcome], values: list[float]) -> list[int]:
+def _distinct(family: LocationScale, outcomes: list[Outcome], values: list[float], least: float) -> list[int]:
     """Indices of optima that differ from all before them, best first; runs that did not end at one are left out."""
     kept: list[int] = []
     for k in sorted(range(len(values)), key=values.__getitem__):
         sound = outcomes[k].status in (FitStatus.CONVERGED, FitStatus.FLAT) and values[k] < float("inf")
-        if sound and all(_apart(family, outcomes[j].parameters, outcomes[k].parameters) for j in kept):
+        if sound and all(_apart(family, outcomes[j].parameters, outcomes[k].parameters, least) for j in kept):
             kept.append(k)
     return kept
 
 
 def _verdict(
-    family: LocationScale, outcomes: list[Outcome], values: list[float], chosen: int, slack: float
+    family: LocationScale, outcomes: list[Outcome], values: list[float], chosen: int, resolution: Resolution
 ) -> tuple[FitStatus, str]:
     """The status of the chosen one in the light of the others."""
     best = outcomes[chosen]
     if best.status is not FitStatus.CONVERGED:
         return best.status, ""
-    rivals = [k for k in _distinct(family, outcomes, values) if _apart(family, best.parameters, outcomes[k].parameters)]
-    ties = [k for k in rivals if values[k] - values[chosen] <= slack * (1 + abs(values[chosen]))]
+    apart, margin = resolution.apart, resolution.slack * (1 + abs(values[chosen]))
+    others = _distinct(family, outcomes, values, apart)
+    rivals = [k for k in others if _apart(family, best.parameters, outcomes[k].parameters, apart)]
+    ties = [k for k in rivals if values[k] - values[chosen] <= margin]
     if ties:
         return FitStatus.SEVERAL_OPTIMA, f"{1 + len(ties)} optima with the objective {values[chosen]:.6g}"
     if rivals:

@@ -462,17 +462,11 @@ def two_modes(z: torch.Tensor, share: float = 0.5) -> torch.Tensor:
     return torch.logaddexp(left, right).sum(-1)
 
 
-def ridge(z: torch.Tensor) -> torch.Tensor:
-    narrow = -0.5 * (z[..., :-1] / 1e-3).square().sum(-1) * torch.exp(z[..., -1].clamp(-30, 30))
-    return narrow - 0.5 * (z[..., -1] / 3).square()
-
-
 SKEWED = density(lambda z: (3 * z - z.exp()).sum(-1), 3)
 BOXED = density(lambda z: torch.where((z.abs() < 1.0).all(-1), -0.5 * z.square().sum(-1), -torch.inf), 2)
 IMPROPER = density(lambda z: -(z[..., 0] ** 2), 2)
 PINBALL = density(lambda z: -torch.maximum(z, -2 * z).sum(-1), 1)
 ABSOLUTE = density(lambda z: -z.abs().sum(-1), 1)
-HEAVY_TAILED = density(lambda z: -2 * torch.log1p(z.square().sum(-1)), 3)
 NEAR_ZERO = torch.full((1, 1), 0.05)
 LEFT = torch.full((1, 1), -4.0)
 ABOUT_ZERO = PointReflection(center=0.0)
@@ -491,12 +485,6 @@ STATUSES: dict[FitStatus, Any] = {
     FitStatus.BETTER_ELSEWHERE: lambda: symvi.fit(
         density(lambda z: two_modes(z, 0.3), 1), LocationScale(1), symmetry=ABOUT_ZERO, starts=LEFT
     ),
-    FitStatus.FEW_EFFECTIVE_PARTICLES: lambda: symvi.fit(
-        density(ridge, 9), LocationScale(9), divergence=ForwardKL(), num_particles=256, max_steps=30
-    ),
-    FitStatus.HEAVY_WEIGHTS: lambda: symvi.fit(
-        HEAVY_TAILED, LocationScale(3, "student_t", df=1.0), divergence=ForwardKL(), num_particles=4096
-    ),
 }
 
 
@@ -511,4 +499,6 @@ def test_each_status_is_reached_and_has_a_remedy(status: FitStatus) -> None:
 
 
 def test_no_status_is_left_out() -> None:
-    assert set(STATUSES) == set(FitStatus)
+    """The two that speak of importance weights are reached in test_posterior_draws and test_tempering."""
+    weights = {FitStatus.FEW_EFFECTIVE_PARTICLES, FitStatus.HEAVY_WEIGHTS}
+    assert set(STATUSES) | weights == set(FitStatus)
