@@ -161,11 +161,13 @@ def _checked_level(level: Any) -> tuple[Level, ...]:
 def _traced(density: LogDensity, size: int) -> tuple[Traced, Tensor]:
     points = torch.stack(density.starts)
     points = points.repeat(-(-size // len(points)), 1)[:size].contiguous()
-    cache: dict[int, Traced] = density.__dict__.setdefault("_traces", {})
-    if size not in cache:
+    log_prob = density._reading.log_prob
+    cache: dict[Any, tuple[Any, Traced]] = density.__dict__.setdefault("_traces", {})
+    key = id(log_prob), size  # a copy of the density may have been given another function
+    if key not in cache:
         function = lambda z: density._value_and_grad(z.detach().requires_grad_())  # noqa: E731
-        cache[size] = trace(function, [points], numbers_are_data=True)
-    return cache[size], points
+        cache[key] = log_prob, trace(function, [points], numbers_are_data=True)
+    return cache[key][1], points
 
 
 def _kernel(density: LogDensity, size: int, level: Level) -> Kernel:

@@ -251,7 +251,8 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
 
     def get_base_dist(self) -> dist.TorchDistribution:
         """The base law, free of parameters."""
-        return self.family.base_distribution(self.loc, self.parameters_)
+        family = self.family
+        return family.base_distribution(self.loc, self.parameters_ if family.learns_df else {})
 
     def get_transform(self, *args: Any, **kwargs: Any) -> dist.transforms.Transform:
         """The affine map from the base to the latent vector."""

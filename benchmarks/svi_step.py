@@ -1,0 +1,172 @@
+"""How many steps of stochastic variational inference a second? Our loss, plain and compiled, against Pyro's Trace_ELBO.
+
+Four models: eight schools; logistic regression, 3,000 rows and 10 coefficients; a two-level regression like the radon
+study's, 919 rows in 85 groups; a 100-dimensional Gaussian. The same guide (`AutoLocationScale`, diagonal), optimiser
+(Adam) and number of particles for all, reverse KL, float64, one thread, one process. Columns, in steps a second:
+
+    Trace_ELBO   pyro.infer.SVI with Trace_ELBO
+    plain        pyro.infer.SVI with DivergenceELBO(ReverseKL())
+    step, run    CompiledSVI with the same loss, by step() and by run()
+
+and their ratios to Trace_ELBO. Peers take turns; each figure is the median over the rounds. Time is the processor time
+of this process, the wall time of an idle machine. Compile time (wall: reading the model, tracing, inductor, checks) is
+shown apart; inductor keeps compiled code on disk, so that a second run is faster:
+remove that folder (``TORCHINDUCTOR_CACHE_DIR``), or give ``--cold``, to see the first. Where CI is set: two models.
+
+    python benchmarks/svi_step.py [--particles 1] [--rounds 15] [--models NAME ...] [--cold] [--seconds 0.15]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+import pyro
+import pyro.distributions as dist
+import torch
+from pyro.infer import SVI, Trace_ELBO
+from torch import Tensor
+
+from pyro_symvi.divergences import ReverseKL
+from pyro_symvi.guides import AutoLocationScale
+from pyro_symvi.infer import CompiledSVI, DivergenceELBO
+
+
+def eight_schools(effects: Tensor, errors: Tensor) -> None:
+    """Rubin (1981), centred."""
+    mu = pyro.sample("mu", dist.Normal(0.0, 5.0))
+    tau = pyro.sample("tau", dist.HalfCauchy(5.0))
+    with pyro.plate("schools", 8):
+        theta = pyro.sample("theta", dist.Normal(mu, tau))
+        pyro.sample("y", dist.Normal(theta, errors), obs=effects)
+
+
+def logistic(x: Tensor, y: Tensor) -> None:
+    """Standard normal coefficients."""
+    beta = pyro.sample("beta", dist.Normal(torch.zeros(x.shape[1]), torch.ones(x.shape[1])).to_event(1))
+    logits = x @ beta if beta.dim() == 1 else (beta @ x.mT).squeeze(-2)  # particles lie left of the rows
+    with pyro.plate("rows", len(y)):
+        pyro.sample("y", dist.Bernoulli(logits=logits), obs=y)
+
+
+def two_levels(group: Tensor, floor: Tensor, y: Tensor) -> None:
+    """A normal intercept for each group, one slope."""
+    mu = pyro.sample("mu", dist.Normal(0.0, 10.0))
+    between = pyro.sample("between", dist.HalfNormal(1.0))
+    slope = pyro.sample("slope", dist.Normal(0.0, 10.0))
+    within = pyro.sample("within", dist.HalfNormal(1.0))
+    with pyro.plate("groups", 85):
+        level = pyro.sample("level", dist.Normal(mu, between))
+    with pyro.plate("rows", len(y)):
+        pyro.sample("y", dist.Normal(level[..., group] + slope * floor, within), obs=y)
+
+
+def gaussian(loc: Tensor, scale_tril: Tensor) -> None:
+    """No data."""
+    pyro.sample("x", dist.MultivariateNormal(loc, scale_tril=scale_tril))
+
+
+def problems() -> dict[str, tuple[Callable[..., None], tuple[Tensor, ...]]]:
+    """Models and their data, in the default dtype."""
+    generator = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=generator)
+
+    x = normal(3000, 10)
+    y = (torch.rand(3000, generator=generator) < torch.sigmoid(x @ normal(10))).to(x)
+    group = torch.randint(85, (919,), generator=generator)
+    floor = torch.randint(2, (919,), generator=generator).to(x)
+    outcome = normal(85)[group] - 0.7 * floor + normal(919)
+    root = normal(100, 100)
+    scale_tril = torch.linalg.cholesky(root @ root.mT / 100 + torch.eye(100))
+    effects = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
+    errors = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
+    return {
+        "eight schools": (eight_schools, (effects, errors)),
+        "logistic 3000 x 10": (logistic, (x, y)),
+        "85 groups, 919 rows": (two_levels, (group, floor, outcome)),
+        "Gaussian, d = 100": (gaussian, (normal(100), scale_tril)),
+    }
+
+
+def runner(model: Any, data: tuple[Tensor, ...], particles: int, peer: str) -> tuple[Callable[[int], Any], float]:
+    """A function that takes n steps, ready to be timed; and the seconds its first step took."""
+    guide = AutoLocationScale(model, scale="diagonal")
+    optim = pyro.optim.Adam({"lr": 1e-3})
+    ours = DivergenceELBO(ReverseKL(), num_particles=particles)
+    loss = Trace_ELBO(num_particles=particles, vectorize_particles=True) if peer == "Trace_ELBO" else ours
+    svi: Any = CompiledSVI(model, guide, optim, ours) if peer in ("step", "run") else SVI(model, guide, optim, loss)
+    began = time.perf_counter()
+    svi.step(*data)
+    first = time.perf_counter() - began
+
+    def steps(count: int) -> None:
+        for _ in range(count):
+            svi.step(*data)
+
+    return (lambda count: svi.run(count, *data)) if peer == "run" else steps, first
+
+
+PEERS = ("Trace_ELBO", "plain", "step", "run")
+
+
+def measure(model: Any, data: tuple[Tensor, ...], particles: int, rounds: int, seconds: float) -> dict[str, float]:
+    """Median seconds a step for each peer, and ``"compile"``."""
+    runners, firsts = {}, {}
+    for peer in PEERS:
+        runners[peer], firsts[peer] = runner(model, data, particles, peer)
+    counts = {}
+    for peer, run in runners.items():
+        run(5)
+        began = time.process_time()
+        run(10)
+        counts[peer] = max(10, int(10 * seconds / (time.process_time() - began)))
+    times: dict[str, list[float]] = {peer: [] for peer in PEERS}
+    for _ in range(rounds):
+        for peer, run in runners.items():
+            began = time.process_time()
+            run(counts[peer])
+            times[peer].append((time.process_time() - began) / counts[peer])
+    return {**{peer: median(found) for peer, found in times.items()}, "compile": firsts["step"]}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    short = bool(os.environ.get("CI"))
+    parser.add_argument("--particles", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5 if short else 15)
+    parser.add_argument("--seconds", type=float, default=0.15, help="time of one turn of a peer")
+    parser.add_argument("--models", nargs="*", default=None)
+    parser.add_argument("--cold", action="store_true", help="compile into a new folder")
+    options = parser.parse_args()
+    if options.cold:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    found = problems()
+    chosen = options.models or (list(found)[:2] if short else list(found))
+    print(
+        f"{options.particles} particle(s), diagonal guide, Adam, float64, one thread; steps a second, medians of turns"
+    )
+    print(f"{'model':<21}" + "".join(f"{peer:>12}" for peer in PEERS) + f"{'ratios to Trace_ELBO':>24}{'compile':>10}")
+    for name in chosen:
+        pyro.clear_param_store()
+        times = measure(*found[name], options.particles, options.rounds, options.seconds)
+        base = times["Trace_ELBO"]
+        ratios = "  ".join(
+            f"{base / times[peer]:.2f}" if peer == "plain" else f"{base / times[peer]:.0f}" for peer in PEERS[1:]
+        )
+        rates = "".join(f"{1 / times[peer]:>12,.0f}" for peer in PEERS)
+        print(f"{name:<21}{rates}{ratios:>24}{times['compile']:>8.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
