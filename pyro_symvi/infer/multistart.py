@@ -20,6 +20,9 @@ _SPREAD = (2.0, 6.0, 20.0)
 """Random starts lie so many scales out, in turn: modes further away than that need a location given."""
 
 
+_FAILED = (FitStatus.NOT_FINITE, FitStatus.UNBOUNDED)
+
+
 @dataclass(frozen=True)
 class Resolution:
     """What differences mean: below them two ends are one optimum, or two objectives the same.
@@ -120,12 +123,14 @@ def best_of(
     family, density = starts[0].chart.family, starts[0].chart.density
     apart, slack = resolution.apart, resolution.slack
     kinds, outcomes = [s.kind for s in starts], [solve(s.chart) for s in starts]
-    values = _judged(outcomes, compare)
+    alone = len(starts) == 1
+    values = [*outcomes[0].history[-1:], float("inf")][:1] if alone else _judged(outcomes, compare)
     chosen = min(range(len(values)), key=values.__getitem__)
     best = outcomes[chosen]
-    moved = [(g, image) for g in maps if (image := g.image(family, best.parameters)) is not None]
+    sound = maps if best.status not in _FAILED else ()
+    moved = [(g, image) for g in sound if (image := g.image(family, best.parameters)) is not None]
     far = [(g, image) for g, image in moved if _apart(family, best.parameters, image, apart)]
-    if len(starts) == 1:
+    if alone:
         status, details = best.status, ""
         if far and status is FitStatus.CONVERGED:
             here, *there = compare([best.parameters, *(image for _, image in far)])
@@ -156,8 +161,7 @@ def best_of(
 
 def _judged(outcomes: list[Outcome], compare: Compare) -> list[float]:
     """The objective at each end; infinite where the run failed."""
-    failed = (FitStatus.NOT_FINITE, FitStatus.UNBOUNDED)
-    sound = [k for k, outcome in enumerate(outcomes) if outcome.status not in failed]
+    sound = [k for k, outcome in enumerate(outcomes) if outcome.status not in _FAILED]
     values = [float("inf")] * len(outcomes)
     if sound:
         for k, value in zip(sound, compare([outcomes[k].parameters for k in sound]), strict=True):

@@ -39,7 +39,8 @@ class NoiseSymmetry:
     """Under what base samples are closed.
 
     Attributes:
-        reflect: Coordinates J whose joint reflection they are closed under; empty for all of them.
+        reflect: Coordinates J whose joint reflection they are closed under; empty for all of them, but with
+            ``matrices`` for none.
         matrices: The further finite group ``[order, d, d]``, identity first; None for none.
         name: Of that group, for the record.
     """
@@ -50,6 +51,8 @@ class NoiseSymmetry:
 
     def closed_under(self, dim: int) -> tuple[str, ...]:
         """In words, for the record."""
+        if self.matrices is not None and not self.reflect:
+            return (self.name,)
         whole = not self.reflect or len(self.reflect) == dim
         which = "all coordinates" if whole else f"coordinates {list(self.reflect)}"
         first = f"reflection of {which}"

@@ -49,7 +49,8 @@ class Optima:
     Attributes:
         kinds: Why each began where it did: ``"mode"``, ``"given"``, ``"wide"``, ``"random"``, or ``"image"`` of the
             best of the others under the symmetry.
-        objectives: The objective at each end, all on one footing; infinite where the run failed.
+        objectives: The objective at each end, all on one footing (for alpha > 0 estimated afterwards, on common draws);
+            infinite where the run failed. From one start, the last entry of `Fit.history`.
         locations: ``[n, d]``.
         statuses: How each run ended.
         distinct: How many different optima were met.
@@ -78,7 +79,8 @@ class Fit:
         history: The objective after each step (each divergence's ``objective``, up to the target's constant).
         gradient_norm: Norm of the final gradient in whitened parameters (one unit is about one posterior sd).
         num_particles: Base samples used.
-        reflected: Coordinates under whose joint reflection the base samples were closed; empty for all of them.
+        reflected: Coordinates under whose joint reflection the base samples were closed; empty for all of them (for
+            none, where a group without a reflection was given: see ``closed_under``).
         closed_under: Everything they were closed under, in words.
         optima: Where each start ended (`Optima`), how many different optima there were, and which was chosen.
         fixed_point_residual: How far the fitted law is from its image under the symmetry given or found: the largest

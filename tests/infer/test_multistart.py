@@ -141,6 +141,17 @@ def test_a_unique_optimum_has_a_residual_at_rounding() -> None:
     assert "one optimum from 3 starts" in found.details
 
 
+def test_a_failed_run_is_kept_in_the_record() -> None:
+    """Improper along z[1]: every start ends unbounded, and nothing is chosen for its objective."""
+    improper = LogDensity.from_callable(lambda z: -(z[..., 0] ** 2), 2)
+    found = symvi.fit(improper, LocationScale(2), starts=3, symmetry=ABOUT_ZERO)
+    assert not found.converged and found.optima.distinct == 0
+    assert all(
+        value == math.inf or status is not FitStatus.CONVERGED
+        for value, status in zip(found.optima.objectives, found.optima.statuses, strict=True)
+    )
+
+
 @pytest.mark.parametrize(
     "starts, error, message",
     [
