@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from tqdm.auto import tqdm
@@ -20,6 +20,7 @@ from ._common_value import common_values
 from ._sample_objective import SampleObjective
 from .adaptive import AdaptiveFit
 from .chart import Chart, Outcome
+from .minibatch import MinibatchFit, check_minibatch, one_plate
 from .multistart import EXACT, SAMPLED, best_of, residual, starting_points
 from .noise import labelled_noise
 from .noise_symmetry import NoiseSymmetry, noise_symmetry
@@ -30,10 +31,12 @@ from .result import Fit, Optima
 from .standard_errors import matched_moments, pathwise_errors
 from .symmetry_maps import SymmetryMap, given_maps, holds, reflection_map
 from .tails import require_finite_divergence
+from .whole_data import Subsampled, subsampled_plates, whole_data_density
 
 Progress = bool | Callable[[int, float], None]
 _EVALUATIONS = 80
 """About how many gradients one start takes."""
+_MINIBATCH: Final = "minibatch"
 _NEARLY = 0.05
 """Gradients of this size, per scale, still count as a reflection worth closing the noise under: where a symmetry holds
 nearly, closed noise leaves an error second order in what is missing."""
@@ -48,7 +51,7 @@ def fit(
     draws: Draws | None = None,
     num_particles: int | None = None,
     starts: int | torch.Tensor | None = None,
-    method: Method = "auto",
+    method: Method | Literal["minibatch"] = "auto",
     compile: bool | Literal["auto"] = "auto",
     max_steps: int = 500,
     tolerance: float = 1e-8,
@@ -95,7 +98,9 @@ def fit(
             start about all modes, and those points. A tensor ``[n, d]``: at these unconstrained locations. The lowest
             optimum is taken, images of it under the symmetry are tried as well, and `Fit.optima` keeps the record.
         method: For alpha <= 0: ``"lbfgs"``, or ``"newton"`` (trust region): fewer, dearer steps. ``"auto"`` is L-BFGS;
-            with up to 200 parameters both end in Newton steps.
+            with up to 200 parameters both end in Newton steps. ``"minibatch"``, also chosen where the model has a
+            plate with ``subsample_size``: stochastic gradients of the reverse KL (`MinibatchFit`); ``max_steps`` are
+            passes over the data then.
         compile: Whether the optimiser evaluates the density through `LogDensity.compile`; ``"auto"``: where a search
             from many starts repays it. `Fit.density` is the one given.
         max_steps: Bound on the optimiser's steps, for each start.
@@ -120,7 +125,12 @@ def fit(
             f"expected draws=None for {divergence!r}, got draws, because only the forward KL is an average over the "
             "posterior alone; others need p and q at each point; try divergence=ForwardKL()"
         )
-    density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
+    plate = _minibatch_plate(target, method, args, kwargs)
+    if plate is not None:
+        check_minibatch(divergence, symmetry, draws, starts)
+        density = whole_data_density(target, plate, args, kwargs)
+    else:
+        density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
     guide, family, start = _guide_and_family(target, guide_or_family, density, args, kwargs)
     _check_family(family, divergence)
     starts = _checked_starts(starts, density.dim)
@@ -130,6 +140,12 @@ def fit(
         require_finite_divergence(density, family, outcome.parameters, divergence)
         return _fit(outcome, density, family, guide, divergence, 0, None, given)
     generator = torch.Generator().manual_seed(0) if generator is None else generator
+    if plate is not None and guide is not None:
+        particles = 1 if num_particles is None else num_particles
+        run = MinibatchFit(target, guide, density, plate, args, kwargs, particles, max_steps, generator)
+        with _reporter(progress, max_steps) as report:
+            outcome = run.run(report)
+        return _fit(outcome, density, family, guide, divergence, particles, None, [])
 
     laplace = laplace_approximation(density, start, large=True)
     chart = Chart(density, family, laplace.point, laplace.root)
@@ -149,8 +165,10 @@ def fit(
             chart = replace(chart, density=_evaluated(density, compile, starts, count))
             objective = SampleObjective(chart, divergence, noise)
 
+            search: Method = "newton" if method == "newton" else "lbfgs" if method == "lbfgs" else "auto"
+
             def solve(chart: Chart) -> Outcome:
-                found = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report, method)
+                found = minimize_pathwise(chart, divergence, noise, max_steps, tolerance, report, search)
                 held = found.parameters
                 found.errors = partial(pathwise_errors, density, family, held, divergence, noise, labels, matched)
                 return found
@@ -308,14 +326,25 @@ def _found_map(chart: Chart, found: tuple[int, ...]) -> list[SymmetryMap]:
     return [reflection] if holds(chart.density, reflection, chart.family, chart.reference) else []
 
 
+def _minibatch_plate(target: Any, method: Any, args: Any, kwargs: Any) -> Subsampled | None:
+    """The plate to take minibatches from, where that is asked for or the model has one; None for all data."""
+    if method not in ("auto", _MINIBATCH) or isinstance(target, LogDensity) or not callable(target):
+        if method == _MINIBATCH:
+            one_plate([])
+        return None
+    plates = subsampled_plates(target, args, kwargs)
+    return one_plate(plates) if plates or method == _MINIBATCH else None
+
+
 def _check_search(starts: Any, method: Any, compile: Any, divergence: Divergence) -> None:
     """What concerns the search for the minimum."""
     if starts is not None and (isinstance(starts, bool) or not isinstance(starts, (int, torch.Tensor))):
         raise TypeError(f"expected starts as None, an int or a tensor [n, d], got {starts!r}; try starts=8")
     if isinstance(starts, int) and starts < 1:
         raise ValueError(f"expected starts >= 1, got {starts}, because it counts runs; try starts=8")
-    if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f'expected method in {list(METHODS)}, got {method!r}, because no other is known; try "auto"')
+    if not isinstance(method, str) or method not in (*METHODS, _MINIBATCH):
+        known = [*METHODS, _MINIBATCH]
+        raise ValueError(f'expected method in {known}, got {method!r}, because no other is known; try "auto"')
     if not isinstance(compile, bool) and compile != "auto":
         raise ValueError(f'expected compile as True, False or "auto", got {compile!r}; try compile="auto"')
     if method in ("lbfgs", "newton") and divergence.alpha > 0:

@@ -1,0 +1,247 @@
+"""Fitting by stochastic variational inference, for models whose plate takes minibatches."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pyro import poutine
+from pyro.infer import SVI
+from pyro.optim import PyroOptim
+from torch import Tensor
+
+from ..density import LogDensity
+from ..density._laplace import laplace_approximation
+from ..density._state import own_parameter_store, seeded
+from ..divergences import Divergence, ReverseKL
+from ..families import Parameters
+from ..guides import AutoLocationScale
+from .chart import Chart, Outcome, Report
+from .elbo import DivergenceELBO
+from .result import FitStatus
+from .whole_data import Rows, Subsampled
+
+_PRECISION = 0.05
+"""Largest standard error of a location, in sds of the guide, that counts as converged."""
+_BURN_IN, _FEWEST, _EVERY = 4, 12, 4
+"""Passes over the data that are not averaged; that are, at least; and between two looks at the error."""
+_BATCHES = 12
+_DRIFT = 3.0
+_RATE, _DECAY, _SCALE_UNIT = 0.1, 0.6, 0.02
+
+
+class UnitAdam(torch.optim.Optimizer):
+    r"""Adam (Kingma & Ba, 2015) with a unit for each entry, and steps that shrink.
+
+    Step t is :math:`-\rho\,(1+t/\tau)^{-0.6}\,u\,\hat m_t/\sqrt{\hat v_t}`: in sds of the posterior for a location,
+    whatever the units of the model. The exponent is in (1/2, 1), as averaging of iterates asks for. With a matrix for u
+    the steps are those in the coordinates x of :math:`\theta = ux`, where the posterior is about round.
+
+    Args:
+        params: Parameters.
+        rate: rho.
+        unit: u, of the parameter's shape, a number, or a matrix ``[d, d]`` for a vector ``[d]``.
+        pace: tau, in steps.
+    """
+
+    def __init__(self, params: Any, rate: float = _RATE, unit: Tensor | float = 1.0, pace: float = 100.0) -> None:
+        super().__init__(params, {"rate": rate, "unit": unit, "pace": pace})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """One step on the gradients."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state.update(t=0, m=torch.zeros_like(parameter), v=torch.zeros_like(parameter))
+                state["t"] += 1
+                t, m, v = state["t"], state["m"], state["v"]
+                unit = group["unit"]
+                mixes = isinstance(unit, Tensor) and unit.ndim == 2 and parameter.ndim == 1
+                gradient = unit.mT @ parameter.grad if mixes else parameter.grad
+                m.lerp_(gradient, 0.1)
+                v.lerp_(gradient.square(), 0.01)
+                direction = (m / (1 - 0.9**t)) / ((v / (1 - 0.99**t)).sqrt() + 1e-30)
+                rate = group["rate"] * (1 + t / group["pace"]) ** -_DECAY
+                parameter.sub_(rate * (unit @ direction if mixes else unit * direction))
+
+
+def check_minibatch(divergence: Divergence, symmetry: Any, draws: Any, starts: Any) -> None:
+    """Refuse what has no meaning with minibatches."""
+    if divergence != ReverseKL() and not (divergence.in_alpha_family and divergence.alpha == 0):
+        raise ValueError(
+            f"expected ReverseKL() with minibatches, got {divergence!r}, because its objective is no sum over the "
+            "data, so that a minibatch scaled up gives a biased gradient; try ReverseKL(), or subsample_size=None"
+        )
+    for name, value in (("symmetry", symmetry), ("draws", draws), ("starts", starts)):
+        if value is not None:
+            raise ValueError(
+                f"expected {name}=None with minibatches, got {value!r}, because random rows break the symmetry of the "
+                "objective and each run has one start; try all data (subsample_size=None in the model's plate)"
+            )
+
+
+def one_plate(plates: list[Subsampled]) -> Subsampled:
+    """The plate that takes minibatches.
+
+    Raises:
+        ValueError: There is none, or there are several.
+    """
+    if len(plates) == 1:
+        return plates[0]
+    got = f"plates {[p.name for p in plates]}" if plates else "none"
+    raise ValueError(
+        f"expected a model with one plate that leaves rows out, got {got}, because a minibatch is taken from it; try "
+        'pyro.plate("rows", len(data), subsample_size=100) and data[indices] inside it'
+    )
+
+
+@dataclass(frozen=True)
+class MinibatchFit:
+    """Stochastic gradients of the ELBO from minibatches, the iterates averaged.
+
+    It begins at a Laplace approximation of the whole posterior. Each pass over the data takes every row once, in a new
+    random order, so that the gradients' noise cancels over a pass. Steps shrink; what is returned is the average of the
+    iterates over all passes but the first few (Polyak & Juditsky, 1992). Its standard error is that of twelve batch
+    means of whole passes, joined with half the difference between the first and the second half.
+
+    Attributes:
+        model: The model.
+        guide: The guide, set up.
+        density: The posterior of all data.
+        plate: The plate that takes minibatches.
+        args, kwargs: The model's arguments.
+        num_particles: Draws of the guide at each step.
+        passes: At most so many passes over the data.
+        generator: Random state, of the rows and of the guide's draws.
+    """
+
+    model: Callable[..., Any]
+    guide: AutoLocationScale
+    density: LogDensity
+    plate: Subsampled
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    num_particles: int
+    passes: int
+    generator: torch.Generator
+
+    def run(self, report: Report) -> Outcome:
+        """The averaged parameters, the status, the error estimate."""
+        laplace = laplace_approximation(self.density, self.guide.loc.detach().double())
+        chart = Chart(self.density, self.guide.family, laplace.point, laplace.root)
+        self.guide.set_parameters(chart.reference)
+        root = torch.diag(laplace.root) if laplace.root.ndim == 1 else laplace.root
+        # entries below the diagonal of a unit-triangular factor: one sd given all other coordinates, in its row's scale
+        conditional = torch.cholesky_inverse(root.double()).diagonal().rsqrt()
+        rest = _SCALE_UNIT * (conditional / root.diagonal()).clamp(max=1.0)[:, None].expand_as(root)
+        history: list[float] = []
+        means: list[Parameters] = []
+        seed = int(torch.randint(2**31 - 1, (), generator=self.generator))
+        with seeded(seed), own_parameter_store():
+            for loss, mean in self._passes(root, rest):
+                history.append(loss)
+                report(len(history), loss)
+                if not all(bool(torch.isfinite(value).all()) for value in mean.values()):
+                    held = chart.reference
+                    return Outcome(held, FitStatus.NOT_FINITE, history, math.nan, 0.0, "an iterate is not finite")
+                if len(history) > _BURN_IN:
+                    means.append(mean)
+                enough = len(means) >= _FEWEST and (len(means) - _FEWEST) % _EVERY == 0
+                if enough and self._settled(means):
+                    break
+        return self._outcome(means or [mean], history)
+
+    def _passes(self, root: Tensor, rest: Tensor) -> Iterator[tuple[float, Parameters]]:
+        """Loss and mean parameters of each pass."""
+        size, taken = self.plate.size, self.plate.taken
+        steps = math.ceil(size / taken)
+        units = {"loc": root.to(self.guide.loc), "scale_tril": rest.to(self.guide.loc)}
+
+        def options(name: str) -> dict[str, Any]:
+            return {"unit": units.get(name.split(".")[-1], _SCALE_UNIT), "pace": float(2 * steps)}
+
+        held = poutine.block(self.model, hide_types=["param"])  # the model's own parameters stay as they are
+        loss = DivergenceELBO(ReverseKL(), self.num_particles, vectorize_particles=False)
+        svi = SVI(held, self.guide, PyroOptim(UnitAdam, options), loss)
+        rows = self._rows()
+        for _ in range(self.passes):
+            total, sums = 0.0, dict[str, Tensor]()
+            for _ in range(steps):
+                with Rows(self.plate, next(rows)):
+                    total += float(svi.step(*self.args, **self.kwargs))
+                for name, value in self.guide.parameters_.items():
+                    part = value.detach().double() / steps
+                    sums[name] = sums[name] + part if name in sums else part
+            yield total / steps, sums
+
+    def _rows(self) -> Iterator[Tensor]:
+        """Minibatches of indices, every row once in each pass."""
+        left = torch.zeros(0, dtype=torch.long)
+        while True:
+            while len(left) < self.plate.taken:
+                left = torch.cat([left, torch.randperm(self.plate.size, generator=self.generator)])
+            yield left[: self.plate.taken]
+            left = left[self.plate.taken :]
+
+    def _settled(self, means: list[Parameters]) -> bool:
+        error, drift = self._error_and_drift(means)
+        return error <= _PRECISION and drift <= _DRIFT
+
+    def _error_and_drift(self, means: list[Parameters]) -> tuple[float, float]:
+        """Largest standard error of a location in sds, and the drift between the halves in standard errors."""
+        average, error = _average(means), _errors(means)
+        sd = self.guide.family.matrix(average["scale"]).square().sum(-1).sqrt()
+        half = len(means) // 2
+        gap = (_average(means[half:])["loc"] - _average(means[:half])["loc"]).abs() / 2
+        allowed = _batch_errors(means)["loc"] + 1e-3 * sd
+        return float((error["loc"] / sd).max()), float((gap / allowed).max())
+
+    def _outcome(self, means: list[Parameters], history: list[float]) -> Outcome:
+        average = _average(means)
+        steps = len(history) * math.ceil(self.plate.size / self.plate.taken)
+        if len(means) < _FEWEST:
+            told = f"{len(history)} passes; at least {_BURN_IN + _FEWEST} give an error estimate"
+            return Outcome(average, FitStatus.MAX_STEPS, history, math.nan, float(steps), told)
+        error, drift = self._error_and_drift(means)
+        converged = error <= _PRECISION and drift <= _DRIFT
+        return Outcome(
+            average,
+            FitStatus.CONVERGED if converged else FitStatus.MAX_STEPS,
+            history,
+            error,
+            float(steps),
+            f"{len(history)} passes of {self.plate.size} rows in minibatches of {self.plate.taken}; largest standard "
+            f"error of a location {error:.2g} sd, drift {drift:.1f} standard errors",
+            num_draws=self.num_particles,
+            errors=lambda: _errors(means),
+        )
+
+
+def _average(means: list[Parameters]) -> Parameters:
+    return {name: torch.stack([mean[name] for mean in means]).mean(0) for name in means[0]}
+
+
+def _errors(means: list[Parameters]) -> Parameters:
+    """Batch-means errors, joined with half the difference of the two halves: what is left of the way there."""
+    half = len(means) // 2
+    first, second, noise = _average(means[:half]), _average(means[half:]), _batch_errors(means)
+    return {name: (noise[name].square() + ((second[name] - first[name]) / 2).square()).sqrt() for name in noise}
+
+
+def _batch_errors(means: list[Parameters]) -> Parameters:
+    """Standard errors of the average, from means of consecutive passes in at most twelve batches."""
+    found = {}
+    for name in means[0]:
+        series = torch.stack([mean[name] for mean in means])
+        length = len(series) // min(_BATCHES, len(series))
+        kept = series[len(series) % length :] if length else series
+        batches = kept.reshape(-1, length, *series.shape[1:]).mean(1)
+        found[name] = batches.std(0) / math.sqrt(len(batches))
+    return found
