@@ -26,11 +26,11 @@ from .whole_data import Rows, Subsampled
 
 _PRECISION = 0.05
 """Largest standard error of a location, in sds of the guide, that counts as converged."""
-_BURN_IN, _FEWEST, _EVERY = 4, 12, 4
+_BURN_IN, _FEWEST, _EVERY = 6, 24, 8
 """Passes over the data that are not averaged; that are, at least; and between two looks at the error."""
-_BATCHES = 12
+_BATCHES = 8
 _DRIFT = 3.0
-_RATE, _DECAY, _SCALE_UNIT = 0.1, 0.6, 0.02
+_RATE, _DECAY, _SCALE_UNIT = 0.3, 0.6, 0.1
 
 
 class UnitAdam(torch.optim.Optimizer):
@@ -108,7 +108,7 @@ class MinibatchFit:
 
     It begins at a Laplace approximation of the whole posterior. Each pass over the data takes every row once, in a new
     random order, so that the gradients' noise cancels over a pass. Steps shrink; what is returned is the average of the
-    iterates over all passes but the first few (Polyak & Juditsky, 1992). Its standard error is that of twelve batch
+    iterates over all passes but the first few (Polyak & Juditsky, 1992). Its standard error is that of eight batch
     means of whole passes, joined with half the difference between the first and the second half.
 
     Attributes:
@@ -165,7 +165,9 @@ class MinibatchFit:
         units = {"loc": root.to(self.guide.loc), "scale_tril": rest.to(self.guide.loc)}
 
         def options(name: str) -> dict[str, Any]:
-            return {"unit": units.get(name.split(".")[-1], _SCALE_UNIT), "pace": float(2 * steps)}
+            # noise of the whitened gradient is sqrt(steps): at this rate a location forgets its past in about a pass
+            rate = min(_RATE, steps**-0.5)
+            return {"rate": rate, "unit": units.get(name.split(".")[-1], _SCALE_UNIT), "pace": 50.0 * steps}
 
         held = poutine.block(self.model, hide_types=["param"])  # the model's own parameters stay as they are
         loss = DivergenceELBO(ReverseKL(), self.num_particles, vectorize_particles=False)
@@ -236,12 +238,17 @@ def _errors(means: list[Parameters]) -> Parameters:
 
 
 def _batch_errors(means: list[Parameters]) -> Parameters:
-    """Standard errors of the average, from means of consecutive passes in at most twelve batches."""
+    """Standard errors of the average, from means of consecutive passes in at most eight batches."""
     found = {}
     for name in means[0]:
         series = torch.stack([mean[name] for mean in means])
         length = len(series) // min(_BATCHES, len(series))
         kept = series[len(series) % length :] if length else series
         batches = kept.reshape(-1, length, *series.shape[1:]).mean(1)
-        found[name] = batches.std(0) / math.sqrt(len(batches))
+        count = len(batches)
+        centred = batches - batches.mean(0)
+        next_to = (centred[1:] * centred[:-1]).sum(0).clamp_min(0.0)  # batches are not quite independent
+        variance = (centred.square().sum(0) + 2 * next_to) / max(count - 1, 1)
+        few = (count - 1) / max(count - 3, 1)  # variance of Student's t, whose degrees of freedom are few
+        found[name] = (few * variance / count).sqrt()
     return found

@@ -62,11 +62,11 @@ def test_the_whole_data_density_is_that_of_the_full_plate(model: Any, count: int
 
 
 def test_least_squares_within_the_stated_error() -> None:
-    """5,000 rows, 100 at a time. The intercept and a slope are strongly correlated a posteriori."""
-    predictors, response = data = rows(5000)
+    """3,000 rows, 100 at a time. The intercept and a slope are strongly correlated a posteriori."""
+    predictors, response = data = rows(3000)
     guide = AutoLocationScale(regression)
     state = torch.get_rng_state()
-    fit = symvi.fit(regression, guide, *data, max_steps=20)
+    fit = symvi.fit(regression, guide, *data, max_steps=30)
     assert torch.equal(state, torch.get_rng_state())
     exact = torch.linalg.lstsq(predictors, response).solution
     sd = torch.linalg.inv(predictors.mT @ predictors).diagonal().sqrt() * 0.7
@@ -88,7 +88,7 @@ def test_results_repeat_and_follow_the_generator() -> None:
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         fit = symvi.fit(regression, AutoLocationScale(regression), *data, max_steps=3, generator=generator)
         locations.append(fit.loc)
-        assert fit.status is FitStatus.MAX_STEPS and "at least 16" in fit.details  # three passes give no estimate
+        assert fit.status is FitStatus.MAX_STEPS and "at least 30" in fit.details  # three passes give no estimate
     assert torch.equal(locations[0], locations[1]) and not torch.equal(locations[0], locations[2])
 
 
