@@ -1,0 +1,79 @@
+"""`fit` by the divergences with names of their own, against quadrature; those it refuses, and what it says then."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, optimize, stats
+
+import pyro_symvi as symvi
+from pyro_symvi.density import LogDensity
+from pyro_symvi.divergences import ChiSquare, Divergence, FDivergence, Hellinger, Jeffreys, TailAdaptive
+from pyro_symvi.divergences.generators import jensen_shannon
+from pyro_symvi.families import LocationScale
+
+GRID = np.linspace(-30, 30, 60001)
+
+
+def light(z: torch.Tensor) -> torch.Tensor:
+    """Lighter tails than a normal law, skewed: every p^a / q^(a-1) is integrable."""
+    return -0.25 * z**4 + z
+
+
+def heavy(z: torch.Tensor) -> torch.Tensor:
+    """Exponential tails of two rates: q^2 / p is integrable for normal q."""
+    return -torch.nn.functional.softplus(2 * z) - torch.nn.functional.softplus(-z)
+
+
+def best(log_p: Callable[[torch.Tensor], torch.Tensor], alpha: float) -> np.ndarray:
+    """Location and log scale of the normal law at the least D_alpha, by quadrature."""
+    p = log_p(torch.from_numpy(GRID)).numpy()
+    p = p - math.log(integrate.trapezoid(np.exp(p), GRID))
+
+    def value(x: np.ndarray) -> float:
+        q = stats.norm.logpdf(GRID, x[0], math.exp(x[1]))
+        with np.errstate(over="ignore"):
+            mass = integrate.trapezoid(np.exp(alpha * p + (1 - alpha) * q), GRID)
+        return float((1 - mass) / (alpha * (1 - alpha)))
+
+    found = optimize.minimize(value, [0.3, -0.3], method="Nelder-Mead", options={"xatol": 1e-9, "fatol": 1e-13})
+    return np.asarray(found.x)
+
+
+@pytest.mark.parametrize(
+    "divergence, log_p, alpha",
+    [
+        (Hellinger(), light, 0.5),
+        (Hellinger(), heavy, 0.5),
+        (ChiSquare(), light, 2.0),
+        (ChiSquare(reverse=True), heavy, -1.0),
+    ],
+    ids=["hellinger light", "hellinger heavy", "pearson", "neyman"],
+)
+def test_named_divergences_against_quadrature(
+    divergence: Divergence, log_p: Callable[[torch.Tensor], torch.Tensor], alpha: float
+) -> None:
+    """Within four stated errors, and those below 2 % of the scale."""
+    target = LogDensity.from_callable(lambda z: log_p(z).sum(-1), 1)
+    fit = symvi.fit(target, LocationScale(1), divergence=divergence, num_particles=8192)
+    assert fit.converged, fit.details
+    exact, error = best(log_p, alpha), fit.standard_error
+    scale = float(fit.parameters["scale"])
+    assert float(error["loc"]) < 0.02 * scale and float(error["scale"]) < 0.02 * scale
+    assert abs(float(fit.loc) - exact[0]) < 4 * float(error["loc"]) + 1e-6
+    assert abs(scale - math.exp(exact[1])) < 4 * float(error["scale"]) + 1e-6
+
+
+@pytest.mark.parametrize(
+    "divergence", [Jeffreys(), TailAdaptive(), FDivergence(jensen_shannon, log_normalizer=0.0)], ids=str
+)
+def test_divergences_without_an_exponent_are_refused_with_a_remedy(divergence: Divergence) -> None:
+    target = LogDensity.from_callable(lambda z: light(z).sum(-1), 1)
+    with pytest.raises(
+        TypeError, match="expected a member of the alpha family, got .* because .*; try .*DivergenceELBO"
+    ):
+        symvi.fit(target, LocationScale(1), divergence=divergence)
