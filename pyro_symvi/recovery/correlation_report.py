@@ -8,7 +8,7 @@ import torch
 
 from .certificate import Entry, StatisticReport
 from .exploration import Exploration
-from .mean_report import FITTED_RESOLUTION, gap_text
+from .mean_report import ESTABLISHED, FITTED_RESOLUTION, gap_text
 from .theorems import ELLIPTICAL_CORRELATION, FITTED, INVARIANCE, REFLECTION_MEAN, Theorem, pinned_shape
 from .verdicts import Evidence, Premise, Verdict, weakest
 
@@ -29,6 +29,22 @@ def _entry(found: Exploration, i: int, j: int, value: float) -> Entry:
     label = f"correlation of {names[i]}, {names[j]}"
     if i == j:
         return Entry(label, Verdict.PROVED, 1.0, math.nan, "one by definition", exact=1.0)
+    block = found.proofs.ellipse((i, j))
+    matrix = block.correlation if block is not None else None
+    if block is not None and matrix is not None:
+        group = found.names(block.coordinates)
+        exact = matrix[block.coordinates.index(i)][block.coordinates.index(j)]
+        invariance = found.proofs.rotated(group)
+        moments = found.proofs.moments(block.moments[2], 2)
+        return _pinned(
+            found, label, value, exact, (i, j), f"elliptical in ({group})", invariance, ELLIPTICAL_CORRELATION, moments
+        )
+    separating = found.proofs.separating((i, j))
+    if separating is not None:
+        group = found.names(tuple(separating.center))
+        invariance = found.proofs.reflected(separating, group)
+        moments = found.proofs.moments(found.proofs.analysis.moments.get(2), 2)
+        return _pinned(found, label, value, 0.0, (i, j), f"even in ({group})", invariance, REFLECTION_MEAN, moments)
     for test in found.ellipses:
         inside = list(test.action.coordinates or ())
         if i in inside and j in inside and pinned_shape(test.action):
@@ -41,9 +57,13 @@ def _entry(found: Exploration, i: int, j: int, value: float) -> Entry:
     for test in found.reflections:
         inside = list(test.action.coordinates or ())
         if (i in inside) != (j in inside):
-            invariance = test.premise(INVARIANCE, f"reflection of ({found.names(inside)})")
+            invariance, moments = test.premise(INVARIANCE, f"reflection of ({found.names(inside)})"), None
+            proof = found.proofs.reflection(test, found.sd)
+            if proof is not None:
+                invariance = found.proofs.reflected(proof, found.names(inside))
+                moments = found.proofs.moments(found.proofs.analysis.moments.get(2), 2)
             why = f"even in ({found.names(inside)})"
-            return _pinned(found, label, value, 0.0, (i, j), why, invariance, REFLECTION_MEAN)
+            return _pinned(found, label, value, 0.0, (i, j), why, invariance, REFLECTION_MEAN, moments)
     return Entry(label, Verdict.UNKNOWN, value, math.nan, "no verified symmetry pins this pair")
 
 
@@ -56,18 +76,20 @@ def _pinned(
     why: str,
     invariance: Premise,
     theorem: Theorem,
+    proved_moments: Premise | None = None,
 ) -> Entry:
     gap = abs(value - exact)
-    moments = found.moments(2, pair)
+    moments = proved_moments or found.moments(2, pair)
     if gap <= FITTED_RESOLUTION:
-        fitted = Premise(FITTED, Evidence.VERIFIED, f"within {FITTED_RESOLUTION:g} of the symmetric value")
+        close = Evidence.PROVED if invariance.evidence is Evidence.PROVED else Evidence.VERIFIED
+        fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g} of the symmetric value")
     else:
         fitted = Premise(FITTED, Evidence.REFUTED, f"the fitted value is {gap:.2g} from the symmetric one, {exact:.6g}")
     premises = (invariance, moments, fitted)
     verdict, bound, reason = weakest(premises), math.nan, f"{why}; gap {gap_text(gap)}"
     if fitted.evidence is Evidence.REFUTED:
         reason = f"{why}, which gives {exact:.6g}"
-        if moments.evidence is not Evidence.VERIFIED:
+        if moments.evidence not in ESTABLISHED:
             verdict = Verdict.UNKNOWN
         elif gap <= WIDEST:
             verdict, bound = Verdict.BOUNDED, gap + FITTED_RESOLUTION

@@ -13,6 +13,7 @@ from ..density._modes import distant_modes
 from ..density._proposal import Scale
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
 from .profiles import marginal_power
+from .proofs import Proofs
 from .residuals import ResidualTest, residual_test
 from .search import refine_center, reflection_candidates, shape_at
 from .subject import Subject
@@ -46,6 +47,7 @@ class Exploration:
         ellipses: Rotations that hold.
         untestable: What could not be tested, and why.
         ridges: Powers of marginal tails, by the coordinates combined.
+        proofs: What static analysis proves.
     """
 
     subject: Subject
@@ -74,26 +76,37 @@ class Exploration:
         self.tails: Tails = tail_powers(density, self.scale, generator=self.generator)
         rough = torch.minimum(root.square().sum(-1), main.root.square().sum(-1)).sqrt()
         self.sd = self.draws.sd_low if self.draws.reliable else rough
+        self.proofs = Proofs(density)
 
     # -- symmetries --------------------------------------------------------------------------------------------
 
     def search(self, symmetry: AffineAction | None, want_shape: bool) -> None:
         """Find centres, test symmetries, keep those that hold."""
         density, dim = self.subject.density, self.subject.density.dim
+        self.proofs.restrict(symmetry)
         if symmetry is None:
-            candidates = reflection_candidates(density, self.start, self.scale, self.generator)
+            proved = [c for c in (self.proofs.all_coordinates(),) if c]
+            searched = reflection_candidates(density, self.start, self.scale, self.generator)
+            candidates = list(dict.fromkeys([*proved, *searched]))
         elif isinstance(symmetry, AxisFlips):
             candidates = [(int(i),) for i in symmetry.resolve_coordinates(dim)]
         else:
             candidates = [tuple(symmetry.resolve_coordinates(dim).tolist())]
+        own = symmetry is None or symmetry.center is None
         for coordinates in candidates:
             held = [set(t.action.coordinates or ()) for t in self.reflections]
             if symmetry is None and any(set(coordinates) <= h for h in held):
                 continue
             center = self._center(symmetry, coordinates)
             test = self._test(PointReflection(coordinates=coordinates).bind(dim, center=center))
-            if test.evidence is Evidence.VERIFIED:
+            proof = self.proofs.reflection(test, self.sd)
+            if test.evidence is Evidence.VERIFIED or proof is not None:
                 self.reflections.append(test)
+            elif own and self.proofs.find(coordinates) is not None and test.evidence is Evidence.REFUTED:
+                self.proofs.withdraw(coordinates)
+                self.untestable.append(
+                    f"a proof about ({self.names(coordinates)}) is withdrawn: a residual speaks against"
+                )
         if want_shape or isinstance(symmetry, EllipticalRotation):
             self._search_shapes(symmetry)
 
@@ -105,6 +118,11 @@ class Exploration:
             known = torch.as_tensor(symmetry.bind(density.dim, shape=torch.eye(len(moved))).center).double()
             center = loc.clone()
             center[torch.tensor(coordinates)] = known[torch.tensor([moved.index(i) for i in coordinates])]
+            return center
+        proved = self.proofs.center(coordinates)
+        if proved is not None:
+            center = loc.clone()
+            center[torch.tensor(coordinates)] = proved
             return center
         for first in (self.start, loc):
             center_found = refine_center(density, first, coordinates, self.scale)
@@ -233,7 +251,7 @@ class Exploration:
     def notes(self) -> tuple[str, ...]:
         """Remarks for the reader."""
         density = self.subject.density
-        notes = list(density.notes) + self.untestable
+        notes = list(density.notes) + self.untestable + list(self.proofs.notes())
         if not density.vectorized:
             notes.append(f"evaluated in a loop: {density.loop_reason}")
         if not self.subject.has_mean:

@@ -21,6 +21,8 @@ WIDEST = 1.0
 """Farther from the centre than this many posterior sds, a fitted mean is refuted, not bounded."""
 _WEAK = 0.3
 
+ESTABLISHED = (Evidence.PROVED, Evidence.VERIFIED)
+
 Bounds = dict[tuple[int, ...], ReflectionBound]
 
 
@@ -61,15 +63,25 @@ def _pinned(found: Exploration, i: int, test: ResidualTest) -> Entry:
     coordinates = test.action.coordinates or ()
     center = float(torch.as_tensor(test.action.center)[coordinates.index(i)])
     value = float(found.subject.loc[i])
-    gap = abs(value - center) / float(found.sd[i])
-    moments = found.moments(1, [i])
     group = found.names(coordinates)
+    proof = found.proofs.reflection(test, found.sd)
+    proved_moments = None
     invariance = test.premise(INVARIANCE, f"reflection of ({group})")
-    exists = moments.evidence is Evidence.VERIFIED and found.subject.has_mean
+    if proof is not None:
+        center = float(proof.center[i])
+        invariance = found.proofs.reflected(proof, group)
+        proved_moments = found.proofs.moments(proof.moment(1), 1)
+    gap = abs(value - center) / float(found.sd[i])
+    moments = proved_moments or found.moments(1, [i])
+    exists = moments.evidence in ESTABLISHED and found.subject.has_mean
     label = f"{'mean' if exists else 'centre of symmetry'} of {found.subject.density.coordinates[i]}"
     theorem = REFLECTION_MEAN.name
     if gap <= FITTED_RESOLUTION:
-        fitted = Premise(FITTED, Evidence.VERIFIED, f"within {FITTED_RESOLUTION:g} posterior sd of the centre")
+        if proof is None:
+            close, whose = Evidence.VERIFIED, "the centre"
+        else:
+            close, whose = Evidence.PROVED, "the exact centre (the sd is an estimate)"
+        fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g} posterior sd of {whose}")
         premises = (invariance, moments, fitted)
         verdict = weakest(premises)
         reason = f"even in ({group}) about the fitted value; gap {gap_text(gap)} sd"
@@ -84,7 +96,7 @@ def _pinned(found: Exploration, i: int, test: ResidualTest) -> Entry:
     premises = (invariance, moments, fitted)
     reason = f"even in ({group}) about {center:.6g}; the optimiser stopped {gap:.2g} sd away"
     verdict, bound = Verdict.REFUTED, math.nan
-    if moments.evidence is not Evidence.VERIFIED:
+    if moments.evidence not in ESTABLISHED:
         verdict = Verdict.UNKNOWN
         reason += "; existence of the mean not established"
     elif gap <= WIDEST:
@@ -106,7 +118,7 @@ def _best_bound(found: Exploration, i: int, bounds: Bounds) -> ReflectionBound:
 
 def _bounded(found: Exploration, i: int, label: str, value: float, bound: ReflectionBound) -> Entry | None:
     moments = found.moments(2, bound.coordinates)
-    if moments.evidence is not Evidence.VERIFIED:
+    if moments.evidence not in ESTABLISHED:
         return None
     seen = Premise(
         SUPPORT,

@@ -38,7 +38,7 @@ def test_a_regression_end_to_end(certificate: Certificate) -> None:
     x, y = data()
     beta = torch.linalg.lstsq(x, y[:, None]).solution[:, 0]
     report = certificate["mean"]
-    assert report.verdicts[:3] == [Verdict.VERIFIED] * 3
+    assert report.verdicts[:3] == [Verdict.PROVED] * 3
     assert not report.verdicts[3].is_exact
     torch.testing.assert_close(report.values[:3], beta, rtol=0, atol=1e-9)
     torch.testing.assert_close(report.exact[:3], beta, rtol=0, atol=1e-9)
@@ -47,7 +47,7 @@ def test_a_regression_end_to_end(certificate: Certificate) -> None:
     gram = torch.linalg.inv(x.mT @ x)
     correlation = gram / torch.outer(gram.diagonal().sqrt(), gram.diagonal().sqrt())
     pairs = certificate["correlation"]
-    assert pairs.at("beta").verdict is Verdict.VERIFIED
+    assert pairs.at("beta").verdict is Verdict.PROVED
     torch.testing.assert_close(pairs.exact[:3, :3], correlation, rtol=0, atol=1e-9)
     torch.testing.assert_close(pairs.exact[3, :3], torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-9)
     assert pairs.theorem in ("a-posteriori ellipticity", "a-posteriori reflection")
@@ -79,7 +79,7 @@ def test_json_round_trip(certificate: Certificate) -> None:
     entries = record["statistics"]["mean"]["entries"]
     assert [entry["verdict"] for entry in entries] == [v.name for v in certificate["mean"].verdicts]
     assert entries[0]["bound"] is None  # nan is no JSON
-    assert entries[0]["premises"][0]["evidence"] == "verified"
+    assert entries[0]["premises"][0]["evidence"] == "proved"
     assert record["coordinates"] == ["beta[0]", "beta[1]", "beta[2]", "log sigma"]
     assert record["symmetries"][0]["coordinates"] == [0, 1, 2]
     assert record["divergence"] == "ReverseKL()"
@@ -88,7 +88,7 @@ def test_json_round_trip(certificate: Certificate) -> None:
 def test_the_printed_table(certificate: Certificate) -> None:
     text = str(certificate)
     assert max(map(len, text.splitlines())) <= 120
-    for words in ("mean of beta[0]", "VERIFIED", "mean of log sigma", "invariance: verified", "Region:", "sd"):
+    for words in ("mean of beta[0]", "PROVED", "mean of log sigma", "invariance: proved", "Region:", "sd"):
         assert words in text
     assert "nothing is known of mass that none of these came near" in " ".join(text.split())
     assert "exact" not in text.replace("exactly", "").lower() or Verdict.PROVED in certificate["mean"].verdicts
@@ -102,7 +102,7 @@ def test_html_escapes_what_it_shows(certificate: Certificate) -> None:
     assert html.count("<tr>") == 1 + len(certificate.rows())
     assert "&lt;" in html  # "gap < 1e-12"
     assert "< 1e" not in html
-    assert "invariance: verified" in html
+    assert "invariance: proved" in html
 
 
 def test_long_sites_are_folded() -> None:

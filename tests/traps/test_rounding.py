@@ -11,8 +11,10 @@ from tests.recovery.targets import assert_honest, assert_nothing_exact, certify_
 
 @pytest.mark.parametrize("offset", [1e12, -1e12, 1e10])
 def test_a_constant_that_swallows_the_residuals(offset: float) -> None:
-    certificate = certify_at(lambda z: normal(z) + offset, [0.0])
+    """Of a target that is slightly off, nothing is exact. (Of an even one static analysis still proves it.)"""
+    certificate = certify_at(lambda z: normal(z) + 1e-4 * torch.tanh(z[..., 0]) + offset, [0.0])
     assert_nothing_exact(certificate)
+    assert certify_at(lambda z: normal(z) + offset, [0.0])["mean"].verdict is Verdict.PROVED
 
 
 def test_a_symmetry_is_not_refuted_under_a_constant() -> None:
@@ -62,8 +64,8 @@ def test_scales_of_sixteen_orders_of_magnitude() -> None:
     certificate = certify_at(
         lambda z: normal(z / scales), [0.0] * 9, torch.diag(scales), statistics=("mean", "correlation")
     )
-    assert certificate["mean"].verdict is Verdict.VERIFIED
-    assert certificate["correlation"].verdict is Verdict.VERIFIED
+    assert certificate["mean"].verdict is Verdict.PROVED
+    assert certificate["correlation"].verdict is Verdict.PROVED
 
 
 def test_nearly_collinear_coordinates() -> None:
@@ -74,9 +76,9 @@ def test_nearly_collinear_coordinates() -> None:
         return -0.5 * ((z @ precision) * z).sum(-1)
 
     right = certify_at(log_p, [0.0, 0.0], torch.linalg.cholesky(shape), statistics=("mean", "correlation"))
-    assert right["correlation"].verdict is Verdict.VERIFIED
+    assert right["correlation"].verdict is Verdict.PROVED
     mean_field = certify_at(log_p, [0.0, 0.0], 0.014, statistics=("mean", "correlation"))
-    assert mean_field["mean"].verdict is Verdict.VERIFIED
+    assert mean_field["mean"].verdict is Verdict.PROVED
     assert mean_field["correlation"].verdict is Verdict.REFUTED
 
 

@@ -52,7 +52,7 @@ def test_axis_flips_of_a_correlated_law_do_not_hold() -> None:
 
 def test_coordinates_outside_the_symmetry_stay_unknown() -> None:
     certificate = certify_at(normal, [0.0, 0.0, 0.0], symmetry=PointReflection(coordinates=[1]))
-    assert certificate["mean"].verdicts == [Verdict.UNKNOWN, Verdict.VERIFIED, Verdict.UNKNOWN]
+    assert certificate["mean"].verdicts == [Verdict.UNKNOWN, Verdict.PROVED, Verdict.UNKNOWN]
 
 
 def test_a_symmetry_of_the_guide_alone_is_refuted_with_a_witness() -> None:

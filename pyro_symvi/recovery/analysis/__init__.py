@@ -1,6 +1,6 @@
 """Proofs about a log density, read from its graph: the first of the engines that supply evidence."""
 
 from .driver import analyze, analyze_function
-from .report import Analysis, Block
+from .report import Analysis, Block, Symmetry
 
-__all__ = ["Analysis", "Block", "analyze", "analyze_function"]
+__all__ = ["Analysis", "Block", "Symmetry", "analyze", "analyze_function"]

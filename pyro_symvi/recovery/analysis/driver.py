@@ -9,15 +9,17 @@ import torch
 
 from ...density import LogDensity
 from .candidates import candidate_blocks
+from .curvature import LogConcavity, log_concavity
 from .differential import compare
-from .expressions import Expressions
+from .expressions import BUDGET, Expressions
 from .gate import trace
 from .gaussian_block import gaussian_block
 from .integrability import Moment, moment
 from .lowering import lower
 from .polynomials import Polynomial
 from .refusals import Refused
-from .report import Analysis, Block
+from .report import Analysis, Block, Symmetry
+from .symmetries import reflections, swaps
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -125,7 +127,16 @@ def _analysis(
     if missing:
         raise Refused(f"log p does not depend on {', '.join(missing)}, so the density is improper")
     blocks = find_blocks(table, p, names, sites)
-    return Analysis(names, "", blocks, tuple(table.idealisations), conditions, gradient, fingerprint)
+    found, pairs = find_symmetries(table, p, names, sites, blocks)
+    table.allow(BUDGET)
+    moments = moments_of(table, p, tuple(range(dim)), dim)
+    table.allow(BUDGET)
+    try:
+        concavity: LogConcavity | None = log_concavity(table, p, dim)
+    except Refused:
+        concavity = None
+    idealised = tuple(table.idealisations)
+    return Analysis(names, "", blocks, found, pairs, moments, concavity, idealised, conditions, gradient, fingerprint)
 
 
 def find_blocks(
@@ -144,22 +155,37 @@ def find_blocks(
             continue
         if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
             continue
-        moments = _moments(table, p, everything, candidate) if found.is_symmetric else _NO_MOMENTS
+        moments = moments_of(table, p, candidate, len(names)) if found.is_symmetric else _NO_MOMENTS
         blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments))
     return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
 
 
-def _moments(
-    table: Expressions, p: Polynomial, everything: tuple[int, ...], block: tuple[int, ...]
-) -> dict[int, Moment]:
-    """Of each order, the first moment of a coordinate of the block that was not shown to exist; else that of all."""
-    found = {}
-    for order in (1, 2):
-        found[order] = moment(table, p, everything, block[0], order)
-        for j in block[1:]:
-            if found[order].exists:
-                found[order] = moment(table, p, everything, j, order)
-    return found
+def find_symmetries(
+    table: Expressions,
+    p: Polynomial,
+    names: tuple[str, ...],
+    sites: tuple[tuple[int, ...], ...],
+    blocks: tuple[Block, ...],
+) -> tuple[tuple[Symmetry, ...], tuple[tuple[int, int], ...]]:
+    """Reflections beyond those of the blocks, and swaps; each part with a budget of its own."""
+    dim = len(names)
+    symmetric = tuple(b.block for b in blocks if b.is_symmetric)
+    held = [set(b.coordinates) for b in symmetric]
+    found = []
+    table.allow(BUDGET)
+    for reflection in reflections(table, p, dim, symmetric, sites):
+        where = reflection.coordinates
+        if set(where) not in held:
+            table.allow(BUDGET)
+            moments = moments_of(table, p, where, dim)
+            found.append(Symmetry(where, tuple(names[j] for j in where), reflection.center, moments))
+    table.allow(BUDGET)
+    return tuple(found), swaps(table, p, sites)
+
+
+def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
+    """First and second moments of some coordinates."""
+    return {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
 
 
 _NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")

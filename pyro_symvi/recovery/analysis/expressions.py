@@ -23,7 +23,8 @@ MOST_TERMS = 20_000
 """Longest polynomial."""
 MOST_POWER = 8
 """Highest power of a sum that is expanded."""
-BUDGET = 6_000_000
+_WITHIN_ONE = ("sigmoid", "tanh", "erf")
+BUDGET = 3_000_000
 """Terms built in one analysis."""
 
 
@@ -71,6 +72,10 @@ class Expressions:
         self._budget -= terms
         if self._budget < 0:
             raise Refused("the expression is too large for exact analysis")
+
+    def allow(self, terms: int) -> None:
+        """A new budget, for a part of an analysis that others do not depend on."""
+        self._budget = terms
 
     def number(self, value: int | float | Fraction) -> Polynomial:
         """The exact rational that a number is; inf and nan become special."""
@@ -152,7 +157,36 @@ class Expressions:
             term = self._signs[monomial] if numerator > 0 else signs.negated(self._signs[monomial])
             total = signs.SUM[total][term]
         p.sign = known & total
+        if p.sign & signs.POSITIVE and p.sign & signs.NEGATIVE:
+            p.sign &= self._bounded_sign(p)
         return p.sign
+
+    def _bounded_sign(self, p: Polynomial) -> int:
+        """The sign of a constant plus terms bounded by their coefficients: products of sigmoid, tanh and erf.
+
+        Such a product lies in the open (-1, 1), never at its ends; in [0, 1) if its sign says so.
+        """
+        low = high = p.coefficient(ONE)
+        strict_low = strict_high = False
+        for monomial in p.terms:
+            if monomial == ONE:
+                continue
+            powers = self.monomials[monomial]
+            if not powers or any(self.atoms[a].kind not in _WITHIN_ONE or k < 0 for a, k in powers):
+                return signs.ANY
+            c, sign = p.coefficient(monomial), self._signs[monomial]
+            ends = (Fraction(-1) if sign & signs.NEGATIVE else Fraction(0), Fraction(1))
+            bottom, top = sorted((c * ends[0], c * ends[1]))
+            low, high = low + bottom, high + top
+            reached = not sign & signs.NEGATIVE and bool(sign & signs.ZERO)  # only the end 0 may be attained
+            strict_low |= not (reached and c > 0)
+            strict_high |= not (reached and c < 0)
+        found = signs.ANY
+        if low >= 0:
+            found &= signs.POSITIVE if strict_low or low > 0 else signs.NON_NEGATIVE
+        if high <= 0:
+            found &= signs.NEGATIVE if strict_high or high < 0 else signs.NON_POSITIVE
+        return found
 
     def times(self, a: int, b: int) -> int:
         """The product of two monomials; exponentials merge: e^p e^q = e^(p+q)."""

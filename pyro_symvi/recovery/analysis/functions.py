@@ -41,11 +41,14 @@ def exp(t: Expressions, p: Polynomial) -> Polynomial:
 def log(t: Expressions, p: Polynomial) -> Polynomial:
     """Log p; p must be positive."""
     real(p)
+    if not p.terms:
+        raise Refused("a logarithm of zero")
+    common, p = _common_factor(t, p)
+    if common != ONE:
+        return t.add(_log_of_product(t, common, Fraction(1)), log(t, p))
     sign = t.sign(p)
     if sign != signs.POSITIVE:
         t.require(f"a logarithm's argument that is positive: {t.text(p)}", p)
-    if not p.terms:
-        raise Refused("a logarithm of zero")
     single = p.single()
     if single is not None:
         return _log_of_product(t, *single)
@@ -59,6 +62,25 @@ def log(t: Expressions, p: Polynomial) -> Polynomial:
         inner = t.total([second, t.scaled(first, -1), _log_number(t, d / c)])
         return t.total([first, _log_number(t, c), softplus(t, inner)])
     return t.function("log", p, sign=_log_sign(t, p))
+
+
+def _common_factor(t: Expressions, p: Polynomial) -> tuple[int, Polynomial]:
+    """Sigmoids that are factors of every term (of several), and what they multiply."""
+    if len(p.terms) < 2:
+        return ONE, p
+    shared: dict[int, int] | None = None
+    for monomial in p.terms:
+        powers = {a: k for a, k in t.monomials[monomial] if t.atoms[a].kind == "sigmoid" and k > 0}
+        if shared is None:
+            shared = powers
+        else:
+            shared = {a: min(k, powers[a]) for a, k in shared.items() if a in powers}
+    if not shared:
+        return ONE, p
+    common = t.monomial(tuple(sorted(shared.items())))
+    divisor = t.monomial_power(common, -1)
+    terms = {t.times(monomial, divisor): n for monomial, n in p.terms.items()}
+    return common, Polynomial(terms, p.denominator, t.sign(p))  # a positive factor keeps the sign
 
 
 def _log_sign(t: Expressions, p: Polynomial) -> int:

@@ -2,8 +2,8 @@ r"""Analysis E: is a density integrable, with which moments? By integrating Gaus
 
 Every step replaces the density by a larger one: a Gaussian block is integrated out with the smallest precision it was
 shown to have (`gaussian_block.remainder`); independent coordinates are split; on a line, each term is bounded by its
-slopes at plus and minus infinity. What is left decays exponentially or is not decided. So "integrable" and "this moment
-exists" are proofs; a failure means nothing.
+slopes at plus and minus infinity. What is left decays exponentially (or like a power), or is not decided. So
+"integrable" and "this moment exists" are proofs; a failure means nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from fractions import Fraction
 
 from . import signs
 from .candidates import candidate_blocks
+from .curvature import Curvature
 from .expressions import Expressions
 from .gaussian_block import gaussian_block, remainder
 from .polynomials import ONE, Polynomial
@@ -29,36 +30,37 @@ class Moment:
     reason: str
 
 
-def moment(table: Expressions, p: Polynomial, coordinates: tuple[int, ...], j: int | None, order: int) -> Moment:
-    """The moment of one coordinate (of none: integrability alone) of the density with logarithm p.
+def moment(table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: tuple[int, ...], order: int) -> Moment:
+    """Whether ``E |z_j|^order`` is finite for every j in ``of`` (and the density integrable), log p being p.
 
     Args:
         table: Where p lives.
         p: A log density without open obligations.
         coordinates: What is integrated over; p must depend on no other.
-        j: The coordinate, or None.
+        of: Coordinates; none asks for integrability alone.
         order: 1 or 2.
     """
     try:
-        total = _moment(table, p, coordinates, None, 0, 0)  # a weighted density may be integrable where p is not
-        return Moment(True, total if j is None else _moment(table, p, coordinates, j, order, 0))
+        total = _moment(table, p, coordinates, (), 0, 0)  # a weighted density may be integrable where p is not
+        return Moment(True, _moment(table, p, coordinates, of, order, 0) if of else total)
     except Refused as refusal:
         return Moment(False, refusal.reason)
 
 
 def _moment(
-    table: Expressions, p: Polynomial, coordinates: tuple[int, ...], j: int | None, order: int, depth: int
+    table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: tuple[int, ...], order: int, depth: int
 ) -> str:
     """How it was shown; raises Refused where it was not."""
-    parts = _components(table, p, coordinates)
-    reasons = []
-    for part in parts:
-        here = j if j is not None and j in part else None
+    reasons: dict[str, None] = {}
+    for part in _components(table, p, coordinates):
         piece = _restricted(table, p, part)
-        if len(part) == 1:
-            reasons.append(_line(table, piece, part[0]))
+        if Curvature(table, part).modulus(piece) > 0:
+            reasons["strongly log-concave, so with all moments"] = None
+        elif len(part) == 1:
+            reasons[_line(table, piece, part[0], order if part[0] in of else 0)] = None
         else:
-            reasons.append(_integrated_out(table, piece, part, here, order, depth))
+            here = tuple(j for j in of if j in part)
+            reasons[_integrated_out(table, piece, part, here, order, depth)] = None
     return "; ".join(reasons)
 
 
@@ -84,7 +86,7 @@ def _restricted(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> Pol
 
 
 def _integrated_out(
-    table: Expressions, p: Polynomial, part: tuple[int, ...], j: int | None, order: int, depth: int
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, depth: int
 ) -> str:
     """Integrate a Gaussian block out, then go on with the rest."""
     if depth >= _DEEPEST:
@@ -98,11 +100,12 @@ def _integrated_out(
         if block.center is None:
             continue
         rest = tuple(i for i in part if i not in candidate)
-        inside = j is not None and j in candidate
+        outside = tuple(j for j in of if j not in candidate)
         for anchor in block.anchors:
             try:
-                left = remainder(table, block, anchor, order if inside else 0)
-                how = _moment(table, left, rest, None if inside else j, order, depth + 1)
+                how = _moment(table, remainder(table, block, anchor), rest, outside, order, depth + 1)
+                if len(outside) < len(of):
+                    _moment(table, remainder(table, block, anchor, order), rest, (), 0, depth + 1)
             except Refused as refusal:
                 why = refusal.reason
                 continue
@@ -113,16 +116,22 @@ def _integrated_out(
 # -- one coordinate ------------------------------------------------------------------------------------------------
 
 
-def _line(table: Expressions, p: Polynomial, j: int) -> str:
-    """Exponential decay in one coordinate, from the slope of an upper bound at minus and plus infinity.
+def _line(table: Expressions, p: Polynomial, j: int, order: int) -> str:
+    """Decay in one coordinate, from the slope of an upper bound at minus and plus infinity.
 
-    With exponential decay every moment exists, so no order is needed.
+    A negative slope is exponential decay, with which every moment exists. Where the slope is zero, logarithms of
+    polynomials may still give |z|^-m; a moment of order k then needs m > k + 1.
     """
+    powers = Fraction(0)
     slope = {-1: Fraction(0), 1: Fraction(0)}
     sinks = {-1: False, 1: False}
     for monomial, numerator in p.terms.items():
         c = Fraction(numerator, p.denominator)
         if monomial == ONE:
+            continue
+        degree = _degree_of_logarithm(table, monomial, j) if c < 0 else 0
+        if degree:
+            powers -= c * degree
             continue
         for direction in (-1, 1):
             term = _slope(table, monomial, c, j, direction)
@@ -130,11 +139,36 @@ def _line(table: Expressions, p: Polynomial, j: int) -> str:
                 sinks[direction] = True
             else:
                 slope[direction] += term
+    exponential = True
     for direction in (-1, 1):
-        if not sinks[direction] and slope[direction] >= 0:
+        if sinks[direction] or slope[direction] < 0:
+            continue
+        exponential = False
+        if slope[direction] > 0 or powers <= order + 1:
             side = "plus" if direction > 0 else "minus"
-            raise Refused(f"integrability was not shown: no decay towards {side} infinity of a coordinate")
-    return "exponential decay of what is left"
+            raise Refused(f"integrability was not shown: not enough decay towards {side} infinity of a coordinate")
+    if exponential:
+        return "exponential decay of what is left"
+    return f"what is left decays like |z|^-{float(powers):.4g}"
+
+
+def _degree_of_logarithm(table: Expressions, monomial: int, j: int) -> int:
+    """N if the monomial is log q with q a polynomial in z_j alone, of even degree n >= 2; else 0.
+
+    q being positive (no obligation is open), -log q is bounded above on bounded sets, and -n log|z_j| + O(1) beyond.
+    """
+    powers = table.monomials[monomial]
+    if len(powers) != 1 or powers[0][1] != 1 or table.atoms[powers[0][0]].kind != "log":
+        return 0
+    own, degree = table.coordinate_atom(j), 0
+    for term in table.atoms[powers[0][0]].arguments[0].terms:
+        if not table.monomial_depends(term):
+            continue
+        factors = [(atom, power) for atom, power in table.monomials[term] if table.atoms[atom].depends]
+        if len(factors) != 1 or factors[0][0] != own or factors[0][1] < 0:
+            return 0
+        degree = max(degree, factors[0][1])
+    return degree if degree % 2 == 0 else 0
 
 
 def _slope(table: Expressions, monomial: int, c: Fraction, j: int, direction: int) -> Fraction | None:

@@ -14,6 +14,7 @@ import torch
 from torch.fx import Node
 from torch.utils._pytree import tree_leaves
 
+from ...density._precision import float64_default
 from . import elementwise, reductions, structural
 from .expressions import Expressions
 from .gate import Traced
@@ -83,19 +84,31 @@ def _run(elements: Elements, node: Node, values: dict[Node, Any]) -> Any:
     name = str(op).removeprefix("aten.")
     symbolic = any(isinstance(leaf, Symbolic) for leaf in tree_leaves((args, kwargs), is_leaf=_is_symbolic))
     if name in structural.EMPTY:
-        return structural.empty_like(op, *args, **kwargs)
+        out = structural.empty_like(op, *args, **kwargs)
+        return out.to(node.meta["val"].dtype)
     if name in _IN_PLACE_VIEWS:
         _refuse_shared(node)
     elif op._schema.is_mutable:
         raise Refused(f"it updates a tensor in place ({op})")
     if not symbolic:
-        return op(*_copied(args), **kwargs)
+        return _constant(node, op, _copied(args), kwargs)
     rule = RULES.get(name)
     if rule is None:
         raise Refused(f"the operation {op} on values that depend on the unknowns is not known to the checker")
     if SCHEMAS.get(name) != schema_hash(op):
         raise Refused(f"the operation {op} has another schema than the one the checker was written for")
     out = rule(elements, op, *args, **{k: v for k, v in kwargs.items() if not _idle(k, v)})
+    _check(node, out)
+    return out
+
+
+def _constant(node: Node, op: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """An operation on data, run by torch, with the dtype it had in the trace (where the default may be another)."""
+    out = op(*args, **kwargs)
+    recorded = node.meta.get("val")
+    if isinstance(out, torch.Tensor) and isinstance(recorded, torch.Tensor) and out.dtype != recorded.dtype:
+        with float64_default():
+            out = op(*args, **kwargs)
     _check(node, out)
     return out
 
@@ -130,6 +143,8 @@ def _check(node: Node, out: Any) -> None:
     for value, meta in zip(outs, metas, strict=True):
         if value is None:
             continue
+        if not isinstance(value, (Symbolic, torch.Tensor)):
+            raise Refused(f"{node.target} gives a {type(value).__name__}")
         if meta is None:
             raise Refused(f"the shape of {node.target} was not recorded")
         shape = value.ids.shape if isinstance(value, Symbolic) else value.shape

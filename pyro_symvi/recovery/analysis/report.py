@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
+from .curvature import LogConcavity
 from .gaussian_block import GaussianBlock
 from .integrability import Moment
 
@@ -62,6 +64,7 @@ class Block:
         """Whether second moments exist, so that the correlation matrix of an elliptical block is that of its shape."""
         return self.is_symmetric and self.moments[2].exists
 
+    @cached_property
     def correlation(self) -> list[list[float]] | None:
         """The exact correlation matrix of an elliptical block, each entry rounded once; None if not elliptical."""
         shape = self.block.covariance_shape if self.is_elliptical else None
@@ -91,6 +94,30 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Symmetry:
+    """A reflection that was proved by substitution.
+
+    Attributes:
+        coordinates: The coordinates reflected.
+        names: Their names.
+        center: The exact centre.
+        moments: ``{order: Moment}`` of these coordinates, orders 1 and 2.
+    """
+
+    coordinates: tuple[int, ...]
+    names: tuple[str, ...]
+    center: tuple[Fraction, ...]
+    moments: dict[int, Moment]
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{float(c):.6g}" for c in self.center[:6]) + (", ..." if len(self.center) > 6 else "")
+        group = _short(self.names)
+        found = self.moments[1]
+        text = f"({group}): log p is unchanged by reflection about ({values}), exactly, the rest held"
+        return f"{text}; mean exists and is the centre: {found.reason}" if found.exists else f"{text}; {found.reason}"
+
+
+@dataclass(frozen=True)
 class Analysis:
     """What static analysis proves of a target, before any fit.
 
@@ -98,6 +125,10 @@ class Analysis:
         coordinates: Names of the flat coordinates.
         refusal: Why nothing was proved; empty if something was.
         blocks: Blocks that are quadratic, largest claims first.
+        reflections: Further reflections, proved by substitution; no more than is not implied by these and the blocks.
+        swaps: Neighbouring coordinates of a site that may be swapped.
+        moments: ``{order: Moment}`` of all coordinates together.
+        concavity: Concavity of log p (`LogConcavity`); None after a refusal.
         idealisations: Where floating-point code was read as the function it stands for.
         conditions: What the proofs are bound to (parameters held fixed, for one).
         gradient_agrees: Whether the function's gradient is its own (if not, nothing is said of fits).
@@ -107,26 +138,36 @@ class Analysis:
     coordinates: tuple[str, ...]
     refusal: str = ""
     blocks: tuple[Block, ...] = ()
+    reflections: tuple[Symmetry, ...] = ()
+    swaps: tuple[tuple[int, int], ...] = ()
+    moments: dict[int, Moment] = field(default_factory=dict)
+    concavity: LogConcavity | None = None
     idealisations: tuple[str, ...] = ()
     conditions: tuple[str, ...] = ()
     gradient_agrees: bool = True
     fingerprint: str = ""
 
-    def block_of(self, coordinates: Sequence[int]) -> Block | None:
-        """A block with a proved centre that holds all of ``coordinates``; the largest, if there are several."""
-        wanted = set(coordinates)
-        for block in self.blocks:
-            if block.is_symmetric and wanted <= set(block.coordinates):
-                return block
-        return None
+    @property
+    def is_plain(self) -> bool:
+        """Whether the proofs speak of the function as it is: nothing idealised, and its gradient its own."""
+        return not self.refusal and not self.idealisations and self.gradient_agrees
+
+    def has_moments(self, order: int) -> bool:
+        """Whether moments of this order of all coordinates were shown to exist."""
+        return order in self.moments and self.moments[order].exists
 
     def explain(self) -> str:
         """In sentences: what is proved, the idealisations used, what the proofs are bound to."""
         if self.refusal:
             return f"Nothing is proved: {self.refusal}."
-        lines = [str(block) for block in self.blocks]
-        if not lines:
-            lines = ["No block of coordinates is quadratic, so no centre is proved."]
+        lines = [str(found) for found in (*self.blocks, *self.reflections)]
+        if not any(b.is_symmetric for b in self.blocks) and not self.reflections:
+            lines.append("No reflection was proved, so no centre is.")
+        for a, b in self.swaps:
+            lines.append(f"log p is unchanged when {self.coordinates[a]} and {self.coordinates[b]} are swapped")
+        lines.append(self._concavity_text())
+        if self.has_moments(2):
+            lines.append(f"The posterior is proper, with finite second moments: {self.moments[2].reason}.")
         lines.append(ARITHMETIC)
         lines += [f"Idealised: {text}." for text in self.idealisations]
         lines += [f"Bound to: {text}." for text in self.conditions]
@@ -136,6 +177,19 @@ class Analysis:
 
     def __str__(self) -> str:
         return self.explain()
+
+    def _concavity_text(self) -> str:
+        found = self.concavity
+        if found is None:
+            return ""
+        if found.joint:
+            strong = f", strongly with modulus {float(found.modulus):.6g}" if found.modulus else ""
+            return f"log p is concave{strong}."
+        text = f"log p was not shown to be concave (nothing is known of the curvature of {found.obstacle})"
+        if found.given_rest:
+            names = _short([self.coordinates[j] for j in found.given_rest])
+            text += f"; it is concave in each of ({names}) given the rest"
+        return text + "."
 
 
 def _short(names: Sequence[str]) -> str:

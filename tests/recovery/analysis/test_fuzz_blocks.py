@@ -14,7 +14,7 @@ from pyro_symvi.recovery.analysis.driver import find_blocks
 from tests.recovery.analysis.quick import expression
 
 F = torch.nn.functional
-RUNS = 40 if os.environ.get("CI") else 80
+RUNS = 24 if os.environ.get("CI") else 48
 
 UNARY: list[Callable[[torch.Tensor], torch.Tensor]] = [
     torch.exp,

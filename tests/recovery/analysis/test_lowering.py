@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
+from pyro_symvi.recovery.analysis import analyze
 from pyro_symvi.recovery.analysis.differential import compare
 from pyro_symvi.recovery.analysis.driver import read
 from pyro_symvi.recovery.analysis.expressions import Expressions
@@ -176,3 +180,40 @@ def test_extended_precision_of_large_ratios() -> None:
     assert float(_ratio(1, 3)) == pytest.approx(1 / 3, rel=1e-16)
     assert float(_ratio(-(2**400) - 1, 2**401)) == -0.5
     assert abs(np.longdouble(10**20 + 1) - _ratio(10**20 + 1, 1)) <= 16
+
+
+def test_data_have_the_precision_of_the_trace() -> None:
+    """torch.ones(2) is float64 inside a LogDensity: its logarithm must not be run again in float32."""
+
+    def model() -> None:
+        z = pyro.sample("z", dist.Normal(torch.zeros(2), 1.0).to_event(1))
+        pyro.factor("f", (torch.log(torch.ones(2) / 3) * z**2).sum())
+
+    (block,) = analyze(model).blocks
+    assert block.is_gaussian
+
+
+SIGNED: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "one minus sigmoid": lambda z: torch.log1p(-torch.sigmoid(z)).sum(),
+    "stick breaking": lambda z: (
+        torch.log(torch.sigmoid(z[0]) * (1 - torch.sigmoid(z[1])))
+        + torch.log(torch.sigmoid(z[0]) - torch.sigmoid(z[0]) * torch.sigmoid(z[2]))
+    ),
+    "one minus a square of tanh": lambda z: torch.log(1 - torch.tanh(z) ** 2).sum(),
+    "one plus erf": lambda z: torch.log(0.5 * (1 + torch.erf(z))).sum(),
+    "a sum of products": lambda z: torch.log(2 - torch.tanh(z[0]) * torch.erf(z[1]) - torch.sigmoid(z[2])),
+}
+
+
+@pytest.mark.parametrize("name", SIGNED)
+def test_arguments_that_are_positive_by_their_range(name: str) -> None:
+    table, p = expression(lambda z: SIGNED[name](z).sum() - (z**2).sum(), 3)
+    assert not table.open_obligations
+    assert compare(lambda z: SIGNED[name](z).sum() - (z**2).sum(), p, table, 3).gradient
+
+
+@pytest.mark.parametrize("offset", [0.99, 0.5, -1.0])
+def test_arguments_that_may_be_negative(offset: float) -> None:
+    for function in (torch.tanh, torch.erf, torch.sigmoid):
+        table, _ = expression(partial(lambda f, z: torch.log(offset - f(z)).sum(), function), 1)
+        assert table.open_obligations

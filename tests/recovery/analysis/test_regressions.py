@@ -89,7 +89,7 @@ def test_coefficients_are_proved_before_any_fit(name: str, shared_data: Path) ->
 
     covariance = np.linalg.inv(x.T @ x)
     sd = np.sqrt(np.diag(covariance))
-    assert np.allclose(np.array(block.correlation()), covariance / np.outer(sd, sd), atol=1e-9)
+    assert np.allclose(np.array(block.correlation), covariance / np.outer(sd, sd), atol=1e-9)
 
 
 def test_a_prior_of_fixed_scale_leaves_no_constant_centre() -> None:

@@ -1,0 +1,97 @@
+"""Reflections and swaps that leave log p unchanged: candidates from every finder, each proved by substitution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+from .expressions import Expressions
+from .gaussian_block import GaussianBlock
+from .invariance import Substitution, is_invariant, permuted, proposed_center, reflected
+from .polynomials import Polynomial
+from .refusals import Refused
+from .sign_flips import flip_group
+
+_MOST_FLIPS = 24
+_MOST_SWAPS = 400
+
+
+@dataclass(frozen=True)
+class Reflection:
+    """log p is unchanged by z_J -> 2c - z_J, the other coordinates staying.
+
+    Attributes:
+        coordinates: J.
+        center: c, exact rationals.
+    """
+
+    coordinates: tuple[int, ...]
+    center: tuple[Fraction, ...]
+
+
+def reflections(
+    table: Expressions,
+    p: Polynomial,
+    dim: int,
+    blocks: tuple[GaussianBlock, ...] = (),
+    sites: tuple[tuple[int, ...], ...] = (),
+) -> tuple[Reflection, ...]:
+    """Proved reflections of single coordinates, sites, all, and of what parity proposes; larger ones implied by
+    smaller ones that are disjoint are left out."""
+    everything = tuple(range(dim))
+    proposed = list(proposed_center(table, p, everything))
+    for block in blocks:
+        for j, c in zip(block.coordinates, block.center or (), strict=False):
+            proposed[j] = c
+    center = tuple(proposed)
+    candidates: dict[tuple[int, ...], None] = {}
+    for flip in _flips(table, p, dim, center):
+        candidates[flip] = None
+    candidates.update(dict.fromkeys([everything, *sites]))
+    proved: list[Reflection] = []
+    for candidate in sorted(candidates, key=lambda c: (len(c), c)):
+        if not candidate or _implied(candidate, proved):
+            continue
+        at = tuple(center[j] for j in candidate)
+        if is_invariant(table, p, reflected(table, candidate, at)):
+            proved.append(Reflection(candidate, at))
+    return tuple(proved)
+
+
+def _flips(table: Expressions, p: Polynomial, dim: int, center: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
+    """Flips about the centre, found on the expression shifted there."""
+    images = {j: table.combination([(1, table.coordinate(j)), (c, table.one)]) for j, c in enumerate(center) if c}
+    recording, table.recording = table.recording, False
+    try:
+        shifted = Substitution(table, images)(p) if images else p
+        found = flip_group(table, shifted, dim)
+    except Refused:
+        return []
+    finally:
+        table.recording = recording
+    return found[:_MOST_FLIPS]
+
+
+def _implied(candidate: tuple[int, ...], proved: list[Reflection]) -> bool:
+    """Whether it is a union of disjoint proved ones (about the same point, as all are)."""
+    left = set(candidate)
+    for held in proved:
+        if set(held.coordinates) <= left:
+            left -= set(held.coordinates)
+    return not left
+
+
+def swaps(table: Expressions, p: Polynomial, sites: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, int], ...]:
+    """Pairs of neighbouring coordinates of a site that may be swapped: proved, by substitution.
+
+    If all neighbours may, the site's coordinates are exchangeable (adjacent swaps generate the symmetric group).
+    """
+    found = []
+    tried = 0
+    for site in sites:
+        for a, b in pairwise(site):
+            tried += 1
+            if tried <= _MOST_SWAPS and is_invariant(table, p, permuted(table, {a: b, b: a})):
+                found.append((a, b))
+    return tuple(found)

@@ -1,0 +1,153 @@
+"""What static analysis proves of a target, as premises of a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+
+from ..density import LogDensity
+from ..groups import AffineAction, EllipticalRotation
+from .analysis import Block, Symmetry, analyze
+from .analysis.integrability import Moment
+from .analysis.report import ARITHMETIC
+from .residuals import CENTER_RESOLUTION, ResidualTest
+from .theorems import INVARIANCE, MOMENTS
+from .verdicts import Evidence, Premise
+
+
+@dataclass(frozen=True)
+class ProvedReflection:
+    """Disjoint reflections that were proved, together one reflection.
+
+    Attributes:
+        parts: Blocks and reflections.
+        center: Exact centre by coordinate.
+    """
+
+    parts: tuple[Block | Symmetry, ...]
+    center: dict[int, Fraction]
+
+    def moment(self, order: int) -> Moment:
+        """The first moment of this order that was not shown to exist; else that of the first part."""
+        found = [part.moments[order] for part in self.parts]
+        return next((m for m in found if not m.exists), found[0])
+
+
+class Proofs:
+    """The proofs about one target; those that numerics contradict are withdrawn.
+
+    Only proofs of the function as it is are used: nothing idealised, with a gradient of its own.
+    """
+
+    def __init__(self, density: LogDensity) -> None:
+        self.analysis = analyze(density)
+        self.parts: list[Block | Symmetry] = []
+        if self.analysis.is_plain:
+            self.parts = [b for b in self.analysis.blocks if b.is_symmetric]
+            self.parts += self.analysis.reflections
+        self.used = False
+        self.elliptical = True
+
+    def all_coordinates(self) -> tuple[int, ...]:
+        """All coordinates that lie in one of disjoint proved reflections: the widest claim."""
+        covered: set[int] = set()
+        for part in self.parts:
+            if not covered & set(part.coordinates):
+                covered |= set(part.coordinates)
+        return tuple(sorted(covered))
+
+    def find(self, coordinates: Sequence[int]) -> ProvedReflection | None:
+        """The proved reflection of exactly these coordinates, one or several together."""
+        left, parts = set(coordinates), []
+        exact = [part for part in self.parts if set(part.coordinates) == left]
+        for part in exact or self.parts:
+            if set(part.coordinates) <= left:
+                parts.append(part)
+                left -= set(part.coordinates)
+        if left or not parts:
+            return None
+        pairs = [(j, c) for part in parts for j, c in zip(part.coordinates, part.center or (), strict=True)]
+        return ProvedReflection(tuple(parts), dict(pairs))
+
+    def center(self, coordinates: Sequence[int]) -> torch.Tensor | None:
+        """The proved centre ``[|J|]`` of a reflection, each coordinate rounded once; None if there is none."""
+        proof = self.find(coordinates)
+        if proof is None:
+            return None
+        return torch.tensor([float(proof.center[j]) for j in coordinates], dtype=torch.float64)
+
+    def restrict(self, symmetry: AffineAction | None) -> None:
+        """Pairs are judged by proofs only where the user named no other symmetry, nor a centre or a shape."""
+        free = isinstance(symmetry, EllipticalRotation) and symmetry.center is None and symmetry.shape is None
+        self.elliptical = symmetry is None or free
+
+    def withdraw(self, coordinates: Sequence[int]) -> None:
+        """Forget what is proved of these coordinates."""
+        self.parts = [part for part in self.parts if not set(part.coordinates) & set(coordinates)]
+
+    def reflection(self, test: ResidualTest, unit: torch.Tensor) -> ProvedReflection | None:
+        """The proof of the reflection that was tested, if its centre agrees with the proved one.
+
+        Args:
+            test: A residual test of a reflection; one that refutes it is believed.
+            unit: Posterior scales ``[d]``.
+        """
+        coordinates = tuple(test.action.coordinates or ())
+        center = self.center(coordinates)
+        if center is None or test.evidence is Evidence.REFUTED:
+            return None
+        tested = torch.as_tensor(test.action.center).double()
+        gap = (tested - center).abs() / unit[torch.tensor(coordinates)]
+        return self.find(coordinates) if bool((gap <= 1e3 * CENTER_RESOLUTION).all()) else None
+
+    def ellipse(self, pair: Sequence[int]) -> Block | None:
+        """A block that was proved elliptical and holds these coordinates."""
+        if not self.elliptical:
+            return None
+        blocks = [part for part in self.parts if isinstance(part, Block) and part.is_elliptical]
+        return next((b for b in blocks if set(pair) <= set(b.coordinates)), None)
+
+    def separating(self, pair: Sequence[int]) -> ProvedReflection | None:
+        """A proved reflection that moves one of two coordinates and not the other."""
+        i, j = pair
+        for part in self.parts if self.elliptical else []:
+            if (i in part.coordinates) != (j in part.coordinates):
+                return self.find(part.coordinates)
+        return None
+
+    def reflected(self, proof: ProvedReflection, group: str) -> Premise:
+        """The premise that p is invariant under a proved reflection."""
+        self.used = True
+        if all(isinstance(part, Block) for part in proof.parts):
+            how = (
+                "log p is quadratic in the block given the rest, and its centre, a rational solution of a linear "
+                "system, does not depend on the rest"
+            )
+        else:
+            how = "substituting it in the exact expression of log p gives the same expression"
+        return Premise(INVARIANCE, Evidence.PROVED, f"reflection of ({group}): by static analysis, {how}")
+
+    def rotated(self, group: str) -> Premise:
+        """The premise that p is invariant under the rotations of an elliptical block."""
+        self.used = True
+        text = (
+            f"rotations of ({group}): by static analysis, log p is quadratic in the block given the rest, its centre "
+            "does not depend on the rest, and its precision is a positive multiple of one exact matrix"
+        )
+        return Premise(INVARIANCE, Evidence.PROVED, text)
+
+    def moments(self, found: Moment | None, order: int) -> Premise | None:
+        """The premise that moments exist; None where it was not proved."""
+        if found is None or not found.exists:
+            return None
+        self.used = True
+        word = "first" if order == 1 else "second"
+        text = f"the posterior is proper with finite {word} moments: by static analysis, {found.reason}"
+        return Premise(MOMENTS, Evidence.PROVED, text)
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of a proof must know."""
+        return (ARITHMETIC,) if self.used else ()
