@@ -19,7 +19,7 @@ a process, which loads parts of torch, is shown apart. One process, one thread, 
 seconds: those of the clock where nothing else runs, and free of the neighbours where something does.
 
     pip install -e '.[benchmarks]'
-    python benchmarks/time_to_mean.py [--cap SECONDS] [--tolerance SD] [--short]
+    python benchmarks/time_to_mean.py [--cap SECONDS] [--tolerance SD] [--short] [--target NAME]
 
 Data: ../shared/data or $SYMVI_DATA. Where CI is set: short mode, two targets and one setting a peer.
 """
@@ -87,6 +87,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", default=short, help="two targets, one setting a peer")
     parser.add_argument("--cap", type=float, help="seconds after which a setting is stopped (15; 2 in short mode)")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="posterior sds")
+    parser.add_argument("--target", default="", help="only those whose name holds this, such as robust")
     options = parser.parse_args()
     cap = options.cap if options.cap is not None else 2.0 if options.short else 15.0
     torch.set_num_threads(1)
@@ -97,7 +98,9 @@ def main() -> int:
         f"CPU seconds, one thread, float64, until every mean is within {options.tolerance:g} posterior sd; cap {cap:g}"
     )
     everyone, summary, loading = peers(), [], True
-    for target in targets(options.short):
+    for target in targets(options.short and not options.target):
+        if options.target not in target.name:
+            continue
         if loading:
             print(f"first symvi.fit of the process, loading included: {pyro_svi.our_time(target)[0]:.2f} s")
             loading = False
