@@ -39,8 +39,8 @@ class ConditionalReflection(LinearAction):
         if self.intercept is not None:
             object.__setattr__(self, "intercept", _vector(self.intercept, "intercept"))
         if self.slope is not None:
-            slope = torch.as_tensor(self.slope)
-            slope = (slope if slope.is_floating_point() and isinstance(self.slope, Tensor) else slope.double()).clone()
+            given = self.slope if isinstance(self.slope, Tensor) and self.slope.is_floating_point() else None
+            slope = torch.as_tensor(self.slope, dtype=torch.float64) if given is None else given.clone()
             if slope.ndim != 2 or not bool(torch.isfinite(slope).all()):
                 raise ValueError(f"expected a finite slope matrix [|J|, |K|], got shape {list(slope.shape)}")
             object.__setattr__(self, "slope", slope)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_symvi.groups import Action, AffineAction, AxisFlips, EllipticalRotation, PointReflection
+from pyro_symvi.groups import Action, AffineAction, AxisFlips, ConditionalReflection, EllipticalRotation, PointReflection
 from tests.contracts.action import ActionContract, LinearActionContract
 
 CENTER = torch.tensor([0.3, -1.7, 2.2, 0.1], dtype=torch.float64)
@@ -188,3 +188,7 @@ def test_the_contract_catches_a_broken_action() -> None:
     for check in ("test_action_law", "test_log_abs_det_against_autograd", "test_average_is_invariant_and_idempotent"):
         with pytest.raises(AssertionError):
             getattr(ActionContract(), check)(action)
+
+
+def test_a_slope_given_as_numbers_keeps_its_digits() -> None:
+    assert ConditionalReflection([0], 0.0, [[0.1]], given=[1]).slope.item() == 0.1  # in float32 it would be off by 1e-9
