@@ -8,10 +8,10 @@ study's, 919 rows in 85 groups; a 100-dimensional Gaussian. The same guide (`Aut
     plain        pyro.infer.SVI with DivergenceELBO(ReverseKL())
     step, run    CompiledSVI with the same loss, by step() and by run()
 
-and their ratios to Trace_ELBO. Peers take turns; each figure is the median over the rounds. Time is the processor time
-of this process, the wall time of an idle machine. Compile time (wall: reading the model, tracing, inductor, checks) is
-shown apart; inductor keeps compiled code on disk, so that a second run is faster:
-remove that folder (``TORCHINDUCTOR_CACHE_DIR``), or give ``--cold``, to see the first. Where CI is set: two models.
+and their ratios to Trace_ELBO in the same round. Peers take turns; each figure is the median over the rounds. Time is
+the processor time of this process, the wall time of an idle machine. Compile time (wall: reading the model, tracing,
+inductor, checks) is shown apart; inductor keeps compiled code on disk, so that a second run is faster: remove that
+folder (``TORCHINDUCTOR_CACHE_DIR``), or give ``--cold``, to see the first. Where CI is set: two models.
 
     python benchmarks/svi_step.py [--particles 1] [--rounds 15] [--models NAME ...] [--cold] [--seconds 0.15]
 """
@@ -116,8 +116,10 @@ def runner(model: Any, data: tuple[Tensor, ...], particles: int, peer: str) -> t
 PEERS = ("Trace_ELBO", "plain", "step", "run")
 
 
-def measure(model: Any, data: tuple[Tensor, ...], particles: int, rounds: int, seconds: float) -> dict[str, float]:
-    """Median seconds a step for each peer, and ``"compile"``."""
+def measure(
+    model: Any, data: tuple[Tensor, ...], particles: int, rounds: int, seconds: float
+) -> tuple[dict[str, float], dict[str, float], float]:
+    """Median seconds a step and median ratio to Trace_ELBO in the same round, by peer; seconds to compile."""
     runners, firsts = {}, {}
     for peer in PEERS:
         runners[peer], firsts[peer] = runner(model, data, particles, peer)
@@ -128,12 +130,15 @@ def measure(model: Any, data: tuple[Tensor, ...], particles: int, rounds: int, s
         run(10)
         counts[peer] = max(10, int(10 * seconds / (time.process_time() - began)))
     times: dict[str, list[float]] = {peer: [] for peer in PEERS}
-    for _ in range(rounds):
-        for peer, run in runners.items():
+    for turn in range(rounds):
+        order = list(PEERS[turn % 4 :] + PEERS[: turn % 4])  # nobody always follows the same peer
+        for peer, run in ((peer, runners[peer]) for peer in (order if turn % 8 < 4 else order[::-1])):
             began = time.process_time()
             run(counts[peer])
             times[peer].append((time.process_time() - began) / counts[peer])
-    return {**{peer: median(found) for peer, found in times.items()}, "compile": firsts["step"]}
+    base = times["Trace_ELBO"]
+    ratios = {peer: median(b / t for b, t in zip(base, found, strict=True)) for peer, found in times.items()}
+    return {peer: median(found) for peer, found in times.items()}, ratios, firsts["step"]
 
 
 def main() -> None:
@@ -159,13 +164,10 @@ def main() -> None:
     print(f"{'model':<21}" + "".join(f"{peer:>12}" for peer in PEERS) + f"{'ratios to Trace_ELBO':>24}{'compile':>10}")
     for name in chosen:
         pyro.clear_param_store()
-        times = measure(*found[name], options.particles, options.rounds, options.seconds)
-        base = times["Trace_ELBO"]
-        ratios = "  ".join(
-            f"{base / times[peer]:.2f}" if peer == "plain" else f"{base / times[peer]:.0f}" for peer in PEERS[1:]
-        )
+        times, ratios, compiling = measure(*found[name], options.particles, options.rounds, options.seconds)
+        told = "  ".join(f"{ratios[peer]:.2f}" if peer == "plain" else f"{ratios[peer]:.0f}" for peer in PEERS[1:])
         rates = "".join(f"{1 / times[peer]:>12,.0f}" for peer in PEERS)
-        print(f"{name:<21}{rates}{ratios:>24}{times['compile']:>8.1f} s", flush=True)
+        print(f"{name:<21}{rates}{told:>24}{compiling:>8.1f} s", flush=True)
 
 
 if __name__ == "__main__":
