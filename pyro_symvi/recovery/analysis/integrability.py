@@ -162,11 +162,11 @@ def _degree_of_logarithm(table: Expressions, monomial: int, j: int) -> int:
         return 0
     own, degree = table.coordinate_atom(j), 0
     for term in table.atoms[powers[0][0]].arguments[0].terms:
-        if not table.monomial_depends(term):
+        factors = table.monomials[term]
+        if not factors:
             continue
-        factors = [(atom, power) for atom, power in table.monomials[term] if table.atoms[atom].depends]
         if len(factors) != 1 or factors[0][0] != own or factors[0][1] < 0:
-            return 0
+            return 0  # with irrational constants as coefficients, the leading one might vanish unseen
         degree = max(degree, factors[0][1])
     return degree if degree % 2 == 0 else 0
 

@@ -216,16 +216,17 @@ def test_what_is_called_invariant_is_so_at_heavy_tailed_points(seed: int) -> Non
     z = torch.randn(1000, 3, dtype=torch.float64, generator=generator)
     z = z / torch.rand(1000, 1, dtype=torch.float64, generator=generator).clamp_min(0.05)
     value = torch.func.vmap(function)
+    noise = 64 * (value(z * (1 + 2.0**-50)) - value(z)).abs()  # what rounding does to sin(exp(z)) far out
     for found in reflections(table, p, 3):
         index = list(found.coordinates)
         image = z.clone()
         image[:, index] = 2 * torch.tensor([float(c) for c in found.center], dtype=torch.float64) - z[:, index]
         here, there = value(z), value(image)
-        finite = torch.isfinite(here) & torch.isfinite(there)
-        assert bool(((here - there).abs() <= 1e-10 * (1 + here.abs()))[finite].all())
+        finite = torch.isfinite(here) & torch.isfinite(there) & torch.isfinite(noise)
+        assert bool(((here - there).abs() <= 1e-10 * (1 + here.abs()) + noise)[finite].all())
     for a, b in swaps(table, p, ((0, 1, 2),)):
         image = z.clone()
         image[:, [a, b]] = z[:, [b, a]]
         here, there = value(z), value(image)
-        finite = torch.isfinite(here) & torch.isfinite(there)
-        assert bool(((here - there).abs() <= 1e-10 * (1 + here.abs()))[finite].all())
+        finite = torch.isfinite(here) & torch.isfinite(there) & torch.isfinite(noise)
+        assert bool(((here - there).abs() <= 1e-10 * (1 + here.abs()) + noise)[finite].all())
