@@ -287,3 +287,29 @@ def test_complete_models_are_refused_with_a_reason() -> None:
         lambda z: -(z**2).sum() * torch.linalg.cholesky(torch.eye(2) + z[0] ** 2)[0, 0], 2
     )
     assert "not known to the checker" in analyze(refused).refusal
+
+
+@pytest.mark.parametrize("name", ["centre", "shape", "sign"])
+def test_one_mutation_takes_the_claim_away(name: str) -> None:
+    """Two precisions with one centre and one shape; then one constant changed by a unit in the last place, or a sign."""
+    ulp = {"centre": 2.0**-54, "shape": 0.0, "sign": 0.0}[name]
+    weight = {"centre": 3.0, "shape": 3.0 + 2.0**-51, "sign": 3.0}[name]
+    sign = -1 if name == "sign" else 1
+
+    def function(z: torch.Tensor, c: float = 0.3, b: float = 3.0, s: int = 1) -> torch.Tensor:
+        x, y = z[0], z[1]
+        tied = torch.exp(z[2]) * ((x - 0.3) ** 2 + 3.0 * (y + 1) ** 2)
+        return -tied - s * ((x - c) ** 2 + b * (y + 1) ** 2) - z[2] ** 2
+
+    def mutant(z: torch.Tensor) -> torch.Tensor:
+        return function(z, 0.3 + ulp, weight, sign)
+
+    whole = next(b for b in proved(function, 3).blocks if b.coordinates == (0, 1))
+    assert whole.is_symmetric and whole.is_elliptical and whole.has_covariance
+    left = [b for b in proved(mutant, 3).blocks if b.coordinates == (0, 1)]
+    if name == "centre":
+        assert 0.3 + ulp != 0.3 and not any(b.is_symmetric for b in left)
+    elif name == "shape":
+        assert left[0].is_symmetric and not left[0].is_elliptical
+    else:
+        assert not any(b.is_gaussian or b.has_mean for b in left)
