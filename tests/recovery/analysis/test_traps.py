@@ -291,7 +291,7 @@ def test_complete_models_are_refused_with_a_reason() -> None:
 
 @pytest.mark.parametrize("name", ["centre", "shape", "sign"])
 def test_one_mutation_takes_the_claim_away(name: str) -> None:
-    """Two precisions with one centre and one shape; then one constant changed by a unit in the last place, or a sign."""
+    """Two precisions with one centre and one shape; then one constant off by a unit in the last place, or a sign."""
     ulp = {"centre": 2.0**-54, "shape": 0.0, "sign": 0.0}[name]
     weight = {"centre": 3.0, "shape": 3.0 + 2.0**-51, "sign": 3.0}[name]
     sign = -1 if name == "sign" else 1
