@@ -6,26 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ._sample_objective import HUGE
+
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 _LARGEST = 200
 
 
-def broyden(objective: Objective, x: np.ndarray, size: int) -> tuple[np.ndarray, float]:
+def broyden(objective: Objective, x: np.ndarray, size: int, most: int = 30) -> tuple[np.ndarray, float]:
     """Broyden's method on the first ``size`` entries of the gradient, from the identity; the final gradient norm.
 
     In whitened coordinates the location's Hessian is near the identity, so a few steps bring the location from where a
     line search on values stops (the square root of their rounding error) to the rounding of the gradient itself. Steps
-    are kept while the gradient shrinks. The inverse Jacobian is kept as the identity plus at most 30 rank-one terms.
+    are kept while the gradient shrinks. The inverse Jacobian is the identity plus at most ``most`` rank-one terms.
     """
     _, gradient = objective(x)
     terms: list[tuple[np.ndarray, np.ndarray]] = []
     failures = 0
-    for _ in range(30):
+    for _ in range(most):
         step = np.zeros_like(x)
         step[:size] = -_times(terms, gradient[:size])
         candidate = x + step
-        _, trial = objective(candidate)
-        if not np.isfinite(trial).all():
+        value, trial = objective(candidate)
+        if not np.isfinite(trial).all() or value >= HUGE:
             break
         moved = _times(terms, trial[:size] - gradient[:size])
         denominator = step[:size] @ moved
@@ -63,8 +65,8 @@ def newton(
     for _ in range(6):
         candidate = x.copy()
         candidate[:size] -= np.linalg.solve(jacobian, gradient[:size])
-        _, trial = objective(candidate)
-        if not np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
+        value, trial = objective(candidate)
+        if value >= HUGE or not np.linalg.norm(trial[:size]) < np.linalg.norm(gradient[:size]):
             break
         x, gradient = candidate, trial
     return x, float(np.linalg.norm(gradient))

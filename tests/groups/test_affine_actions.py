@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_symvi.groups import Action, AffineAction, AxisFlips, ConditionalReflection, EllipticalRotation, PointReflection
+from pyro_symvi.groups import (
+    Action,
+    AffineAction,
+    AxisFlips,
+    ConditionalReflection,
+    EllipticalRotation,
+    PointReflection,
+)
 from tests.contracts.action import ActionContract, LinearActionContract
 
 CENTER = torch.tensor([0.3, -1.7, 2.2, 0.1], dtype=torch.float64)

@@ -110,7 +110,7 @@ def test_newton_with_and_without_a_hessian() -> None:
 @pytest.mark.parametrize(
     "method, divergence, message",
     [
-        ("bfgs", ReverseKL(), r"expected method in \['auto', 'lbfgs', 'newton'\], got 'bfgs'"),
+        ("bfgs", ReverseKL(), r"expected method in \['auto', 'lbfgs', 'newton', 'minibatch'\], got 'bfgs'"),
         (None, ReverseKL(), "expected method in"),
         ("newton", ForwardKL(), 'expected method="auto" for ForwardKL'),
     ],
