@@ -12,6 +12,7 @@ from ..density._proposal import Proposal, Scale, whiten
 from ..divergences import Divergence
 from ..families import LocationScale, Parameters
 from .chart import Chart, Outcome, Report
+from .confirmation import confirmed
 from .noise import labelled_noise
 from .result import FitStatus
 from .tempering import Tempered, temper
@@ -42,8 +43,8 @@ class AdaptiveFit:
     3. If that mixture has one component, step 1 starts again from it. If it has several, or that failed, the fixed
        point on independent draws of the mixture; its sampling error is the fit's ``standard_error``.
 
-    Where the ladder does not arrive, or the final weights are poor, the status says so; the parameters are the first
-    guess's where nothing better is known.
+    Where the ladder does not arrive, the final weights are poor, or fresh draws disagree (`confirmed`), the status says
+    so; the parameters are the first guess's where nothing better is known.
 
     Attributes:
         chart: Target, family and first guess.
@@ -67,6 +68,8 @@ class AdaptiveFit:
         state = torch.Generator()
         state.set_state(self.generator.get_state())
         outcome, count = replace(self, generator=state)._run(report)
+        chart, alpha = self.chart, self.divergence.alpha
+        outcome = confirmed(chart.density, chart.family, alpha, outcome, self.count, state)
         return replace(outcome, num_draws=count)
 
     def _run(self, report: Report) -> tuple[Outcome, int]:

@@ -81,6 +81,26 @@ def weighted_errors(
     return _spread(family, parameters, influences.mT @ influences)
 
 
+def location_step(
+    family: LocationScale, parameters: Parameters, z: torch.Tensor, weights: torch.Tensor, alpha: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Newton's step of the location towards the root of `weighted_errors` on independent draws, the scale held.
+
+    Returns:
+        The step ``[d]`` and its standard error ``[d]``, in the location's units.
+    """
+    root = family.matrix(parameters["scale"])
+
+    def at(x: torch.Tensor) -> Parameters:
+        return {**parameters, "loc": parameters["loc"] + root @ x}
+
+    scores = _scores(family, parameters, z)[:, : family.dim]
+    hessian = _hessian(lambda x: (weights * family.log_prob(z, at(x))).sum(), family.dim)
+    hessian = hessian + (1 - alpha) * (weights[:, None] * scores).mT @ scores
+    influences = -(weights[:, None] * scores) @ torch.linalg.pinv(hessian).mT @ root.mT
+    return influences.sum(0), influences.square().sum(0).sqrt()
+
+
 def pathwise_errors(
     density: LogDensity,
     family: LocationScale,

@@ -113,13 +113,28 @@ def within(fit: Fit, mean: Tensor) -> bool:
 
 
 def test_a_curved_ridge() -> None:
-    fit = symvi.fit(banana(0.25), LocationScale(2), divergence=ForwardKL())
-    assert fit.status is FitStatus.CONVERGED, fit.details
-    assert within(fit, torch.tensor([0.0, -1.0], dtype=DOUBLE))
+    fit = symvi.fit(banana(0.05), LocationScale(2), divergence=ForwardKL())
+    assert fit.converged, fit.details
+    assert within(fit, torch.tensor([0.0, -0.2], dtype=DOUBLE))
     assert float(fit.standard_error["loc"].max()) < 0.15
 
 
 # -- honest failure ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("curvature, seed", [(0.25, 0), (0.25, 1), (0.5, 0), (0.5, 3), (0.5, 4)])
+def test_a_sharper_ridge_is_fitted_rightly_or_not_called_converged(curvature: float, seed: int) -> None:
+    """The proposal's own draws look well-behaved there (k-hat 0.05 to 0.7); fresh ones that reach further do not."""
+    target = banana(curvature)
+    fit = symvi.fit(target, LocationScale(2), divergence=ForwardKL(), generator=generator(seed))
+    assert not fit.converged or within(fit, torch.tensor([0.0, -4 * curvature], dtype=DOUBLE)), fit.details
+
+
+def test_tails_without_a_mean_are_not_called_converged() -> None:
+    """p ~ |z|^-1.4: its weights have no mean against any Student-t proposal, although adapted ones look tame."""
+    target = density(lambda z: -0.7 * torch.log1p(z.square()).sum(-1), 1)
+    fit = symvi.fit(target, LocationScale(1, "student_t", df=3.0), divergence=ForwardKL(), max_steps=60)
+    assert fit.status in WEIGHTS, fit.details
 
 
 def test_a_funnel_in_a_hundred_dimensions_is_not_claimed() -> None:
