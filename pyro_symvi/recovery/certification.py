@@ -9,7 +9,7 @@ import torch
 
 from ..divergences import Divergence
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
-from ..infer.tails import require_finite_divergence
+from ..infer.fitting.tails import require_finite_divergence
 from .certificate import Certificate
 from .correlation_report import correlation_report
 from .exploration import Exploration

@@ -18,7 +18,7 @@ from pyro_symvi.families import LearnedDf
 from pyro_symvi.groups import PointReflection
 from pyro_symvi.guides import AutoLocationScale
 from pyro_symvi.infer import CompiledSVI, DivergenceELBO
-from pyro_symvi.infer._updates import update_of
+from pyro_symvi.infer.svi._updates import update_of
 
 EFFECTS = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0], dtype=torch.float64)
 ERRORS = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0], dtype=torch.float64)

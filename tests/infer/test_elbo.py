@@ -26,7 +26,7 @@ from torch import Tensor
 
 from pyro_symvi.divergences import Alpha, ForwardKL, ReverseKL
 from pyro_symvi.infer import DivergenceELBO
-from pyro_symvi.infer._traces import particle_log_prob
+from pyro_symvi.infer.svi._traces import particle_log_prob
 
 DATA = torch.tensor([[0.3, -1.2], [0.8, 0.1], [1.9, -0.4]], dtype=torch.float64)
 

@@ -382,9 +382,9 @@ def test_a_symmetry_surrounds_the_guide_run_only(monkeypatch: pytest.MonkeyPatch
         def _pyro_sample(self, msg: Any) -> None:
             seen.append(msg["name"])
 
-    stand_in = ModuleType("pyro_symvi.infer.orbit_noise")
+    stand_in = ModuleType("pyro_symvi.infer.svi.orbit_noise")
     stand_in.OrbitClosedNoise = OrbitClosedNoise
-    monkeypatch.setitem(sys.modules, "pyro_symvi.infer.orbit_noise", stand_in)
+    monkeypatch.setitem(sys.modules, "pyro_symvi.infer.svi.orbit_noise", stand_in)
     guide = AutoNormal(model)
     for divergence in (ReverseKL(), ForwardKL()):
         seen.clear()

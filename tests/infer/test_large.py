@@ -12,8 +12,8 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.density._laplace import laplace_approximation
 from pyro_symvi.families import LocationScale, LowRank
 from pyro_symvi.groups import PointReflection
-from pyro_symvi.infer.chart import Chart
-from pyro_symvi.infer.reflections import candidate_reflection
+from pyro_symvi.infer.fitting.chart import Chart
+from pyro_symvi.infer.fitting.reflections import candidate_reflection
 
 DOUBLE = torch.float64
 

@@ -16,7 +16,7 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import Alpha, ForwardKL
 from pyro_symvi.guides import AutoLocationScale
 from pyro_symvi.infer import FitStatus
-from pyro_symvi.infer.whole_data import Subsampled, subsampled_plates, whole_data_density
+from pyro_symvi.infer.fitting.whole_data import Subsampled, subsampled_plates, whole_data_density
 from pyro_symvi.recovery import Verdict
 
 DOUBLE = torch.float64

@@ -9,10 +9,10 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import Alpha, ChiSquare, ForwardKL, ReverseKL
 from pyro_symvi.families import BlockDiagonal, LocationScale, Tied
 from pyro_symvi.groups import PointReflection
-from pyro_symvi.infer._sample_objective import SampleObjective
-from pyro_symvi.infer._steps import broyden, newton
-from pyro_symvi.infer.chart import Chart
-from pyro_symvi.infer.noise import orbit_closed_noise
+from pyro_symvi.infer.fitting._sample_objective import SampleObjective
+from pyro_symvi.infer.fitting._steps import broyden, newton
+from pyro_symvi.infer.fitting.chart import Chart
+from pyro_symvi.infer.fitting.noise import orbit_closed_noise
 
 DOUBLE = torch.float64
 SCALES = ["isotropic", "diagonal", "full", "low_rank", BlockDiagonal([2, 1]), Tied(PointReflection())]

@@ -23,8 +23,8 @@ from pyro_symvi.groups import (
     Unitary,
     UnitaryAction,
 )
-from pyro_symvi.infer.noise import labelled_noise, orbit_closed_noise
-from pyro_symvi.infer.noise_symmetry import noise_symmetry
+from pyro_symvi.infer.fitting.noise import labelled_noise, orbit_closed_noise
+from pyro_symvi.infer.fitting.noise_symmetry import noise_symmetry
 
 FAMILIES = [
     LocationScale(4),

@@ -26,9 +26,9 @@ from pyro_symvi.groups import (
     PointReflection,
 )
 from pyro_symvi.infer import FitStatus
-from pyro_symvi.infer._steps import newton
-from pyro_symvi.infer.chart import Chart
-from pyro_symvi.infer.pathwise import minimize_pathwise
+from pyro_symvi.infer.fitting._steps import newton
+from pyro_symvi.infer.fitting.chart import Chart, Outcome
+from pyro_symvi.infer.fitting.pathwise import minimize_pathwise
 
 DOUBLE = torch.float64
 CENTER = torch.tensor([0.7, -1.3, 2.0], dtype=DOUBLE)
@@ -51,7 +51,7 @@ def error(fit: symvi.Fit) -> float:
     return float((fit.loc - CENTER).abs().max())
 
 
-def pathwise(family: LocationScale, noise: Tensor, target: LogDensity, start: Tensor) -> symvi.infer.chart.Outcome:
+def pathwise(family: LocationScale, noise: Tensor, target: LogDensity, start: Tensor) -> Outcome:
     """The optimum for base samples given."""
     chart = Chart(target, family, start, torch.eye(family.dim, dtype=DOUBLE))
     return minimize_pathwise(chart, ReverseKL(), noise, 2000, 1e-10, lambda step, value: None)

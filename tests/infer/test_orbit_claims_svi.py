@@ -26,8 +26,8 @@ from pyro_symvi.divergences.generators import jensen_shannon
 from pyro_symvi.groups import CoordinatePermutation, PointReflection
 from pyro_symvi.guides import AutoLocationScale
 from pyro_symvi.infer import DivergenceELBO
-from pyro_symvi.infer._closures import MatrixClosure
-from pyro_symvi.infer._estimate import estimate
+from pyro_symvi.infer.svi._closures import MatrixClosure
+from pyro_symvi.infer.svi._estimate import estimate
 
 CENTER = torch.tensor([3.0, -1.0, 0.5], dtype=torch.float64)
 MIX = 0.5 * torch.tensor([[1.0, 0.0, 0.0], [0.8, 1.2, 0.0], [-0.4, 0.3, 0.9]], dtype=torch.float64)

@@ -22,7 +22,7 @@ from pyro_symvi.groups import (
 )
 from pyro_symvi.guides import AutoLocationScale
 from pyro_symvi.infer import DivergenceELBO
-from pyro_symvi.infer.orbit_noise import OrbitClosedNoise
+from pyro_symvi.infer.svi.orbit_noise import OrbitClosedNoise
 
 CENTER = torch.tensor([3.0, -1.0])
 

@@ -29,8 +29,8 @@ from pyro_symvi.groups import (
 )
 from pyro_symvi.guides import AutoLocationScale
 from pyro_symvi.infer import DivergenceELBO
-from pyro_symvi.infer._closures import closure_of
-from pyro_symvi.infer.orbit_noise import OrbitClosedNoise, _bound
+from pyro_symvi.infer.svi._closures import closure_of
+from pyro_symvi.infer.svi.orbit_noise import OrbitClosedNoise, _bound
 
 Target = Callable[[Tensor], Tensor]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pyro_symvi.density import LogDensity
-from pyro_symvi.infer.reflections import candidate_reflection
+from pyro_symvi.infer.fitting.reflections import candidate_reflection
 
 EYE = torch.eye(3, dtype=torch.float64)
 

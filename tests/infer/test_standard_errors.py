@@ -11,10 +11,10 @@ import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import Alpha, Divergence, ForwardKL, ReverseKL
 from pyro_symvi.families import LocationScale
-from pyro_symvi.infer.chart import Chart, Outcome
-from pyro_symvi.infer.noise import labelled_noise
-from pyro_symvi.infer.standard_errors import matched_moments, pathwise_errors, weighted_errors
-from pyro_symvi.infer.weighted import minimize_weighted
+from pyro_symvi.infer.fitting.chart import Chart, Outcome
+from pyro_symvi.infer.fitting.noise import labelled_noise
+from pyro_symvi.infer.fitting.standard_errors import matched_moments, pathwise_errors, weighted_errors
+from pyro_symvi.infer.fitting.weighted import minimize_weighted
 
 DOUBLE = torch.float64
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import Alpha, Divergence, ForwardKL, ReverseKL
 from pyro_symvi.families import LocationScale
-from pyro_symvi.infer.tails import require_finite_divergence
+from pyro_symvi.infer.fitting.tails import require_finite_divergence
 
 
 def normal(z: Tensor) -> Tensor:

@@ -15,10 +15,10 @@ from pyro_symvi.density._proposal import Proposal, Scale
 from pyro_symvi.divergences import ForwardKL
 from pyro_symvi.families import LocationScale
 from pyro_symvi.infer import Fit, FitStatus
-from pyro_symvi.infer.adaptive import AdaptiveFit
-from pyro_symvi.infer.chart import Chart, Outcome
-from pyro_symvi.infer.tempering import temper
-from pyro_symvi.infer.weighted import minimize_on_draws
+from pyro_symvi.infer.fitting.adaptive import AdaptiveFit
+from pyro_symvi.infer.fitting.chart import Chart, Outcome
+from pyro_symvi.infer.fitting.tempering import temper
+from pyro_symvi.infer.fitting.weighted import minimize_on_draws
 
 DOUBLE = torch.float64
 WEIGHTS = (FitStatus.FEW_EFFECTIVE_PARTICLES, FitStatus.HEAVY_WEIGHTS)

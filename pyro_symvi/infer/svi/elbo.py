@@ -15,9 +15,9 @@ from torch import Tensor
 from pyro_symvi.divergences import Divergence
 from pyro_symvi.divergences.base import GradientForm
 from pyro_symvi.divergences.weights import Taming, effective_sample_size, pareto_k
-from pyro_symvi.infer import _refusals, _vectorization
-from pyro_symvi.infer._estimate import estimate, objective
-from pyro_symvi.infer._traces import (
+from pyro_symvi.infer.svi import _refusals, _vectorization
+from pyro_symvi.infer.svi._estimate import estimate, objective
+from pyro_symvi.infer.svi._traces import (
     FixedValues,
     Program,
     joint_log_prob,
@@ -323,7 +323,7 @@ def _closed(symmetry: Any) -> Any:
     """Watches the guide and closes its noise; None without a symmetry."""
     if symmetry is None:
         return None
-    from pyro_symvi.infer.orbit_noise import OrbitClosedNoise
+    from pyro_symvi.infer.svi.orbit_noise import OrbitClosedNoise
 
     return OrbitClosedNoise(symmetry)
 

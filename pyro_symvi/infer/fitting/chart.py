@@ -8,8 +8,8 @@ from functools import cached_property
 
 import torch
 
-from ..density import LogDensity
-from ..families import Diagonal, Isotropic, LocationScale, LowRank, Parameters
+from ...density import LogDensity
+from ...families import Diagonal, Isotropic, LocationScale, LowRank, Parameters
 from .result import FitStatus
 
 Report = Callable[[int, float], None]

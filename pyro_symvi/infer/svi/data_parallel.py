@@ -23,8 +23,8 @@ from pyro_symvi.density._shards import (
     refuse_unknown,
 )
 from pyro_symvi.divergences import Divergence
-from pyro_symvi.infer._traces import Program, joint_log_prob, latent_values, particle_log_prob, sample_sites
-from pyro_symvi.infer.elbo import DivergenceELBO, _identity, _same
+from pyro_symvi.infer.svi._traces import Program, joint_log_prob, latent_values, particle_log_prob, sample_sites
+from pyro_symvi.infer.svi.elbo import DivergenceELBO, _identity, _same
 
 _DRIFT = 1e-10
 """Relative variance over ranks of the summed draws and log q beyond which they are not the same: a factor of 1e-5."""

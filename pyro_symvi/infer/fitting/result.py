@@ -10,9 +10,9 @@ from typing import Any
 
 import torch
 
-from ..density import LogDensity
-from ..divergences import Divergence
-from ..families import LocationScale, Parameters
+from ...density import LogDensity
+from ...divergences import Divergence
+from ...families import LocationScale, Parameters
 
 
 class FitStatus(Enum):
@@ -116,7 +116,7 @@ class Fit:
 
         Not posterior standard deviations: how much the fit would move with other draws. Zero (to rounding) in a
         location that a symmetry of the target pins, as draws come in orbits of it. nan where there is no estimate. See
-        `pyro_symvi.infer.standard_errors`; computed when first asked for.
+        `pyro_symvi.infer.fitting.standard_errors`; computed when first asked for.
         """
         if self.errors is None:
             return {name: torch.full_like(value, torch.nan) for name, value in self.parameters.items()}

@@ -11,10 +11,10 @@ from pyro import distributions as dist
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
 
-from ..families._structure import are_orthogonal
-from ..families.scales import Fixed, ScaleTransform, Tied, Triangular
-from ..groups import AffineAction, LinearAction
-from ._closure_checks import is_finite_linear, wrong_base, wrong_scale
+from ...families._structure import are_orthogonal
+from ...families.scales import Fixed, ScaleTransform, Tied, Triangular
+from ...groups import AffineAction, LinearAction
+from .._closure_checks import is_finite_linear, wrong_base, wrong_scale
 from ._closures import Closure, MatrixClosure, closure_of
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import torch
 
-from ..density import LogDensity
-from ..divergences.weights import pareto_k
-from ..families import LocationScale
+from ...density import LogDensity
+from ...divergences.weights import pareto_k
+from ...families import LocationScale
 from .chart import Outcome
 from .result import FitStatus
 from .standard_errors import location_step

@@ -12,10 +12,10 @@ from pyro import poutine
 from pyro.poutine.messenger import Messenger
 from torch.distributions import biject_to
 
-from ..density import LogDensity
-from ..density._explore import is_subsample
-from ..density._model import read_model, seeded, without_initialisation
-from ..density._state import own_parameter_store
+from ...density import LogDensity
+from ...density._explore import is_subsample
+from ...density._model import read_model, seeded, without_initialisation
+from ...density._state import own_parameter_store
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pyro.poutine import Trace
 from pyro_symvi.divergences import Divergence
 from pyro_symvi.divergences.base import GradientForm
 from pyro_symvi.divergences.weights import Taming, shortest_sample
-from pyro_symvi.infer._traces import delta_of, sample_sites
+from pyro_symvi.infer.svi._traces import delta_of, sample_sites
 
 Sites = list[tuple[str, dict[str, Any]]]
 """Names and sites of the sample statements of a trace."""

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..groups import (
+from ...groups import (
     AxialRotation,
     ComposedAction,
     EllipticalRotation,

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from scipy.stats import qmc
 
-from ..distributions import Normal
-from ..families import LocationScale
+from ...distributions import Normal
+from ...families import LocationScale
 
 
 def orbit_closed_noise(

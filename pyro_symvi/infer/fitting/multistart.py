@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from ..density._laplace import Laplace, laplace_approximation
-from ..families import LocationScale, Parameters
+from ...density._laplace import Laplace, laplace_approximation
+from ...families import LocationScale, Parameters
 from .chart import Chart, Outcome
 from .result import FitStatus, Optima
 from .symmetry_maps import SymmetryMap, holds

@@ -11,9 +11,9 @@ import torch
 from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 from torch.distributions import biject_to
 
-from ..density import LogDensity
-from ..density._sites import Site
-from ..families import LocationScale, Parameters
+from ...density import LogDensity
+from ...density._sites import Site
+from ...families import LocationScale, Parameters
 from .chart import ACCEPTED, Outcome
 from .result import FitStatus
 from .standard_errors import influence_functions

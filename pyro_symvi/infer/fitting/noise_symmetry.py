@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..families import LocationScale
-from ..families._structure import are_sign_flips
-from ..families.scales import Triangular
-from ..groups import (
+from ...families import LocationScale
+from ...families._structure import are_sign_flips
+from ...families.scales import Triangular
+from ...groups import (
     AffineAction,
     ConditionalReflection,
     EllipticalRotation,
@@ -22,7 +22,7 @@ from ..groups import (
     SphereRotation,
     UnsupportedError,
 )
-from ._closure_checks import (
+from .._closure_checks import (
     LARGEST_GROUP,
     element_matrices,
     is_finite_linear,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from ..density import LogDensity
-from ..divergences import Divergence
-from ..families import LocationScale, Parameters
+from ...density import LogDensity
+from ...divergences import Divergence
+from ...families import LocationScale, Parameters
 
 _RADII = (0.0, 30.0, 100.0, 300.0, 1e3, 1e4, 1e6, 1e8)
 _DEPTH = 60.0

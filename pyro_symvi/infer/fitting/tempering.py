@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..density import LogDensity
-from ..density._importance import adapted, effective_size, log_target
-from ..density._proposal import Proposal
+from ...density import LogDensity
+from ...density._importance import adapted, effective_size, log_target
+from ...density._proposal import Proposal
 
 _SHARE = 0.3
 """Each step of the ladder keeps at least this share of the draws effective."""

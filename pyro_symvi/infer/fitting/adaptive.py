@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from ..density._modes import distant_modes
-from ..density._proposal import Proposal, Scale, whiten
-from ..divergences import Divergence
-from ..families import LocationScale, Parameters
+from ...density._modes import distant_modes
+from ...density._proposal import Proposal, Scale, whiten
+from ...divergences import Divergence
+from ...families import LocationScale, Parameters
 from .chart import Chart, Outcome, Report
 from .confirmation import confirmed
 from .noise import labelled_noise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ..density import LogDensity
+from ...density import LogDensity
 
 _POINTS = 8
 _MANY = 2000

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..density import LogDensity
-from ..families import Diagonal, Isotropic, LocationScale, Parameters
-from ..groups import AffineAction, ConditionalReflection, LinearAction, PointReflection
+from ...density import LogDensity
+from ...families import Diagonal, Isotropic, LocationScale, Parameters
+from ...groups import AffineAction, ConditionalReflection, LinearAction, PointReflection
 
 _POINTS = 16
 _HELD = 1e-6

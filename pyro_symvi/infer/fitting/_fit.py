@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import torch
-from tqdm.auto import tqdm
 
-from ..density import LogDensity
-from ..density._laplace import laplace_approximation
-from ..divergences import Divergence, ForwardKL, ReverseKL
-from ..families import LocationScale, Parameters
-from ..groups import LinearAction
-from ..guides import AutoLocationScale
+from ...density import LogDensity
+from ...density._laplace import laplace_approximation
+from ...divergences import Divergence, ReverseKL
+from ...families import LocationScale, Parameters
+from ...groups import LinearAction
+from ...guides import AutoLocationScale
+from ._arguments import MINIBATCH, check_arguments, check_draws, check_family, check_search, checked_starts
 from ._common_value import common_values
+from ._progress import Progress, reporter
 from ._sample_objective import SampleObjective
 from .adaptive import AdaptiveFit
 from .chart import Chart, Outcome
@@ -24,7 +24,7 @@ from .minibatch import MinibatchFit, check_minibatch, one_plate
 from .multistart import EXACT, SAMPLED, best_of, residual, starting_points
 from .noise import labelled_noise
 from .noise_symmetry import NoiseSymmetry, noise_symmetry
-from .pathwise import METHODS, Method, minimize_pathwise
+from .pathwise import Method, minimize_pathwise
 from .posterior_draws import Draws, fit_to_draws, read_draws
 from .reflections import candidate_reflection
 from .result import Fit, Optima
@@ -33,10 +33,8 @@ from .symmetry_maps import SymmetryMap, given_maps, holds, reflection_map
 from .tails import require_finite_divergence
 from .whole_data import Subsampled, subsampled_plates, whole_data_density
 
-Progress = bool | Callable[[int, float], None]
 _EVALUATIONS = 80
 """About how many gradients one start takes."""
-_MINIBATCH: Final = "minibatch"
 _NEARLY = 0.05
 """Gradients of this size, per scale, still count as a reflection worth closing the noise under: where a symmetry holds
 nearly, closed noise leaves an error second order in what is missing."""
@@ -118,13 +116,10 @@ def fit(
             infinite for this family and target, the symmetry does not fit the space, or ``draws`` are unusable.
     """
     divergence = ReverseKL() if divergence is None else divergence
-    _check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
-    _check_search(starts, method, compile, divergence)
-    if draws is not None and divergence != ForwardKL():
-        raise ValueError(
-            f"expected draws=None for {divergence!r}, got draws, because only the forward KL is an average over the "
-            "posterior alone; others need p and q at each point; try divergence=ForwardKL()"
-        )
+    check_arguments(guide_or_family, divergence, symmetry, num_particles, max_steps, tolerance)
+    check_search(starts, method, compile, divergence)
+    if draws is not None:
+        check_draws(divergence)
     plate = _minibatch_plate(target, method, args, kwargs)
     if plate is not None:
         check_minibatch(divergence, symmetry, draws, starts)
@@ -132,8 +127,8 @@ def fit(
     else:
         density = target if isinstance(target, LogDensity) else LogDensity.from_model(target, *args, **kwargs)
     guide, family, start = _guide_and_family(target, guide_or_family, density, args, kwargs)
-    _check_family(family, divergence)
-    starts = _checked_starts(starts, density.dim)
+    check_family(family, divergence)
+    starts = checked_starts(starts, density.dim)
     given = [] if symmetry is None else given_maps(symmetry, density.dim)
     if draws is not None:
         outcome = fit_to_draws(density, family, read_draws(density, draws))
@@ -143,7 +138,7 @@ def fit(
     if plate is not None and guide is not None:
         particles = 1 if num_particles is None else num_particles
         run = MinibatchFit(target, guide, density, plate, args, kwargs, particles, max_steps, generator)
-        with _reporter(progress, max_steps) as report:
+        with reporter(progress, max_steps) as report:
             outcome = run.run(report)
         return _fit(outcome, density, family, guide, divergence, particles, None, [])
 
@@ -156,7 +151,7 @@ def fit(
     few = max(128, 4 * density.dim if family.pattern.mixes else 0)
     count = num_particles if num_particles is not None else (few if pathwise else 8192)
 
-    with _reporter(progress, max_steps) as report:
+    with reporter(progress, max_steps) as report:
         if pathwise:
             group = closed.matrices
             noise, labels = labelled_noise(family, count, reflect=closed.reflect, generator=generator, matrices=group)
@@ -229,47 +224,6 @@ def _fit(
     )
 
 
-def _check_arguments(
-    guide: Any, divergence: Any, symmetry: Any, num_particles: Any, max_steps: Any, tolerance: Any
-) -> None:
-    if not isinstance(guide, (AutoLocationScale, LocationScale)):
-        raise TypeError(
-            f"expected an AutoLocationScale guide or a LocationScale family, got {type(guide).__name__}, because fit "
-            'needs its parametrisation; try AutoLocationScale(model, base="normal", scale="full")'
-        )
-    if not isinstance(divergence, Divergence):
-        raise TypeError(
-            f"expected a divergence, got {divergence!r}, because divergences are values, not names; try ReverseKL(), "
-            "ForwardKL() or Alpha(0.5) from pyro_symvi.divergences"
-        )
-    if symmetry is not None and not isinstance(symmetry, LinearAction):
-        raise TypeError(
-            f"expected symmetry as an action of pyro_symvi.groups, got {symmetry!r}, because base samples are closed "
-            "under it; try PointReflection()"
-        )
-    for name, value in (("num_particles", num_particles), ("max_steps", max_steps)):
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-            raise TypeError(f"expected {name} as an int, got {value!r}, because it is a count")
-        if value is not None and value < 1:
-            raise ValueError(f"expected {name} >= 1, got {value}, because it is a count")
-    if not tolerance > 0:
-        raise ValueError(f"expected tolerance > 0, got {tolerance}, because gradients are never exactly zero")
-
-
-def _check_family(family: LocationScale, divergence: Divergence) -> None:
-    """Families that one of the two optimisers cannot serve."""
-    if family.learns_df and divergence.alpha <= 0:
-        raise ValueError(
-            f"expected fixed degrees of freedom for {divergence!r}, got {family.df}, because its base draws would move "
-            "with them; try ForwardKL(), a number for df, or SVI with Trace_ELBO"
-        )
-    if not family.law.full_support and divergence.alpha > 0:
-        raise ValueError(
-            f"expected a base with full support for {divergence!r}, got {family.law!r}, because its density is zero "
-            'where the target is not, so log q has no gradient to follow; try ReverseKL(), or base="normal"'
-        )
-
-
 def _guide_and_family(
     target: Any, given: Any, density: LogDensity, args: Any, kwargs: Any
 ) -> tuple[AutoLocationScale | None, LocationScale, torch.Tensor | None]:
@@ -328,65 +282,9 @@ def _found_map(chart: Chart, found: tuple[int, ...]) -> list[SymmetryMap]:
 
 def _minibatch_plate(target: Any, method: Any, args: Any, kwargs: Any) -> Subsampled | None:
     """The plate to take minibatches from, where that is asked for or the model has one; None for all data."""
-    if method not in ("auto", _MINIBATCH) or isinstance(target, LogDensity) or not callable(target):
-        if method == _MINIBATCH:
+    if method not in ("auto", MINIBATCH) or isinstance(target, LogDensity) or not callable(target):
+        if method == MINIBATCH:
             one_plate([])
         return None
     plates = subsampled_plates(target, args, kwargs)
-    return one_plate(plates) if plates or method == _MINIBATCH else None
-
-
-def _check_search(starts: Any, method: Any, compile: Any, divergence: Divergence) -> None:
-    """What concerns the search for the minimum."""
-    if starts is not None and (isinstance(starts, bool) or not isinstance(starts, (int, torch.Tensor))):
-        raise TypeError(f"expected starts as None, an int or a tensor [n, d], got {starts!r}; try starts=8")
-    if isinstance(starts, int) and starts < 1:
-        raise ValueError(f"expected starts >= 1, got {starts}, because it counts runs; try starts=8")
-    if not isinstance(method, str) or method not in (*METHODS, _MINIBATCH):
-        known = [*METHODS, _MINIBATCH]
-        raise ValueError(f'expected method in {known}, got {method!r}, because no other is known; try "auto"')
-    if not isinstance(compile, bool) and compile != "auto":
-        raise ValueError(f'expected compile as True, False or "auto", got {compile!r}; try compile="auto"')
-    if method in ("lbfgs", "newton") and divergence.alpha > 0:
-        raise ValueError(
-            f'expected method="auto" for {divergence!r}, got {method!r}, because for alpha > 0 a fixed point of '
-            'weighted maximum likelihood is iterated, not an objective minimised; try ReverseKL() or method="auto"'
-        )
-
-
-def _checked_starts(starts: int | torch.Tensor | None, dim: int) -> int | torch.Tensor | None:
-    """Locations as ``[n, d]``."""
-    if not isinstance(starts, torch.Tensor):
-        return starts
-    if starts.ndim != 2 or starts.shape[1] != dim or len(starts) == 0 or not bool(torch.isfinite(starts).all()):
-        raise ValueError(
-            f"expected starts as finite locations [n, {dim}], got shape {tuple(starts.shape)}, because each run begins "
-            "at one point of the unconstrained space; try density.pack(values)[None]"
-        )
-    return starts
-
-
-class _reporter:
-    """A callback from ``progress=``: a tqdm bar, the user's function, or nothing."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        if not (isinstance(progress, bool) or callable(progress)):
-            raise TypeError(f"expected progress as True, False or a function, got {progress!r}")
-        self.progress, self.total = progress, total
-        self.bar: Any = None
-
-    def __enter__(self) -> Callable[[int, float], None]:
-        if self.progress is True:
-            self.bar = tqdm(total=self.total, desc="fit")
-        return self.report
-
-    def report(self, step: int, objective: float) -> None:
-        if self.bar is not None:
-            self.bar.update(1)
-            self.bar.set_postfix(objective=f"{objective:.6g}")
-        elif callable(self.progress) and not isinstance(self.progress, bool):
-            self.progress(step, objective)
-
-    def __exit__(self, *exc: Any) -> None:
-        if self.bar is not None:
-            self.bar.close()
+    return one_plate(plates) if plates or method == MINIBATCH else None

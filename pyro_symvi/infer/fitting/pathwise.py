@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy import optimize
 
-from ..divergences import Divergence
+from ...divergences import Divergence
 from ._sample_objective import HUGE, SampleObjective
 from ._steps import broyden, newton
 from .chart import ACCEPTED, Chart, Outcome, Report

@@ -14,10 +14,10 @@ from collections.abc import Callable
 
 import torch
 
-from ..density import LogDensity
-from ..distributions import Normal
-from ..divergences import Divergence
-from ..families import LocationScale, Parameters
+from ...density import LogDensity
+from ...distributions import Normal
+from ...divergences import Divergence
+from ...families import LocationScale, Parameters
 
 _LARGEST = 600
 """With more parameters than this only the location's errors are computed, the scale held; the scale's are nan."""

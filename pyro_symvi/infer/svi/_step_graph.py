@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.distributions import transform_to
 from torch.utils import _pytree
 
-from ..density import LogDensity
-from ..density._precision import promote
-from ..density._tracing import made
-from ..families import LocationScale
-from ..guides._scale_parameters import join
+from ...density import LogDensity
+from ...density._precision import promote
+from ...density._tracing import made
+from ...families import LocationScale
+from ...guides._scale_parameters import join
 from ._estimate import estimate, objective
 from ._updates import State, Update
 from .elbo import DivergenceELBO

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from scipy import optimize
 
-from ..distributions import Normal
-from ..divergences import Divergence
-from ..divergences.weights import pareto_k
-from ..families import LocationScale, LowRank, Parameters
+from ...distributions import Normal
+from ...divergences import Divergence
+from ...divergences.weights import pareto_k
+from ...families import LocationScale, LowRank, Parameters
 from ._steps import newton
 from .chart import ACCEPTED, Chart, Outcome, Report
 from .result import FitStatus

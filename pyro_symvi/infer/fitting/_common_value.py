@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from ..density import LogDensity
-from ..divergences import Divergence
-from ..families import LocationScale, Parameters
+from ...density import LogDensity
+from ...divergences import Divergence
+from ...families import LocationScale, Parameters
 
 
 def common_values(

@@ -13,12 +13,12 @@ from pyro.optim import PyroOptim
 from pyro.util import warn_if_nan
 from torch import Tensor
 
-from ..density import LogDensity
-from ..density._kernels import Kernel, Level, has_compiler, lower
-from ..density._precision import has_low_precision
-from ..density._tracing import NotTraceable, trace
-from ..families import LearnedDf
-from ..guides import AutoLocationScale
+from ...density import LogDensity
+from ...density._kernels import Kernel, Level, has_compiler, lower
+from ...density._precision import has_low_precision
+from ...density._tracing import NotTraceable, trace
+from ...families import LearnedDf
+from ...guides import AutoLocationScale
 from ._step_graph import Arguments, StepGraph, noise_of
 from ._updates import State, update_of
 from .elbo import DivergenceELBO

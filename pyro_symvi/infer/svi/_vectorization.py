@@ -10,7 +10,7 @@ from pyro.poutine import Trace
 from pyro.poutine.util import prune_subsample_sites
 from torch import Tensor
 
-from pyro_symvi.infer._traces import (
+from pyro_symvi.infer.svi._traces import (
     FixedValues,
     Program,
     delta_of,

@@ -14,16 +14,16 @@ from pyro.infer import SVI
 from pyro.optim import PyroOptim
 from torch import Tensor
 
-from ..density import LogDensity
-from ..density._laplace import laplace_approximation
-from ..density._state import own_parameter_store, seeded
-from ..divergences import Divergence, ReverseKL
-from ..families import Parameters
-from ..guides import AutoLocationScale
+from ...density import LogDensity
+from ...density._laplace import laplace_approximation
+from ...density._state import own_parameter_store, seeded
+from ...divergences import Divergence, ReverseKL
+from ...families import Parameters
+from ...guides import AutoLocationScale
+from ..svi.elbo import DivergenceELBO
 from ._sample_objective import HUGE, SampleObjective
 from ._steps import broyden
 from .chart import Chart, Outcome, Report
-from .elbo import DivergenceELBO
 from .noise import orbit_closed_noise
 from .result import FitStatus
 from .whole_data import Rows, Subsampled

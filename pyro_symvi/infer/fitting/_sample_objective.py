@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from ..divergences import Divergence
-from ..families import Parameters
+from ...divergences import Divergence
+from ...families import Parameters
 from .chart import Chart
 
 HUGE = 1e20
