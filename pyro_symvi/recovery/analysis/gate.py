@@ -45,7 +45,7 @@ _DENIED = (
     "set_",
     "resize_",
 )
-_MOST_NODES = 20_000
+_MOST_NODES = 2_000
 
 
 @dataclass(frozen=True)
