@@ -163,7 +163,7 @@ def _demo(options: argparse.Namespace) -> int:
         table.add_section()
     console.print(table)
     console.print(
-        "VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many "
+        "PROVED: exact, by algebra on the log density. VERIFIED: no violation of the symmetry found on the region explored. BOUNDED: error at most that many "
         "posterior standard deviations.\nREFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
         "python -m pyro_symvi certify NAME"
     )

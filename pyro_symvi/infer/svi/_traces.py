@@ -148,13 +148,17 @@ def joint_log_prob(trace: Trace, num_particles: int, particle_dim: int | None) -
     sites = [site for _, site in sample_sites(trace)]
     if not sites:
         return torch.zeros(num_particles)
-    by_shape: dict[torch.Size, Tensor] = {}  # added up first, summed once: fewer operations, forward and backward
+    if particle_dim is None:
+        sums = [log_prob if log_prob.dim() == 0 else log_prob.sum() for log_prob in (s["log_prob"] for s in sites)]
+        return _added(sums).expand(num_particles)
+    by_shape: dict[torch.Size, list[Tensor]] = {}  # added up first, summed once: fewer operations, forward and backward
     for site in sites:
-        log_prob = site["log_prob"]
-        present = by_shape.get(log_prob.shape)
-        by_shape[log_prob.shape] = log_prob if present is None else present + log_prob
-    terms = [particle_log_prob(term, num_particles, particle_dim) for term in by_shape.values()]
-    joint = terms[0]
+        by_shape.setdefault(site["log_prob"].shape, []).append(site["log_prob"])
+    return _added([particle_log_prob(_added(terms), num_particles, particle_dim) for terms in by_shape.values()])
+
+
+def _added(terms: list[Tensor]) -> Tensor:
+    total = terms[0]
     for term in terms[1:]:
-        joint = joint + term
-    return joint
+        total = total + term
+    return total
