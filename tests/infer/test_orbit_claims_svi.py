@@ -1,9 +1,7 @@
 """What orbit-closed particles do for stochastic optimisation, and what they do not."""
 
-import doctest
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pyro
@@ -304,11 +302,3 @@ def test_cholesky_factors_break_permutations() -> None:
     elbo = DivergenceELBO(ReverseKL(), 12, max_plate_nesting=0, symmetry=action)
     with pytest.raises(ValueError, match="expected a scale that commutes with"):
         elbo.loss(LOGISTIC, AutoLocationScale(LOGISTIC, "normal", "full"))
-
-
-def test_the_example_of_the_documentation_runs() -> None:
-    torch.set_default_dtype(torch.float32)
-    page = Path(__file__).resolve().parents[2] / "docs" / "orbit_noise.md"
-    text = page.read_text(encoding="utf-8").replace("```", "")
-    found = doctest.DocTestRunner().run(doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0))
-    assert found.attempted >= 10 and found.failed == 0
