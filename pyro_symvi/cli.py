@@ -164,8 +164,8 @@ def _demo(options: argparse.Namespace) -> int:
     console.print(table)
     console.print(
         "PROVED: exact, by algebra on the log density. VERIFIED: no violation of the symmetry found on the region "
-        "explored.\nBOUNDED: error at most that many posterior standard deviations. REFUTED, UNKNOWN: symmetry recovers nothing there. Premises and region: "
-        "python -m pyro_symvi certify NAME"
+        "explored.\nBOUNDED: error at most that many posterior standard deviations. REFUTED, UNKNOWN: symmetry "
+        "recovers nothing there.\nPremises and region: python -m pyro_symvi certify NAME"
     )
     console.print(f"{len(flat)} posteriors fitted and certified in {time.perf_counter() - start:.1f} s")
     return EXIT_FAILED if failed else EXIT_OK
