@@ -7,6 +7,8 @@ import torch
 from ...density import LogDensity
 
 _POINTS = 8
+_FEW = 64
+"""Up to this dimension the reflection found is tried as a whole."""
 _MANY = 2000
 """In more dimensions only the reflection of all coordinates is tried: one by one would take a matrix ``[d, d]``."""
 
@@ -24,7 +26,8 @@ def candidate_reflection(
     If it does, (1) the density is even along each axis of J through the centre, and (2)
     :math:`\partial_J \log p(c_J, y) = 0` for every value y of the other coordinates. Coordinates that fail (1) are
     struck out, then those with a gradient at random points of the kind (2), until none is left to strike. A true
-    reflection's coordinates are never struck, up to the accuracy of ``center``.
+    reflection's coordinates are never struck, up to the accuracy of ``center``. What is left is reflected at random
+    points; where log p changes, coordinates are struck one by one, each time the one that leaves the smallest change.
 
     Args:
         density: The target.
@@ -55,7 +58,31 @@ def candidate_reflection(
         if not moved.any():
             break
         kept &= ~moved
+    if density.dim <= _FEW:
+        kept = _reflecting(density, center, offsets, kept, tolerance)
     return tuple(torch.nonzero(kept).flatten().tolist())
+
+
+def _reflecting(
+    density: LogDensity, center: torch.Tensor, offsets: torch.Tensor, kept: torch.Tensor, tolerance: float
+) -> torch.Tensor:
+    """The part of ``kept [d]`` whose joint reflection leaves log p at random points; ``kept`` itself if none does.
+
+    The tests that led to ``kept`` hold the others at the centre, or nothing if it is everything: in
+    ``log p = -u^2 / 2 - u - b^2 exp(-2u) / 2`` both axes are even about (-1, 0), and only b reflects.
+    """
+    here = density(center + offsets).detach()
+    left = kept
+    while left.any():
+        options = torch.stack([left] + [left & (torch.arange(density.dim) != k) for k in left.nonzero().flatten()])
+        signs = 1 - 2 * options.to(offsets.dtype)
+        there = density(center + signs[:, None] * offsets).detach()
+        change = (there - here).abs() - 1e-13 * (there.abs() + here.abs())
+        worst = torch.where(torch.isfinite(change), change, torch.inf).amax(-1)
+        if worst[0] <= tolerance * density.dim**0.5:
+            return left
+        left = options[1:][worst[1:].argmin()]
+    return kept
 
 
 def _all_or_none(density: LogDensity, center: torch.Tensor, offsets: torch.Tensor, tolerance: float) -> tuple[int, ...]:
