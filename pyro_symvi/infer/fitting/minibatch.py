@@ -215,10 +215,10 @@ class MinibatchFit:
         return chart, SampleObjective(chart, ReverseKL(), noise)
 
     def _gap(self, parameters: Parameters) -> Tensor:
-        """About what the location ``[d]`` has left to go: its gradient on all rows in its own metric."""
+        """About how far ``[d]`` the location has left to go: its gradient on all rows in its own metric."""
         chart, objective = self._on_all_rows(parameters)
         value, gradient = objective(np.zeros(chart.size))
-        step = -chart.root @ torch.from_numpy(gradient[: self.density.dim])
+        step = (chart.root @ torch.from_numpy(gradient[: self.density.dim])).abs()
         return step if value < HUGE else torch.full_like(step, torch.inf)
 
     def _finished(self, parameters: Parameters) -> Parameters:
@@ -230,7 +230,7 @@ class MinibatchFit:
     def _distance(self, gap: Tensor, means: list[Parameters]) -> float:
         """Largest entry of the gap in sds of the guide."""
         sd = self.guide.family.standard_deviation(_average(means))
-        return float((gap.abs() / sd).max())
+        return float((gap / sd).max())
 
     def _outcome(self, means: list[Parameters], history: list[float]) -> Outcome:
         average = _average(means)

@@ -23,7 +23,6 @@ from ._step_graph import Arguments, StepGraph, noise_of
 from ._updates import State, update_of
 from .elbo import DivergenceELBO
 
-_LEVELS = ("auto", "inductor", "graph")
 _LOG = logging.getLogger("pyro_symvi.infer")
 _LEVELS = ("auto", "inductor", "graph")
 
