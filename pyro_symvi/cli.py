@@ -131,7 +131,7 @@ def _certify(options: argparse.Namespace) -> int:
         _write(options.json, lambda path: path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n"))
         console.print(f"wrote {options.json}")
     if options.plot is not None:
-        from .recovery.plot import plot_certificate
+        from .recovery.report.plot import plot_certificate
 
         figure = plot_certificate(certificate)
         _write(options.plot, lambda path: figure.savefig(path, dpi=120))

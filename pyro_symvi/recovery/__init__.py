@@ -1,8 +1,8 @@
 """Which statistics of a fitted guide are right: premises, theorems, evidence, certificates."""
 
 from .analysis import Analysis, analyze
-from .certificate import Certificate, Entry, StatisticReport
 from .certification import certify
+from .report.certificate import Certificate, Entry, StatisticReport
 from .theorems import THEOREMS, Theorem
 from .verdicts import Evidence, Premise, Verdict
 

@@ -10,10 +10,10 @@ import torch
 from ..divergences import Divergence
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
 from ..infer.fitting.tails import require_finite_divergence
-from .certificate import Certificate
-from .correlation_report import correlation_report
-from .exploration import Exploration
-from .mean_report import mean_report
+from .evidence.exploration import Exploration
+from .report.certificate import Certificate
+from .statistics.correlation import correlation_report
+from .statistics.mean import mean_report
 from .subject import read_subject
 
 STATISTICS = ("mean", "correlation")

@@ -13,7 +13,7 @@ from ..groups import AffineAction, EllipticalRotation
 from .analysis import Block, Symmetry, analyze
 from .analysis.integrability import Moment
 from .analysis.report import ARITHMETIC
-from .residuals import CENTER_RESOLUTION, ResidualTest
+from .evidence.residuals import CENTER_RESOLUTION, ResidualTest
 from .theorems import INVARIANCE, MOMENTS
 from .verdicts import Evidence, Premise
 

@@ -10,7 +10,7 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.density._importance import weighted_draws
 from pyro_symvi.recovery import Verdict
 from pyro_symvi.recovery.bounds import reflection_bound
-from pyro_symvi.recovery.residuals import Scale
+from pyro_symvi.recovery.evidence.residuals import Scale
 from tests.recovery.targets import (
     certify_at,
     errors,

@@ -18,7 +18,7 @@ from pyro_symvi.families import BlockDiagonal, Fixed, LearnedDf, LocationScale, 
 from pyro_symvi.groups import AxisFlips, PointReflection
 from pyro_symvi.guides import AutoLocationScale, AutoSymmetric, OrbitMixture
 from pyro_symvi.recovery import Verdict, certify
-from pyro_symvi.recovery.plot import _marginal_density
+from pyro_symvi.recovery.report.plot import _marginal_density
 from tests.recovery.targets import normal, student_t, vector
 
 X = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))

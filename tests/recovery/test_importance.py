@@ -8,7 +8,7 @@ import torch
 from pyro_symvi.density import LogDensity
 from pyro_symvi.density._importance import RELIABLE, pareto_k, weighted_draws
 from pyro_symvi.density._proposal import Proposal
-from pyro_symvi.recovery.residuals import Scale
+from pyro_symvi.recovery.evidence.residuals import Scale
 from tests.recovery.targets import log_gamma, log_gamma_moments, mixture, mixture_moments, normal, student_t, vector
 
 

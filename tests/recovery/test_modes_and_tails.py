@@ -7,9 +7,9 @@ import torch
 
 from pyro_symvi.density import LogDensity
 from pyro_symvi.density._modes import distant_modes
-from pyro_symvi.recovery.profiles import marginal_power
-from pyro_symvi.recovery.residuals import Scale
-from pyro_symvi.recovery.tails import tail_powers
+from pyro_symvi.recovery.evidence.profiles import marginal_power
+from pyro_symvi.recovery.evidence.residuals import Scale
+from pyro_symvi.recovery.evidence.tails import tail_powers
 from tests.recovery.targets import log_gamma, mixture, normal, student_t, vector
 
 

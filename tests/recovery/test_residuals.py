@@ -8,7 +8,7 @@ import torch
 from pyro_symvi.density import LogDensity
 from pyro_symvi.groups import EllipticalRotation, PointReflection
 from pyro_symvi.recovery import Evidence
-from pyro_symvi.recovery.residuals import RESOLUTION, Scale, noise_level, residual_test, rounding_level, whiten
+from pyro_symvi.recovery.evidence.residuals import RESOLUTION, Scale, noise_level, residual_test, rounding_level, whiten
 from tests.recovery.targets import normal, skew_normal, student_t, truncated_normal, vector
 
 

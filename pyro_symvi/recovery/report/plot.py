@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..density._importance import weighted_draws
-from ..density._proposal import Scale, whiten
-from ..families import LocationScale
-from ..families.marginals import marginal_cdf
-from ..groups import PointReflection
+from ...density._importance import weighted_draws
+from ...density._proposal import Scale, whiten
+from ...families import LocationScale
+from ...families.marginals import marginal_cdf
+from ...groups import PointReflection
+from ..evidence.residuals import ResidualTest
+from ..verdicts import Evidence
 from .certificate import Certificate, Entry
-from .residuals import ResidualTest
-from .verdicts import Evidence
 
 _SHOWN = 300
 _INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}

@@ -6,14 +6,14 @@ import math
 
 import torch
 
-from ..density._importance import RELIABLE
-from ..groups import AffineAction
-from .bounds import ReflectionBound, reflection_bound
-from .certificate import Entry, StatisticReport
-from .exploration import Exploration
-from .residuals import ResidualTest
-from .theorems import FITTED, INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT, pinned_mean
-from .verdicts import Evidence, Premise, Verdict, weakest
+from ...density._importance import RELIABLE
+from ...groups import AffineAction
+from ..bounds.reflection import ReflectionBound, reflection_bound
+from ..evidence.exploration import Exploration
+from ..evidence.residuals import ResidualTest
+from ..report.certificate import Entry, StatisticReport
+from ..theorems import FITTED, INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT, pinned_mean
+from ..verdicts import Evidence, Premise, Verdict, weakest
 
 FITTED_RESOLUTION = 1e-6
 """A fitted value this close to the exact one (posterior sds; absolute for correlations) counts as equal."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
-from ..density import LogDensity
-from ..density._proposal import Scale, whiten
+from ...density import LogDensity
+from ...density._proposal import Scale, whiten
 
 _DISTANCES = (10.0, 100.0, 1e3, 1e4)
 _STEPS = 20

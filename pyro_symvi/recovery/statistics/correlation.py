@@ -6,11 +6,11 @@ import math
 
 import torch
 
-from .certificate import Entry, StatisticReport
-from .exploration import Exploration
-from .mean_report import ESTABLISHED, FITTED_RESOLUTION, gap_text
-from .theorems import ELLIPTICAL_CORRELATION, FITTED, INVARIANCE, REFLECTION_MEAN, Theorem, pinned_shape
-from .verdicts import Evidence, Premise, Verdict, weakest
+from ..evidence.exploration import Exploration
+from ..report.certificate import Entry, StatisticReport
+from ..theorems import ELLIPTICAL_CORRELATION, FITTED, INVARIANCE, REFLECTION_MEAN, Theorem, pinned_shape
+from ..verdicts import Evidence, Premise, Verdict, weakest
+from .mean import ESTABLISHED, FITTED_RESOLUTION, gap_text
 
 WIDEST = 0.05
 """A correlation farther than this from the exact one is refuted, not bounded."""

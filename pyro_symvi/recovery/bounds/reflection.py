@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from ..density import LogDensity
-from ..density._importance import RELIABLE, WeightedDraws, pareto_k
-from ..groups import PointReflection
+from ...density import LogDensity
+from ...density._importance import RELIABLE, WeightedDraws, pareto_k
+from ...groups import PointReflection
 
 _EPS = 2.0**-52
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import torch
 
-from ..density import LogDensity
-from ..density._proposal import Scale
+from ...density import LogDensity
+from ...density._proposal import Scale
 
 _RADII = tuple(10 ** (2 + k / 2) for k in range(13))
 _DEEPEST = 700.0

@@ -13,11 +13,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from .. import __version__
-from ..density import LogDensity
-from .residuals import ResidualTest
-from .subject import Subject
-from .verdicts import Premise, Verdict
+from ... import __version__
+from ...density import LogDensity
+from ..evidence.residuals import ResidualTest
+from ..subject import Subject
+from ..verdicts import Premise, Verdict
 
 _FOLD = 24
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import torch
 
-from ..density import LogDensity
-from ..density._proposal import Scale, whiten
-from ..groups import AffineAction
-from .verdicts import Evidence, Premise
+from ...density import LogDensity
+from ...density._proposal import Scale, whiten
+from ...groups import AffineAction
+from ..verdicts import Evidence, Premise
 
 RESOLUTION = 2e-6
 """A residual known only to more than this (in nats) says nothing in favour of a symmetry.

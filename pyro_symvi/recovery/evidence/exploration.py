@@ -7,19 +7,19 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..density._importance import RELIABLE, WeightedDraws, weighted_draws
-from ..density._laplace import laplace_approximation
-from ..density._modes import distant_modes
-from ..density._proposal import Scale
-from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
+from ...density._importance import RELIABLE, WeightedDraws, weighted_draws
+from ...density._laplace import laplace_approximation
+from ...density._modes import distant_modes
+from ...density._proposal import Scale
+from ...groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
+from ..proofs import Proofs
+from ..subject import Subject
+from ..theorems import MOMENTS
+from ..verdicts import Evidence, Premise
 from .profiles import marginal_power
-from .proofs import Proofs
 from .residuals import ResidualTest, residual_test
 from .search import refine_center, reflection_candidates, shape_at
-from .subject import Subject
 from .tails import Tails, tail_powers
-from .theorems import MOMENTS
-from .verdicts import Evidence, Premise
 
 _QUICK = 48
 _MARGIN = 0.02

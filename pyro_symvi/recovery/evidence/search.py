@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from ..density import LogDensity
-from ..density._laplace import inverse_root, newton_step
-from ..density._proposal import Scale
-from ..infer.fitting.reflections import candidate_reflection
+from ...density import LogDensity
+from ...density._laplace import inverse_root, newton_step
+from ...density._proposal import Scale
+from ...infer.fitting.reflections import candidate_reflection
 
 _ALL_SINGLES = 24
 """Up to this dimension every single coordinate is tried by itself."""

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import torch
 
-from ..groups import AffineAction, EllipticalRotation
+from ...groups import AffineAction, EllipticalRotation
 
 INVARIANCE = "invariance"
 MOMENTS = "moments"

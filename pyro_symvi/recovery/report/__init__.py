@@ -1,0 +1,1 @@
+"""The certificate, and how it prints and draws."""

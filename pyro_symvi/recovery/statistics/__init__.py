@@ -1,0 +1,1 @@
+"""The statistics that a certificate speaks of: one file each."""
