@@ -1,6 +1,21 @@
 """Proofs about a log density, read from its graph: the first of the engines that supply evidence."""
 
-from .driver import analyze, analyze_function
-from .report import Analysis, Block, Symmetry
+from .affine_maps import InvarianceProof
+from .driver import analyze, analyze_function, prove_invariance
+from .findings import AffineCenter, EllipticalBlock, RotationGroup, SignedPermutation
+from .report import Analysis, Block, Ellipse, Symmetry
 
-__all__ = ["Analysis", "Block", "Symmetry", "analyze", "analyze_function"]
+__all__ = [
+    "AffineCenter",
+    "Analysis",
+    "Block",
+    "Ellipse",
+    "EllipticalBlock",
+    "InvarianceProof",
+    "RotationGroup",
+    "SignedPermutation",
+    "Symmetry",
+    "analyze",
+    "analyze_function",
+    "prove_invariance",
+]

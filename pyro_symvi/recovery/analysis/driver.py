@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ...density import LogDensity
+from .affine_maps import InvarianceProof, exact_matrix, exact_vector
 from .candidates import candidate_blocks
 from .curvature import LogConcavity, log_concavity
 from .differential import compare
@@ -86,6 +87,53 @@ def analyze_function(
         return Analysis(names, "the expression is nested too deeply", conditions=conditions)
 
 
+def prove_invariance(target: Any, matrix: Any, offset: Any = None) -> InvarianceProof:
+    r"""Prove :math:`\log p(Mz + b) = \log p(z)` for every z, and :math:`|\det M| = 1`, by exact substitution.
+
+    The expression of log p after substitution is brought into canonical form and compared; equal forms are a proof. All
+    data are inside it, so symmetries of the data count. A map that is not proved is not refuted.
+
+    Args:
+        target: A `LogDensity`, which is read anew; or an `Analysis`, which keeps its expression (cheaper for several
+            maps).
+        matrix: M ``[d, d]`` on the flat unconstrained vector: nested sequences of int, `fractions.Fraction` or float,
+            or a tensor. Floats are taken as the rationals stored, so give a rotation by (3/5, 4/5) as fractions.
+        offset: b ``[d]``; None is zero.
+
+    Returns:
+        An `InvarianceProof`: true if proved of the function as it is; ``.proved`` also where it was idealised;
+        ``.reason`` in words.
+
+    Raises:
+        TypeError: Another target, or entries that are no real numbers.
+        ValueError: Wrong shapes, or numbers that are not finite.
+
+    Example:
+        >>> density = LogDensity.from_callable(lambda z: -((z[0] - z[1]) ** 2) - z[0] ** 4 - z[1] ** 4, dim=2)
+        >>> bool(prove_invariance(density, [[0, 1], [1, 0]])), bool(prove_invariance(density, [[1, 0], [0, -1]]))
+        (True, False)
+    """
+    if isinstance(target, Analysis):
+        return target.prove_invariance(matrix, offset)
+    if not isinstance(target, LogDensity):
+        raise TypeError(
+            f"expected a LogDensity or an Analysis, got {type(target).__name__}, because its exact expression is "
+            "needed; try LogDensity.from_model(model, *data)"
+        )
+    rows, shift = exact_matrix(matrix, target.dim), exact_vector(offset, target.dim)
+    conditions = tuple(target.notes)
+    try:
+        table, p, _, _ = read(target._reading.log_prob, target.dim)
+    except Refused as refusal:
+        return InvarianceProof(False, f"nothing is proved: {refusal.reason}")
+    except RecursionError:
+        return InvarianceProof(False, "nothing is proved: the expression is nested too deeply")
+    reading = Analysis(
+        target.coordinates, idealisations=tuple(table.idealisations), conditions=conditions, reading=(table, p)
+    )
+    return reading.prove_invariance(rows, shift)
+
+
 def read(function: Function, dim: int) -> tuple[Expressions, Polynomial, bool, str]:
     """Gate, lowering and differential test: table, expression, whether gradients agree, fingerprint.
 
@@ -136,7 +184,20 @@ def _analysis(
     except Refused:
         concavity = None
     idealised = tuple(table.idealisations)
-    return Analysis(names, "", blocks, found, pairs, moments, concavity, idealised, conditions, gradient, fingerprint)
+    return Analysis(
+        names,
+        "",
+        blocks,
+        found,
+        pairs,
+        moments,
+        concavity,
+        idealised,
+        conditions,
+        gradient,
+        fingerprint,
+        reading=(table, p),
+    )
 
 
 def find_blocks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
-from math import gcd, lcm
+from math import gcd, lcm, prod
 
 Vector = list[Fraction]
 Matrix = list[list[Fraction]]
@@ -85,6 +85,26 @@ def definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
                 a[j][i] = a[i][j]
         previous = pivot
     return result
+
+
+def determinant(matrix: Sequence[Sequence[Fraction]]) -> Fraction:
+    """Exact, by fraction-free elimination (Bareiss)."""
+    n = len(matrix)
+    scales = [lcm(*(x.denominator for x in row)) for row in matrix]
+    a = [[x.numerator * (s // x.denominator) for x in row] for row, s in zip(matrix, scales, strict=True)]
+    sign, previous = 1, 1
+    for k in range(n):
+        found = next((i for i in range(k, n) if a[i][k]), None)
+        if found is None:
+            return Fraction(0)
+        if found != k:
+            a[k], a[found] = a[found], a[k]
+            sign = -sign
+        for i in range(k + 1, n):
+            for j in range(k + 1, n):
+                a[i][j] = (a[k][k] * a[i][j] - a[i][k] * a[k][j]) // previous
+        previous = a[k][k]
+    return Fraction(sign * previous, prod(scales))
 
 
 def add(a: Matrix, b: Matrix) -> Matrix:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
+from . import exact
+from .affine_maps import InvarianceProof, exact_matrix, exact_vector, prove_map
 from .curvature import LogConcavity
+from .exact import Matrix
+from .expressions import BUDGET, Expressions
+from .findings import AffineCenter, EllipticalBlock, RotationGroup, SignedPermutation, short
 from .gaussian_block import GaussianBlock
 from .integrability import Moment
+from .polynomials import Polynomial
 
 ARITHMETIC = (
     "What is proved is proved of the real-arithmetic function of the traced graph, its floating-point constants taken "
@@ -27,12 +33,15 @@ class Block:
         names: Their names.
         block: The algebra behind it (`GaussianBlock`).
         moments: ``{order: Moment}`` of the block's coordinates, orders 1 and 2, each the weakest of its coordinates.
+        affine_center: The centre as an affine function of the other coordinates, where it is one (Theorem R); of a
+            block with a constant centre, that one. None if neither was shown.
     """
 
     coordinates: tuple[int, ...]
     names: tuple[str, ...]
     block: GaussianBlock = field(repr=False)
     moments: dict[int, Moment]
+    affine_center: AffineCenter | None = None
 
     @property
     def center(self) -> tuple[Fraction, ...] | None:
@@ -68,13 +77,10 @@ class Block:
     def correlation(self) -> list[list[float]] | None:
         """The exact correlation matrix of an elliptical block, each entry rounded once; None if not elliptical."""
         shape = self.block.covariance_shape if self.is_elliptical else None
-        if shape is None:
-            return None
-        n = range(len(shape))
-        return [[1.0 if i == j else _ratio(shape[i][j], shape[i][i] * shape[j][j]) for j in n] for i in n]
+        return None if shape is None else _correlation(shape)
 
     def __str__(self) -> str:
-        group = _short(self.names)
+        group = short(self.names)
         lines = []
         if self.center is not None:
             values = ", ".join(f"{float(c):.6g}" for c in self.center[:6]) + (", ..." if len(self.center) > 6 else "")
@@ -91,6 +97,75 @@ class Block:
         if self.is_elliptical:
             return ", precision proportional to one exact matrix (elliptical)"
         return "" if self.center is not None else ", with a centre that depends on the rest (or was not shown not to)"
+
+
+@dataclass(frozen=True)
+class Ellipse:
+    """A block through one quadratic of which log p depends on it, not Gaussian given the rest (Student-t, for one).
+
+    It has what a `Block` has that certificates of means and correlations read.
+
+    Attributes:
+        coordinates: Their places in the flat vector.
+        names: Their names.
+        block: The algebra behind it (`EllipticalBlock`).
+        moments: ``{order: Moment}`` of the block's coordinates, orders 1 and 2.
+    """
+
+    coordinates: tuple[int, ...]
+    names: tuple[str, ...]
+    block: EllipticalBlock = field(repr=False)
+    moments: dict[int, Moment]
+
+    @property
+    def center(self) -> tuple[Fraction, ...]:
+        """The exact centre of symmetry."""
+        return self.block.center
+
+    @property
+    def is_gaussian(self) -> bool:
+        """Not shown to be."""
+        return False
+
+    @property
+    def is_symmetric(self) -> bool:
+        """Always: a function of the quadratic alone is unchanged by reflection about its centre."""
+        return True
+
+    @property
+    def is_elliptical(self) -> bool:
+        """Always."""
+        return True
+
+    @property
+    def is_decreasing(self) -> bool:
+        """Whether log p was proved non-increasing in the quadratic, whatever the rest."""
+        return self.block.decreasing
+
+    @property
+    def has_mean(self) -> bool:
+        """Whether the mean exists, and so is the centre."""
+        return self.moments[1].exists
+
+    @property
+    def has_covariance(self) -> bool:
+        """Whether second moments exist, so that the correlation matrix is that of the shape."""
+        return self.moments[2].exists
+
+    @cached_property
+    def correlation(self) -> list[list[float]] | None:
+        """The exact correlation matrix of the shape, each entry rounded once."""
+        inverse = exact.inverse(self.block.shape)
+        return None if inverse is None else _correlation(inverse)
+
+    def __str__(self) -> str:
+        values = ", ".join(f"{float(c):.6g}" for c in self.center[:6]) + (", ..." if len(self.center) > 6 else "")
+        group = short(self.names)
+        falls = ", and falls with it" if self.is_decreasing else ""
+        text = f"({group}): log p depends on it through one exact quadratic about ({values}) alone{falls} (elliptical)"
+        found = self.moments[2] if self.has_covariance else self.moments[1]
+        word = "covariance exists" if self.has_covariance else "mean exists and is the centre"
+        return f"{text}; {word}: {found.reason}" if found.exists else f"{text}; {found.reason}"
 
 
 @dataclass(frozen=True)
@@ -111,7 +186,7 @@ class Symmetry:
 
     def __str__(self) -> str:
         values = ", ".join(f"{float(c):.6g}" for c in self.center[:6]) + (", ..." if len(self.center) > 6 else "")
-        group = _short(self.names)
+        group = short(self.names)
         found = self.moments[1]
         text = f"({group}): log p is unchanged by reflection about ({values}), exactly, the rest held"
         return f"{text}; mean exists and is the centre: {found.reason}" if found.exists else f"{text}; {found.reason}"
@@ -127,12 +202,21 @@ class Analysis:
         blocks: Blocks that are quadratic, largest claims first.
         reflections: Further reflections, proved by substitution; no more than is not implied by these and the blocks.
         swaps: Neighbouring coordinates of a site that may be swapped.
+        ellipses: Blocks that are elliptical without being Gaussian given the rest (`Ellipse`).
+        permutations: Generators of the permutations proved: ``sigma[j]`` for every coordinate, log p being unchanged
+            when z_j takes the value of z_sigma(j).
+        exchangeable: Sets of coordinates that may be permuted at will.
+        exchangeable_blocks: Sets of blocks (of one length) that may be permuted at will as wholes: plate indices in all
+            sites of the plate, whole sites, components of a mixture.
+        signed_permutations: Further generators that also change signs or shift (`SignedPermutation`).
+        rotations: Groups O(k) of joint rotations (`RotationGroup`).
         moments: ``{order: Moment}`` of all coordinates together.
         concavity: Concavity of log p (`LogConcavity`); None after a refusal.
         idealisations: Where floating-point code was read as the function it stands for.
         conditions: What the proofs are bound to (parameters held fixed, for one).
         gradient_agrees: Whether the function's gradient is its own (if not, nothing is said of fits).
         fingerprint: Hash of the graph and of all constants; a proof is of this function and no other.
+        reading: The exact expression of log p and the table it lives in, for further questions.
     """
 
     coordinates: tuple[str, ...]
@@ -146,6 +230,13 @@ class Analysis:
     conditions: tuple[str, ...] = ()
     gradient_agrees: bool = True
     fingerprint: str = ""
+    ellipses: tuple[Ellipse, ...] = ()
+    permutations: tuple[tuple[int, ...], ...] = ()
+    exchangeable: tuple[tuple[int, ...], ...] = ()
+    exchangeable_blocks: tuple[tuple[tuple[int, ...], ...], ...] = ()
+    signed_permutations: tuple[SignedPermutation, ...] = ()
+    rotations: tuple[RotationGroup, ...] = ()
+    reading: tuple[Expressions, Polynomial] | None = field(default=None, repr=False, compare=False)
 
     @property
     def is_plain(self) -> bool:
@@ -156,12 +247,35 @@ class Analysis:
         """Whether moments of this order of all coordinates were shown to exist."""
         return order in self.moments and self.moments[order].exists
 
+    def prove_invariance(self, matrix: Any, offset: Any = None) -> InvarianceProof:
+        """Whether ``log p(M z + b) = log p(z)`` for every z and ``|det M| = 1``, by substitution (`prove_invariance`).
+
+        Args:
+            matrix: M ``[d, d]``: nested sequences of int, `Fraction` or float, or a tensor; floats are taken as the
+                rationals stored.
+            offset: b ``[d]``; None is zero.
+
+        Raises:
+            ValueError: Wrong shapes, or numbers that are not finite.
+            TypeError: Entries that are no real numbers.
+        """
+        dim = len(self.coordinates)
+        rows, shift = exact_matrix(matrix, dim), exact_vector(offset, dim)
+        if self.refusal or self.reading is None:
+            return InvarianceProof(False, f"nothing is proved: {self.refusal or 'the expression was not kept'}")
+        table, p = self.reading
+        table.allow(BUDGET)
+        proved, reason = prove_map(table, p, rows, shift)
+        if proved and self.idealisations:
+            reason += f", of the density idealised as: {'; '.join(self.idealisations)}"
+        return InvarianceProof(proved, reason, self.idealisations, self.conditions)
+
     def explain(self) -> str:
         """In sentences: what is proved, the idealisations used, what the proofs are bound to."""
         if self.refusal:
             return f"Nothing is proved: {self.refusal}."
-        lines = [str(found) for found in (*self.blocks, *self.reflections)]
-        if not any(b.is_symmetric for b in self.blocks) and not self.reflections:
+        lines = [str(found) for found in (*self.blocks, *self.ellipses, *self.reflections)]
+        if not any(b.is_symmetric for b in self.blocks) and not self.reflections and not self.ellipses:
             lines.append("No reflection was proved, so no centre is.")
         for a, b in self.swaps:
             lines.append(f"log p is unchanged when {self.coordinates[a]} and {self.coordinates[b]} are swapped")
@@ -187,13 +301,14 @@ class Analysis:
             return f"log p is concave{strong}."
         text = f"log p was not shown to be concave (nothing is known of the curvature of {found.obstacle})"
         if found.given_rest:
-            names = _short([self.coordinates[j] for j in found.given_rest])
+            names = short([self.coordinates[j] for j in found.given_rest])
             text += f"; it is concave in each of ({names}) given the rest"
         return text + "."
 
 
-def _short(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 4 else f"{names[0]}, ..., {names[-1]}"
+def _correlation(covariance: Matrix) -> list[list[float]]:
+    n = range(len(covariance))
+    return [[1.0 if i == j else _ratio(covariance[i][j], covariance[i][i] * covariance[j][j]) for j in n] for i in n]
 
 
 def _ratio(value: Fraction, square: Fraction) -> float:
