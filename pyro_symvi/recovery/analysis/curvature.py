@@ -51,7 +51,7 @@ def joined(a: Shape, b: Shape) -> Shape:
 
 
 @dataclass
-class _Pieces:
+class Pieces:
     """A polynomial split by how its terms depend on a block."""
 
     quadratics: dict[int, Matrix]
@@ -80,7 +80,7 @@ class Curvature:
 
     def of(self, p: Polynomial) -> Shape:
         """The curvature of a polynomial in the block, for every value of the rest."""
-        if all(self._is_linear(m) for m in p.terms):
+        if all(self.is_linear(m) for m in p.terms):
             return Shape.AFFINE
         found = self._known.get(p.key)
         if found is None:
@@ -91,7 +91,7 @@ class Curvature:
         """M >= 0 with p + m/2 |z_J|^2 proved concave in the block; 0 where no positive one was found."""
         if self.table.depends(p) & ~self.mask:
             return _ZERO
-        pieces = self._split(p)
+        pieces = self.split(p)
         matrix = pieces.quadratics.pop(0, None)
         if pieces.unknown is not None or matrix is None or pieces.quadratics:
             return _ZERO
@@ -101,7 +101,7 @@ class Curvature:
         return exact.proved_minimum_eigenvalue(precision, _smallest_eigenvalue(precision))
 
     def _of(self, p: Polynomial) -> Shape:
-        pieces = self._split(p)
+        pieces = self.split(p)
         if pieces.unknown is not None:
             return self._unknown(Polynomial({pieces.unknown: p.terms[pieces.unknown]}, p.denominator, signs.ANY))
         shape = Shape.AFFINE
@@ -114,10 +114,10 @@ class Curvature:
             if shape is Shape.UNKNOWN:
                 factor = next(iter(weight))
                 monomial = self.table.times(factor, self.table.monomial(((atom, power),)))
-                return self._unknown(self._weighted({monomial: weight[factor]}))
+                return self._unknown(self.weighted({monomial: weight[factor]}))
         return shape
 
-    def _weighted(self, weight: dict[int, Fraction]) -> Polynomial:
+    def weighted(self, weight: dict[int, Fraction]) -> Polynomial:
         terms = [(c, Polynomial({m: 1}, 1, self.table.monomial_sign(m))) for m, c in weight.items()]
         return self.table.combination(terms)
 
@@ -125,7 +125,7 @@ class Curvature:
         self.culprit = self.culprit or prefix + self.table.text(p)
         return Shape.UNKNOWN
 
-    def _is_linear(self, monomial: int) -> bool:
+    def is_linear(self, monomial: int) -> bool:
         """Free of the block, or one coordinate of it times what is free of it."""
         if not self.table.monomial_depends(monomial) & self.mask:
             return True
@@ -137,11 +137,12 @@ class Curvature:
                 return False
         return degree <= 1
 
-    def _split(self, p: Polynomial) -> _Pieces:
-        pieces = _Pieces({}, {}, None)
+    def split(self, p: Polynomial) -> Pieces:
+        """P without what is linear in the block, by how its terms depend on it."""
+        pieces = Pieces({}, {}, None)
         n = len(self.block)
         for monomial, numerator in p.terms.items():
-            if self._is_linear(monomial):
+            if self.is_linear(monomial):
                 continue
             c = Fraction(numerator, p.denominator)
             inside: list[int] = []
@@ -182,7 +183,7 @@ class Curvature:
 
     def _term(self, function: tuple[int, int], weight: dict[int, Fraction]) -> Shape:
         """The curvature of weight(rest) times one function of the block; the weight must have a sign."""
-        sign = quadratic_sign(self.table, self._weighted(weight))
+        sign = quadratic_sign(self.table, self.weighted(weight))
         if sign & signs.NEGATIVE and sign & signs.POSITIVE:
             return Shape.UNKNOWN
         shape = self._function(self.table.atoms[function[0]], function[1])
@@ -212,9 +213,10 @@ class Curvature:
             return Shape.UNKNOWN
         if self._inner(atom) in (Shape.AFFINE, Shape.CONCAVE):
             return Shape.CONCAVE
-        return Shape.CONVEX if self._is_sum_of_exponentials(atom.arguments[0]) else Shape.UNKNOWN
+        return Shape.CONVEX if self.is_sum_of_exponentials(atom.arguments[0]) else Shape.UNKNOWN
 
-    def _is_sum_of_exponentials(self, p: Polynomial) -> bool:
+    def is_sum_of_exponentials(self, p: Polynomial) -> bool:
+        """Whether p is a sum of positive multiples of exponentials of affine or convex expressions."""
         for monomial, numerator in p.terms.items():
             if numerator < 0:
                 return False
@@ -264,52 +266,3 @@ _RULES = {
 def _smallest_eigenvalue(matrix: Matrix) -> float:
     """A guess, in floating point; the exact check comes after."""
     return float(np.linalg.eigvalsh(np.array([[float(x) for x in row] for row in matrix]))[0])
-
-
-@dataclass(frozen=True)
-class LogConcavity:
-    """What is proved of the concavity of log p.
-
-    Attributes:
-        joint: Whether log p is concave in all coordinates together.
-        modulus: m with log p + m/2 |z|^2 concave; 0 where none was found.
-        given_rest: Coordinates in each of which log p is concave, the others held.
-        full_support: Whether p > 0 everywhere.
-        obstacle: The first term whose joint curvature is unknown, in words; empty if ``joint``.
-    """
-
-    joint: bool
-    modulus: Fraction
-    given_rest: tuple[int, ...]
-    full_support: bool
-    obstacle: str
-
-
-def log_concavity(table: Expressions, p: Polynomial, dim: int) -> LogConcavity:
-    """Concavity of a log density without open obligations: jointly, and in each coordinate given the rest."""
-    everything = Curvature(table, tuple(range(dim)))
-    joint = everything.of(p) in (Shape.CONCAVE, Shape.AFFINE)
-    single = tuple(j for j in range(dim) if joint or Curvature(table, (j,)).of(p) in (Shape.CONCAVE, Shape.AFFINE))
-    return LogConcavity(
-        joint,
-        everything.modulus(p) if joint else _ZERO,
-        single,
-        full_support(table, p),
-        "" if joint else everything.culprit,
-    )
-
-
-def full_support(table: Expressions, p: Polynomial) -> bool:
-    """Whether no condition on the unknowns occurs (p is then positive everywhere, no obligation being open)."""
-    seen: set[int] = set()
-    stack = [a for monomial in p.terms for a, _ in table.monomials[monomial]]
-    while stack:
-        number = stack.pop()
-        if number in seen:
-            continue
-        seen.add(number)
-        atom = table.atoms[number]
-        if atom.kind in ("where", "gt0", "ge0", "eq0"):
-            return False
-        stack += [a for argument in atom.arguments for m in argument.terms for a, _ in table.monomials[m]]
-    return True

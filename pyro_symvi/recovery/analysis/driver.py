@@ -10,12 +10,12 @@ import torch
 from ...density import LogDensity
 from .affine_maps import InvarianceProof, exact_matrix, exact_vector
 from .candidates import candidate_blocks
-from .curvature import LogConcavity, log_concavity
 from .differential import compare
 from .expressions import BUDGET, Expressions
 from .gate import trace
 from .gaussian_block import gaussian_block
 from .integrability import Moment, moment
+from .log_concavity import LogConcavity, log_concavity
 from .lowering import lower
 from .polynomials import Polynomial
 from .refusals import Refused

@@ -9,12 +9,12 @@ from typing import Any
 
 from . import exact
 from .affine_maps import InvarianceProof, exact_matrix, exact_vector, prove_map
-from .curvature import LogConcavity
 from .exact import Matrix
 from .expressions import BUDGET, Expressions
 from .findings import AffineCenter, EllipticalBlock, RotationGroup, SignedPermutation, short
 from .gaussian_block import GaussianBlock
 from .integrability import Moment
+from .log_concavity import LogConcavity
 from .polynomials import Polynomial
 
 ARITHMETIC = (
@@ -298,7 +298,7 @@ class Analysis:
             return ""
         if found.joint:
             strong = f", strongly with modulus {float(found.modulus):.6g}" if found.modulus else ""
-            return f"log p is concave{strong}."
+            return f"log p is {'strictly ' if found.strict else ''}concave{strong}."
         text = f"log p was not shown to be concave (nothing is known of the curvature of {found.obstacle})"
         if found.given_rest:
             names = short([self.coordinates[j] for j in found.given_rest])

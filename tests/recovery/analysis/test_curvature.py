@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pyro_symvi.recovery.analysis import Analysis, analyze
-from pyro_symvi.recovery.analysis.curvature import LogConcavity, log_concavity
+from pyro_symvi.recovery.analysis.log_concavity import LogConcavity, log_concavity
 from tests.recovery.analysis.quick import expression
 
 F = torch.nn.functional
