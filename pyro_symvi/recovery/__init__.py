@@ -2,11 +2,14 @@
 
 from .analysis import Analysis, analyze
 from .certification import certify
-from .report.certificate import Certificate, Entry, StatisticReport
+from .report.certificate import Certificate
+from .report.entry import Entry, StatisticReport
+from .statistics import STATISTICS
 from .theorems import THEOREMS, Theorem
 from .verdicts import Evidence, Premise, Verdict
 
 __all__ = [
+    "STATISTICS",
     "THEOREMS",
     "Analysis",
     "Certificate",

@@ -50,6 +50,8 @@ class Proofs:
             self.parts += self.analysis.reflections
         self.used = False
         self.elliptical = True
+        self.trusted = self.analysis.is_plain
+        """Whether what was proved of the whole target may be used: nothing idealised, nothing contradicted."""
 
     def all_coordinates(self) -> tuple[int, ...]:
         """All coordinates that lie in one of disjoint proved reflections: the widest claim."""
@@ -85,7 +87,8 @@ class Proofs:
         self.elliptical = symmetry is None or free
 
     def withdraw(self, coordinates: Sequence[int]) -> None:
-        """Forget what is proved of these coordinates."""
+        """Forget what is proved of these coordinates, and trust nothing that was proved of the whole."""
+        self.trusted = False
         self.parts = [part for part in self.parts if not set(part.coordinates) & set(coordinates)]
 
     def reflection(self, test: ResidualTest, unit: torch.Tensor) -> ProvedReflection | None:

@@ -1,9 +1,9 @@
-"""What is certified: a target and the location and scatter that a guide gives it."""
+"""What is certified: a target, with the location and scatter that a guide or draws give it, or by itself."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -20,23 +20,28 @@ from ..divergences import Divergence
 from ..families import LocationScale
 from ..guides import AutoLocationScale
 from ..infer import Fit
+from ..infer.fitting.posterior_draws import read_draws
 
 _GAUSSIAN = (AutoNormal, AutoDiagonalNormal, AutoMultivariateNormal, AutoLowRankMultivariateNormal)
+_FEWEST_DRAWS = 100
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A target with a fitted law.
+    """A target, with a fitted law or draws or by itself.
 
     Attributes:
         density: The flat target.
-        loc: Fitted location ``[d]``, float64.
-        root: ``[d, d]`` with ``root root^T`` the fitted scatter.
+        loc: Fitted location ``[d]``, float64; the mean of draws; nan where nothing was fitted.
+        root: ``[d, d]`` with ``root root^T`` the fitted scatter; of draws, their covariance; nan where nothing was.
         has_mean: Whether the location is the fitted law's mean.
         name: The guide, in words.
         family: The family, if it is one of ours.
         parameters: Its parameters.
         divergence: What was minimised, if known.
+        kind: ``"guide"``, ``"draws"`` or ``"target"``.
+        draws: ``[chains, n, d]``, unconstrained, of the second kind.
+        notes: Remarks for the reader (a fit that did not converge).
     """
 
     density: LogDensity
@@ -47,6 +52,14 @@ class Subject:
     family: LocationScale | None = None
     parameters: Mapping[str, torch.Tensor] | None = None
     divergence: Divergence | None = None
+    kind: str = "guide"
+    draws: torch.Tensor | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What a certificate of it is for, in words."""
+        return f"a {self.name} guide" if self.kind == "guide" else self.name
 
     @property
     def correlation(self) -> torch.Tensor:
@@ -54,11 +67,27 @@ class Subject:
         rows = self.root / self.root.square().sum(-1, keepdim=True).sqrt()
         return rows @ rows.mT
 
+    def value(self, i: int) -> float:
+        """Fitted location of coordinate i; nan where nothing was fitted."""
+        return float(self.loc[i])
+
+    def names(self, coordinates: Sequence[int]) -> str:
+        """Coordinates in words, whole sites by their names."""
+        left, parts = set(coordinates), []
+        for site in self.density.sites:
+            inside = [i for i in range(self.density.dim)[site.slice] if i in left]
+            if len(inside) == site.slice.stop - site.slice.start:
+                parts.append(site.name)
+            else:
+                parts += [self.density.coordinates[i] for i in inside]
+        return ", ".join(parts)
+
 
 def read_subject(
     given: Any, args: tuple[Any, ...], kwargs: dict[str, Any], parameters: Mapping[str, torch.Tensor] | None
 ) -> Subject:
-    """The subject of a `Fit`, a guide (with the model's arguments), or a family (with a `LogDensity`, ``parameters=``).
+    """The subject of a `Fit`, a guide (with the model's arguments), a family (with a `LogDensity`, ``parameters=``),
+    draws (with a `LogDensity`, or a model and its arguments), or a `LogDensity`.
 
     Raises:
         TypeError: Not one of these, or a guide without one location and scatter (flows, mixtures, AutoDelta).
@@ -66,6 +95,11 @@ def read_subject(
     """
     if isinstance(given, Fit):
         subject = _of_family(given.density, given.family, given.parameters, given.divergence)
+        subject = replace(subject, notes=_status_notes(given))
+    elif isinstance(given, LogDensity):
+        return _of_target(given, args, kwargs)
+    elif isinstance(given, (torch.Tensor, Mapping)):
+        subject = _of_draws(given, args, kwargs)
     elif isinstance(given, LocationScale):
         if len(args) != 1 or not isinstance(args[0], LogDensity) or parameters is None:
             raise TypeError(
@@ -83,8 +117,9 @@ def read_subject(
     else:
         raise TypeError(
             f"expected a Fit, a guide or a family, got {type(given).__name__}, because a certificate speaks of one "
-            "location and scatter; try symvi.fit(model, AutoLocationScale(model), ...) or an AutoNormal, "
-            "AutoDiagonalNormal, AutoMultivariateNormal or AutoLowRankMultivariateNormal guide"
+            "location and scatter (or of a target by itself); try symvi.fit(model, AutoLocationScale(model), ...), an "
+            "AutoNormal, AutoDiagonalNormal, AutoMultivariateNormal or AutoLowRankMultivariateNormal guide, posterior "
+            "draws, or a LogDensity"
         )
     if not bool(torch.isfinite(subject.loc).all() and torch.isfinite(subject.root).all()):
         raise ValueError(
@@ -92,6 +127,62 @@ def read_subject(
             "fit.status and its remedy"
         )
     return subject
+
+
+def _status_notes(fit: Fit) -> tuple[str, ...]:
+    """What a reader must know of a fit that did not end well."""
+    if fit.converged:
+        return ()
+    details = f" ({fit.details})" if fit.details else ""
+    return (
+        f"the fit ended {fit.status.name}{details}, so its values may be far from what it would reach; try: "
+        f"{fit.status.remedy}",
+    )
+
+
+def _of_target(density: LogDensity, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Subject:
+    if args or kwargs:
+        raise TypeError(
+            "expected no further arguments beside a LogDensity, got some, because its data are inside it; try "
+            "certify(density), or certify(family, density, parameters=...)"
+        )
+    nothing = torch.full((density.dim,), torch.nan, dtype=torch.float64)
+    root = torch.full((density.dim, density.dim), torch.nan, dtype=torch.float64)
+    return Subject(density, nothing, root, True, "the target by itself", kind="target")
+
+
+def _of_draws(given: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Subject:
+    if not args or not (isinstance(args[0], LogDensity) or callable(args[0])):
+        raise TypeError(
+            "expected certify(draws, density) or certify(draws, model, *args), got draws alone, because without a "
+            "target there is nothing to hold them against; try LogDensity.from_model(model, *args)"
+        )
+    if isinstance(args[0], LogDensity):
+        if len(args) > 1 or kwargs:
+            raise TypeError(
+                "expected no further arguments beside draws and a LogDensity, got some, because its data are inside "
+                "it; try certify(draws, density)"
+            )
+        density = args[0]
+    else:
+        density = LogDensity.from_model(args[0], *args[1:], **kwargs)
+    z = read_draws(density, given)
+    flat = z.reshape(-1, density.dim)
+    if len(flat) < _FEWEST_DRAWS:
+        raise ValueError(
+            f"expected at least {_FEWEST_DRAWS} draws, got {len(flat)}, because means and their errors are computed "
+            "from them; try more"
+        )
+    loc, covariance = flat.mean(0), torch.cov(flat.mT).reshape(density.dim, density.dim)
+    unit = covariance.diagonal().sqrt()
+    root, info = torch.linalg.cholesky_ex(covariance / torch.outer(unit, unit))
+    if int(info) or not bool((unit > 0).all()):
+        raise ValueError(
+            f"expected draws that vary in every direction, got a singular covariance from {len(flat)} draws, because "
+            "gaps are measured in their spread; try more draws, or those of all latent sites"
+        )
+    name = f"{len(flat)} draws in {len(z)} chain{'s' if len(z) > 1 else ''}"
+    return Subject(density, loc, unit[:, None] * root, True, name, kind="draws", draws=z)
 
 
 def _of_family(

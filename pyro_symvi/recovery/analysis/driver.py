@@ -245,8 +245,10 @@ def find_symmetries(
 
 
 def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
-    """First and second moments of some coordinates."""
-    return {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
+    """First and second moments of some coordinates; order 0 is integrability alone."""
+    found = {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
+    found[0] = found[1] if found[1].exists else moment(table, p, tuple(range(dim)), (), 0)
+    return found
 
 
 _NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")

@@ -47,7 +47,7 @@ class Exploration:
         ellipses: Rotations that hold.
         untestable: What could not be tested, and why.
         ridges: Powers of marginal tails, by the coordinates combined.
-        proofs: What static analysis proves.
+        given: What static analysis proves, where that was asked before; ``proofs`` once made.
     """
 
     subject: Subject
@@ -59,6 +59,7 @@ class Exploration:
     ellipses: list[ResidualTest] = field(default_factory=list)
     untestable: list[str] = field(default_factory=list)
     ridges: dict[tuple[int, ...], float] = field(default_factory=dict)
+    given: Proofs | None = None
 
     def __post_init__(self) -> None:
         density, loc, root = self.subject.density, self.subject.loc, self.subject.root
@@ -76,7 +77,7 @@ class Exploration:
         self.tails: Tails = tail_powers(density, self.scale, generator=self.generator)
         rough = torch.minimum(root.square().sum(-1), main.root.square().sum(-1)).sqrt()
         self.sd = self.draws.sd_low if self.draws.reliable else rough
-        self.proofs = Proofs(density)
+        self.proofs = Proofs(density) if self.given is None else self.given
 
     # -- symmetries --------------------------------------------------------------------------------------------
 

@@ -14,8 +14,10 @@ from ...families import LocationScale
 from ...families.marginals import marginal_cdf
 from ...groups import PointReflection
 from ..evidence.residuals import ResidualTest
+from ..subject import Subject
 from ..verdicts import Evidence
-from .certificate import Certificate, Entry
+from .certificate import Certificate
+from .entry import Entry
 
 _SHOWN = 300
 _INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}
@@ -48,7 +50,7 @@ def plot_certificate(
             f"expected a certificate with means, got {list(certificate.statistics)}, because marginals of coordinates "
             'are drawn; try certify(fit, statistics=("mean",))'
         )
-    subject = certificate.subject
+    subject = _subject(certificate)
     generator = torch.Generator().manual_seed(3) if generator is None else generator
     draws = weighted_draws(subject.density, Scale(subject.loc, subject.root), num_draws=num_draws, generator=generator)
     weights = draws.log_weights.softmax(0).numpy()
@@ -66,6 +68,15 @@ def plot_certificate(
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=8)
     return figure
+
+
+def _subject(certificate: Certificate) -> Subject:
+    if certificate.subject is None:
+        raise ValueError(
+            "expected a certificate with its target, got one read from a file, because densities are drawn; try "
+            "certify again"
+        )
+    return certificate.subject
 
 
 def _chosen(certificate: Certificate) -> list[int]:
@@ -91,7 +102,7 @@ def _tests(certificate: Certificate) -> list[ResidualTest]:
 
 def _draw_marginal(axis: Any, certificate: Certificate, index: int, z: Any, weights: Any) -> None:
     entry: Entry = certificate["mean"].entries[index]
-    subject = certificate.subject
+    subject = _subject(certificate)
     loc = float(subject.loc[index])
     mean = float(np.sum(weights * z))
     sd = float(np.sqrt(np.sum(weights * (z - mean) ** 2)))
@@ -121,7 +132,7 @@ def _draw_marginal(axis: Any, certificate: Certificate, index: int, z: Any, weig
 
 def _marginal_density(certificate: Certificate, index: int, x: Any) -> Any:
     """The guide's marginal density: differences of its distribution function."""
-    subject = certificate.subject
+    subject = _subject(certificate)
     row = subject.root[index].numpy()
     law = (subject.family or LocationScale(subject.density.dim)).law
     return np.gradient(marginal_cdf(law, row, x - float(subject.loc[index])), x)
@@ -136,12 +147,12 @@ def _draw_residuals(
     generator: torch.Generator,
 ) -> None:
     """Residuals at posterior draws; a reflection that fails is drawn about the fitted value."""
-    density = certificate.subject.density
+    density = _subject(certificate).density
     for test in tests:
         holds = test.evidence is Evidence.VERIFIED
         action = test.action
         if not holds and isinstance(action, PointReflection):
-            action = PointReflection(coordinates=action.coordinates).bind(density.dim, center=certificate.subject.loc)
+            action = PointReflection(coordinates=action.coordinates).bind(density.dim, center=_subject(certificate).loc)
         g = action.group.sample(len(draws), dtype=torch.float64, generator=generator)
         if action.group.order == 2:
             g = -torch.ones_like(g)

@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 import math
-
-import torch
+from collections.abc import Sequence
+from typing import ClassVar
 
 from ...density._importance import RELIABLE
-from ...groups import AffineAction
 from ..bounds.reflection import ReflectionBound, reflection_bound
 from ..evidence.exploration import Exploration
-from ..evidence.residuals import ResidualTest
-from ..report.certificate import Entry, StatisticReport
-from ..theorems import FITTED, INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT, pinned_mean
-from ..verdicts import Evidence, Premise, Verdict, weakest
+from ..report.entry import Entry
+from ..report.witness import violation_of
+from ..theorems import INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT
+from ..verdicts import Evidence, Premise, Verdict
+from .base import ESTABLISHED, Claim, Statistic, judge, unknown
+from .facts import Facts, Pin
 
-FITTED_RESOLUTION = 1e-6
-"""A fitted value this close to the exact one (posterior sds; absolute for correlations) counts as equal."""
-WIDEST = 1.0
-"""Farther from the centre than this many posterior sds, a fitted mean is refuted, not bounded."""
 _WEAK = 0.3
-
-ESTABLISHED = (Evidence.PROVED, Evidence.VERIFIED)
 
 Bounds = dict[tuple[int, ...], ReflectionBound]
 
 
-def mean_report(found: Exploration, symmetry: AffineAction | None) -> StatisticReport:
-    """One entry a coordinate: the strongest theorem that applies to it."""
-    density = found.subject.density
-    bounds: Bounds = {}
-    entries = tuple(_entry(found, i, symmetry, bounds) for i in range(density.dim))
-    return StatisticReport("mean", entries, (density.dim,), density, tuple(range(density.dim)))
+class Mean(Statistic):
+    """E z_j: the centre of a reflection, if the mean exists; else bounded by what the reflection misses."""
+
+    name: ClassVar[str] = "mean"
+
+    def _entries(self, facts: Facts) -> Sequence[tuple[int, Entry]]:
+        bounds: Bounds = {}
+        return [(i, _entry(facts, i, bounds)) for i in range(facts.subject.density.dim)]
 
 
-def gap_text(gap: float) -> str:
-    """A small distance in words."""
-    return "< 1e-12" if gap < 1e-12 else f"{gap:.0e}"
-
-
-def _entry(found: Exploration, i: int, symmetry: AffineAction | None, bounds: Bounds) -> Entry:
-    for test in found.reflections:
-        if bool(pinned_mean(test.action)[i]):
-            return _pinned(found, i, test)
-    density = found.subject.density
-    label, value = f"mean of {density.coordinates[i]}", float(found.subject.loc[i])
+def _entry(facts: Facts, i: int, bounds: Bounds) -> Entry:
+    subject = facts.subject
+    pin = facts.pin(i)
+    if pin is not None:
+        return _pinned(facts, i, pin)
+    density, symmetry = subject.density, facts.symmetry
+    label, value = f"mean of {density.coordinates[i]}", subject.value(i)
     if symmetry is not None and i not in symmetry.resolve_coordinates(density.dim):
-        return Entry(label, Verdict.UNKNOWN, value, math.nan, "the symmetry given does not move this coordinate")
+        return unknown(label, value, "the symmetry given does not move this coordinate")
+    found = facts.exploration
+    if found is None:
+        return unknown(
+            label, value, "no centre of symmetry was proved; nothing else was looked at (numerics=True does)"
+        )
+    if subject.kind == "target":
+        return _unrecovered(found, i, label, value, "")
     best = _best_bound(found, i, bounds)
     if best.usable:
         entry = _bounded(found, i, label, value, best)
@@ -58,50 +58,22 @@ def _entry(found: Exploration, i: int, symmetry: AffineAction | None, bounds: Bo
     return _unrecovered(found, i, label, value, why)
 
 
-def _pinned(found: Exploration, i: int, test: ResidualTest) -> Entry:
+def _pinned(facts: Facts, i: int, pin: Pin) -> Entry:
     """Inside a reflection that holds: the centre is right; is the fitted value the centre?"""
-    coordinates = test.action.coordinates or ()
-    center = float(torch.as_tensor(test.action.center)[coordinates.index(i)])
-    value = float(found.subject.loc[i])
-    group = found.names(coordinates)
-    proof = found.proofs.reflection(test, found.sd)
-    proved_moments = None
-    invariance = test.premise(INVARIANCE, f"reflection of ({group})")
-    if proof is not None:
-        center = float(proof.center[i])
-        invariance = found.proofs.reflected(proof, group)
-        proved_moments = found.proofs.moments(proof.moment(1), 1)
-    gap = abs(value - center) / float(found.sd[i])
-    moments = proved_moments or found.moments(1, [i])
-    exists = moments.evidence in ESTABLISHED and found.subject.has_mean
-    label = f"{'mean' if exists else 'centre of symmetry'} of {found.subject.density.coordinates[i]}"
-    theorem = REFLECTION_MEAN.name
-    if gap <= FITTED_RESOLUTION:
-        if proof is None:
-            close, whose = Evidence.VERIFIED, "the centre"
-        else:
-            close, whose = Evidence.PROVED, "the exact centre (the sd is an estimate)"
-        fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g} posterior sd of {whose}")
-        premises = (invariance, moments, fitted)
-        verdict = weakest(premises)
-        reason = f"even in ({group}) about the fitted value; gap {gap_text(gap)} sd"
-        if verdict is Verdict.CONDITIONAL:
-            reason += "; if the posterior is proper and its mean exists"
-        elif verdict is Verdict.UNKNOWN:
-            reason += "; but the posterior may be improper"
-        return Entry(label, verdict, value, math.nan, reason, theorem, premises, exact=center)
-    fitted = Premise(
-        FITTED, Evidence.REFUTED, f"the fitted value is {gap:.2g} posterior sd from the centre of symmetry"
+    moments = facts.moments(1, [i], None if pin.proof is None else pin.proof.moment(1))
+    exists = moments.evidence in ESTABLISHED and facts.subject.has_mean
+    label = f"{'mean' if exists else 'centre of symmetry'} of {facts.subject.density.coordinates[i]}"
+    claim = Claim(
+        exact=pin.center,
+        premises=(pin.invariance, moments),
+        theorem=REFLECTION_MEAN,
+        why=f"even in ({pin.group})",
+        unit=facts.unit(i),
+        unit_name=" sd",
+        proof=pin.proof is not None,
+        caveat="if the posterior is proper and its mean exists",
     )
-    premises = (invariance, moments, fitted)
-    reason = f"even in ({group}) about {center:.6g}; the optimiser stopped {gap:.2g} sd away"
-    verdict, bound = Verdict.REFUTED, math.nan
-    if moments.evidence not in ESTABLISHED:
-        verdict = Verdict.UNKNOWN
-        reason += "; existence of the mean not established"
-    elif gap <= WIDEST:
-        verdict, bound = Verdict.BOUNDED, gap + FITTED_RESOLUTION
-    return Entry(label, verdict, value, bound, reason, theorem, premises, exact=center)
+    return judge(facts, label, facts.subject.value(i), claim)
 
 
 def _best_bound(found: Exploration, i: int, bounds: Bounds) -> ReflectionBound:
@@ -143,12 +115,23 @@ def _unrecovered(found: Exploration, i: int, label: str, value: float, why: str)
     if undecided:
         test = undecided[-1]
         premise = test.premise(INVARIANCE, f"reflection of ({found.names(test.action.coordinates or ())})")
-        reason = f"symmetry not decided: {test.doubt}{why}"
-        return Entry(label, Verdict.UNKNOWN, value, math.nan, reason, "", (premise,))
+        return unknown(label, value, f"symmetry not decided: {test.doubt}{why}", (premise,))
     if refuted:
         test = refuted[-1]
         premise = test.premise(INVARIANCE, f"reflection of ({found.names(test.action.coordinates or ())})")
-        witness = tuple(test.witness.tolist()) if test.witness is not None else None
         reason = f"not symmetric: residual {test.witness_residual:.2g} nats at the witness{why}"
-        return Entry(label, Verdict.REFUTED, value, math.nan, reason, REFLECTION_MEAN.name, (premise,), witness=witness)
-    return Entry(label, Verdict.UNKNOWN, value, math.nan, f"no reflection was tested{why}")
+        if found.subject.kind == "target":
+            return unknown(label, value, reason, (premise,))
+        witness = tuple(test.witness.tolist()) if test.witness is not None else None
+        return Entry(
+            label,
+            Verdict.REFUTED,
+            value,
+            math.nan,
+            reason,
+            REFLECTION_MEAN.name,
+            (premise,),
+            witness=witness,
+            violation=violation_of(test),
+        )
+    return unknown(label, value, f"no reflection was tested{why}")

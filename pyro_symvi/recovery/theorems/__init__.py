@@ -8,11 +8,15 @@ from .a_posteriori import (
     REFLECTION_BOUND,
     REFLECTION_MEAN,
     SUPPORT,
-    THEOREMS,
     Theorem,
     pinned_mean,
     pinned_shape,
 )
+from .a_posteriori import THEOREMS as _ABOUT_MEANS
+from .pinned import PINNED, REFLECTION_MEDIAN
+
+THEOREMS: tuple[Theorem, ...] = (*_ABOUT_MEANS, *PINNED)
+"""Every theorem in use."""
 
 __all__ = [
     "ELLIPTICAL_CORRELATION",
@@ -21,6 +25,7 @@ __all__ = [
     "MOMENTS",
     "REFLECTION_BOUND",
     "REFLECTION_MEAN",
+    "REFLECTION_MEDIAN",
     "SUPPORT",
     "THEOREMS",
     "Theorem",
