@@ -17,6 +17,7 @@ from .curvature import Curvature
 from .expressions import Expressions
 from .gaussian_block import gaussian_block, remainder
 from .polynomials import ONE, Polynomial
+from .recession import falls_in_every_direction
 from .refusals import Refused
 
 _DEEPEST = 6
@@ -54,8 +55,11 @@ def _moment(
     reasons: dict[str, None] = {}
     for part in _components(table, p, coordinates):
         piece = _restricted(table, p, part)
-        if Curvature(table, part).modulus(piece) > 0:
+        curvature = Curvature(table, part)
+        if curvature.modulus(piece) > 0:
             reasons["strongly log-concave, so with all moments"] = None
+        elif falls_in_every_direction(curvature, piece):
+            reasons["log-concave and falling in every direction, so with exponential tails and all moments"] = None
         elif len(part) == 1:
             reasons[_line(table, piece, part[0], order if part[0] in of else 0)] = None
         else:
