@@ -13,6 +13,7 @@ from ..divergences import Divergence
 from ..groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
 from ..infer.fitting.tails import require_finite_divergence
 from .evidence.exploration import Exploration
+from .evidence.optimum import with_divergence
 from .proofs import Proofs
 from .report.certificate import Certificate
 from .report.layout import Layout
@@ -100,7 +101,7 @@ def certify(
         )
     if divergence is not None and not isinstance(divergence, Divergence):
         raise TypeError(f"expected a divergence, got {divergence!r}; try ReverseKL() from pyro_symvi.divergences")
-    read = read_subject(subject, args, kwargs, parameters)
+    read = with_divergence(read_subject(subject, args, kwargs, parameters), divergence)
     if symmetry is not None:
         symmetry.resolve_coordinates(read.density.dim)
     if divergence is not None and read.family is not None and read.parameters is not None:

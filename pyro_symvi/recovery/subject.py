@@ -19,7 +19,7 @@ from ..density._model import without_initialisation
 from ..divergences import Divergence
 from ..families import LocationScale
 from ..guides import AutoLocationScale
-from ..infer import Fit
+from ..infer import Fit, FitStatus, Optima
 from ..infer.fitting.posterior_draws import read_draws
 
 _GAUSSIAN = (AutoNormal, AutoDiagonalNormal, AutoMultivariateNormal, AutoLowRankMultivariateNormal)
@@ -42,6 +42,8 @@ class Subject:
         kind: ``"guide"``, ``"draws"`` or ``"target"``.
         draws: ``[chains, n, d]``, unconstrained, of the second kind.
         notes: Remarks for the reader (a fit that did not converge).
+        status: How the fit ended, if it is one of ours.
+        optima: Where its starts ended.
     """
 
     density: LogDensity
@@ -55,6 +57,8 @@ class Subject:
     kind: str = "guide"
     draws: torch.Tensor | None = None
     notes: tuple[str, ...] = ()
+    status: FitStatus | None = None
+    optima: Optima | None = None
 
     @property
     def title(self) -> str:
@@ -95,7 +99,7 @@ def read_subject(
     """
     if isinstance(given, Fit):
         subject = _of_family(given.density, given.family, given.parameters, given.divergence)
-        subject = replace(subject, notes=_status_notes(given))
+        subject = replace(subject, notes=_status_notes(given), status=given.status, optima=given.optima)
     elif isinstance(given, LogDensity):
         return _of_target(given, args, kwargs)
     elif isinstance(given, (torch.Tensor, Mapping)):
@@ -224,4 +228,10 @@ def _of_pyro_guide(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
                 loc, root = posterior.base_dist.loc, torch.diag(posterior.base_dist.scale.double())
             else:
                 loc, root = posterior.loc, torch.linalg.cholesky(posterior.covariance_matrix.double())
-    return Subject(density, loc.detach().double(), root.double(), True, type(guide).__name__)
+    loc, root = loc.detach().double(), root.double()
+    subject = Subject(density, loc, root, True, type(guide).__name__)
+    if isinstance(guide, AutoLowRankMultivariateNormal):
+        return subject
+    full = isinstance(guide, AutoMultivariateNormal)
+    family = LocationScale(density.dim, scale="full" if full else "diagonal")
+    return replace(subject, family=family, parameters={"loc": loc, "scale": root if full else root.diagonal()})

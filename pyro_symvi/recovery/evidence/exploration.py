@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 
@@ -16,6 +17,7 @@ from ..proofs import Proofs
 from ..subject import Subject
 from ..theorems import MOMENTS
 from ..verdicts import Evidence, Premise
+from .optimum import Optimum, check_optimum
 from .profiles import marginal_power
 from .residuals import ResidualTest, residual_test
 from .search import refine_center, reflection_candidates, shape_at
@@ -36,6 +38,7 @@ class Exploration:
         generator: Random state.
         num_points: Random points for each residual test.
         num_draws: Weighted draws.
+        main: The mode that a climb from the fitted location ends at, or the fitted scale.
         modes: Modes besides the main one.
         draws: Weighted draws of the target.
         tails: How the density falls far out.
@@ -66,7 +69,7 @@ class Exploration:
         mode = laplace_approximation(density, loc)
         self.start = mode.point if mode.is_mode else loc
         fitted = Scale(loc, root)
-        main = Scale(mode.point, mode.root) if mode.is_mode else fitted
+        self.main = main = Scale(mode.point, mode.root) if mode.is_mode else fitted
         self.modes = distant_modes(density, main, generator=self.generator)
         others = ([main] if mode.is_mode else []) + self.modes
         self.draws: WeightedDraws = weighted_draws(
@@ -78,6 +81,13 @@ class Exploration:
         rough = torch.minimum(root.square().sum(-1), main.root.square().sum(-1)).sqrt()
         self.sd = self.draws.sd_low if self.draws.reliable else rough
         self.proofs = Proofs(density) if self.given is None else self.given
+
+    @cached_property
+    def optimum(self) -> Optimum:
+        """Whether the divergence, where it is known, holds the fitted location: looked at when first asked for."""
+        generator = torch.Generator().manual_seed(6)
+        modes = [self.main, *self.modes]
+        return check_optimum(self.subject, self.proofs.analysis, modes, self.draws, generator)
 
     # -- symmetries --------------------------------------------------------------------------------------------
 
@@ -253,6 +263,8 @@ class Exploration:
         """Remarks for the reader."""
         density = self.subject.density
         notes = list(density.notes) + self.untestable + list(self.proofs.notes())
+        if "optimum" in self.__dict__ and self.optimum.note:
+            notes.append(self.optimum.note)
         if not density.vectorized:
             notes.append(f"evaluated in a loop: {density.loop_reason}")
         if not self.subject.has_mean:

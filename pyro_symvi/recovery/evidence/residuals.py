@@ -323,16 +323,26 @@ def _ascend(
     length = 0.3 * (1 + x.norm(dim=-1, keepdim=True)).clamp_max(10)
     best, best_value = z.clone(), torch.zeros(len(z), dtype=torch.float64)
     for _ in range(steps):
-        leaf = x.detach().requires_grad_()
-        point = scale.center + leaf @ scale.root.mT
-        image, here = density(torch.cat([action.act(g, point), point])).chunk(2)
-        residual = (image - here).abs()
-        (gradient,) = torch.autograd.grad(residual.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0).sum(), leaf)
-        better = torch.isfinite(residual) & (residual.detach() > best_value)
-        best = torch.where(better[:, None], point.detach(), best)
-        best_value = torch.where(better, residual.detach(), best_value)
-        norm = gradient.norm(dim=-1, keepdim=True)
-        step = torch.where(norm > 0, length * gradient / norm.clamp_min(1e-300), torch.zeros_like(gradient))
-        x = leaf.detach() + step.nan_to_num(nan=0.0)
+        point = scale.center + x @ scale.root.mT
+        residual, gradient = _residual_and_gradient(density, action, g, point)
+        better = torch.isfinite(residual) & (residual.abs() > best_value)
+        best = torch.where(better[:, None], point, best)
+        best_value = torch.where(better, residual.abs(), best_value)
+        gradient = (residual.sign()[:, None] * gradient @ scale.root).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        x = x + length * gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-300)
         length = 0.9 * length
     return best
+
+
+def _residual_and_gradient(
+    density: LogDensity, action: AffineAction, g: torch.Tensor, z: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """r_g and its gradient ``[n, d]``; the map is affine, so that its Jacobian is pulled back by one product."""
+    leaf = z.clone().requires_grad_()
+    image = action.act(g, leaf)
+    value, gradient = density.value_and_grad(torch.cat([image.detach(), z]))
+    there, here = value.chunk(2)
+    along, along_here = gradient.chunk(2)
+    along = along.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    (pulled,) = torch.autograd.grad(image, leaf, along)
+    return there + action.log_abs_det(g, z) - here, pulled - along_here

@@ -75,7 +75,8 @@ class Statistic(ABC):
         """All entries, each with the verdict its premises allow."""
         pairs = self._entries(facts)
         dim = facts.subject.density.dim
-        entries = tuple(_sound(entry, facts) for _, entry in pairs)
+        where = [divmod(k, dim) if self.square else (index,) for k, (index, _) in enumerate(pairs)]
+        entries = tuple(_held(_sound(e, facts), at, facts) for (_, e), at in zip(pairs, where, strict=True))
         indices = tuple(range(dim)) if self.square else tuple(index for index, _ in pairs)
         shape = (dim, dim) if self.square else (len(entries),)
         if math.prod(shape) != len(entries):
@@ -162,3 +163,15 @@ def _sound(entry: Entry, facts: Facts) -> Entry:
         reason = f"{entry.reason}; a value computed from draws is never called exact"
         entry = replace(entry, verdict=Verdict.BOUNDED, bound=max(gap, FITTED_RESOLUTION), reason=reason)
     return entry
+
+
+def _held(entry: Entry, coordinates: tuple[int, ...], facts: Facts) -> Entry:
+    """Nothing is said for a fitted value that its divergence, where known, does not hold where it is."""
+    found = facts.exploration if facts.subject.kind == "guide" and facts.subject.divergence is not None else None
+    if found is None or entry.verdict < Verdict.BOUNDED or not entry.theorem:
+        return entry
+    doubt = found.optimum.doubt(*coordinates)
+    if not doubt:
+        return entry
+    reason = f"{entry.reason}; but {facts.subject.divergence!r} does not hold it there: {doubt}"
+    return replace(entry, verdict=Verdict.UNKNOWN, bound=math.nan, reason=reason)
