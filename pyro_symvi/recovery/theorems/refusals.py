@@ -1,0 +1,291 @@
+"""Where nothing may be certified, with the counterexample that says so."""
+
+from __future__ import annotations
+
+import torch
+
+from ...distributions.bases import StudentT
+from ...divergences import TailAdaptive
+from ...families import Fixed
+from ...groups import EllipticalRotation
+from ..verdicts import Verdict
+from .facts import all_of
+from .finiteness import finite
+from .setting import Setting
+from .theorem import CLOSED, CURVED, FINITE, OBJECTIVE, STRICT, UNIQUE, Refusal
+
+
+def _climbing(setting: Setting) -> str | None:
+    return "the objective is moved away from its optimum" if setting.o.kind == "climbing" else None
+
+
+CLIMBING = Refusal(
+    "not a divergence that is minimised",
+    "any",
+    (OBJECTIVE,),
+    "RenyiELBO with a < 0 maximises an upper bound, and R_alpha(P || Q) with alpha < 0 falls as D_alpha rises: neither "
+    "optimises the divergence, so no theorem on divergences applies (chi-square is D_2, minimised).",
+    "p = N(0, 1), a = -1, five or more draws: q = p has value 0 and every N(0, s^2) with s other than 1 a larger one.",
+    "Li & Turner (2016) for the bounds",
+    applies=_climbing,
+)
+
+
+def _tuples_above_one(setting: Setting) -> str | None:
+    alpha = setting.o.alpha
+    if setting.o.kind == "tuples" and alpha is not None and alpha > 1:
+        return f"with finitely many draws and alpha = {alpha:g} > 1 the objective is not a function of any f-divergence"
+    return None
+
+
+TUPLES_ABOVE_ONE = Refusal(
+    "finite tuples at alpha > 1",
+    "any",
+    (OBJECTIVE,),
+    "E log mean w^alpha with finitely many draws in a tuple and alpha > 1 is neither concave in the weights nor an "
+    "f-divergence: nothing is known of its optimum.",
+    "The derivative in one weight, E 1/(w + c w^a), is decreasing only for a = 1 - alpha >= 0.",
+    "derived here",
+    applies=_tuples_above_one,
+)
+
+
+def _coupled(setting: Setting) -> str | None:
+    alpha = setting.o.alpha
+    if setting.o.kind == "tuples" and not setting.o.independent and alpha is not None and alpha > 0:
+        return "draws inside a tuple are coupled at a < 1"
+    return None
+
+
+COUPLED = Refusal(
+    "coupled draws inside a tuple, a < 1",
+    "any",
+    (OBJECTIVE,),
+    "Antithetic or quasi-random coupling inside an importance tuple changes the functional, and its optimum may be "
+    "asymmetric although target and sampler are symmetric. Put the symmetry across tuples.",
+    "Logistic target, K = 2, the pair (xi, -xi), a = 0: optima at +-1.204, not at 0.",
+    "derived here",
+    applies=_coupled,
+)
+
+
+def _adaptive(setting: Setting) -> str | None:
+    return "f changes with the guide" if isinstance(setting.o.divergence, TailAdaptive) else None
+
+
+ADAPTIVE = Refusal(
+    "no fixed divergence",
+    "any",
+    (OBJECTIVE,),
+    "The tail-adaptive divergence minimises no fixed number, so it has no minimiser to speak of.",
+    "f is chosen anew from the ranks of the weights.",
+    "Wang, Liu & Liu (2018)",
+    applies=_adaptive,
+)
+
+
+def _infinite(setting: Setting) -> str | None:
+    found = finite(setting)
+    return found.words if found.is_refuted else None
+
+
+INFINITE = Refusal(
+    "infinite divergence",
+    "any",
+    (FINITE,),
+    "Where the divergence is infinite for every guide of the family there is no optimum: alpha < 0 with a log-concave "
+    "target and heavy-tailed guide, alpha >= 1 with a guide of bounded support, finite tuples that leave the support.",
+    "The integrand does not vanish in the tail.",
+    "elementary",
+    applies=_infinite,
+)
+
+
+def _not_closed(setting: Setting) -> str | None:
+    if setting.g.family is None:
+        return f"a {setting.g.name} is not closed under the symmetry, as far as is known"
+    return None
+
+
+NOT_CLOSED = Refusal(
+    "guide outside every family",
+    "any",
+    (CLOSED,),
+    "Flows, autoregressive guides, mixtures and point masses are not closed under the symmetries of a target: nothing "
+    "follows for their optimum. Certify the fitted centre a posteriori instead.",
+    "The image of the optimum is no member, so it is not compared with it.",
+    "elementary",
+    applies=_not_closed,
+)
+
+
+def _diagonal(setting: Setting) -> str | None:
+    p, q = setting.p, setting.g
+    if q.pattern is None or q.pattern.name not in ("diagonal", "isotropic") or not p.second_moment.is_proved:
+        return None
+    for symmetry in p.symmetries:
+        shape = getattr(symmetry.action, "shape", None)
+        if isinstance(symmetry.action, EllipticalRotation) and shape is not None and symmetry.fact.is_proved:
+            off = torch.as_tensor(shape).clone()
+            if bool(off.fill_diagonal_(0.0).abs().max() > 0):
+                return "the target's correlations are those of its shape, which is not diagonal; the guide's are zero"
+    return None
+
+
+DIAGONAL_CORRELATION = Refusal(
+    "correlations of a diagonal guide",
+    "correlation",
+    (CLOSED,),
+    "An elliptical target with a shape that is not diagonal has correlations; a diagonal guide has none, under every "
+    "divergence.",
+    "Cov_P is a multiple of M.",
+    "elementary",
+    applies=_diagonal,
+    verdict=Verdict.REFUTED,
+)
+
+
+def _antipodal(setting: Setting) -> str | None:
+    from .pins import pins
+
+    if not setting.p.on_sphere:
+        return None
+    for symmetry in setting.p.symmetries:
+        if symmetry.fact.is_proved and pins(symmetry.action, setting.p.dim).mean_space.shape[-1] == 0:
+            return "the symmetry leaves no direction fixed: E x = 0"
+    return None
+
+
+ANTIPODAL = Refusal(
+    "no direction",
+    "direction",
+    (UNIQUE,),
+    "A law on the sphere with a symmetry that leaves no direction fixed (x -> -x for one) has E x = 0: its mean "
+    "direction "
+    "is undefined, and a direction that a von Mises-Fisher guide shows is spurious (two optima, or concentration "
+    "zero).",
+    "E x is fixed by the group, so it is 0. Reverse KL on exp(k (a . x)^2), n = 3: optima on both poles for k > 3.696.",
+    "derived here",
+    applies=_antipodal,
+    verdict=Verdict.REFUTED,
+)
+
+
+def _gaps(setting: Setting) -> str | None:
+    q, p = setting.g, setting.p
+    if q.law is None or setting.regime != "forward" or not q.log_concave.is_proved:
+        return None
+    if q.strictly_log_concave.is_proved or p.positive_almost_everywhere.is_proved:
+        return None
+    return f"a {q.name} guide is not strictly log-concave, and the target may have gaps"
+
+
+GAPS = Refusal(
+    "target with gaps, guide not strictly log-concave",
+    "mean",
+    (STRICT,),
+    "alpha >= 1 with a Laplace guide in one dimension at alpha = 1, or a product of Laplace laws in two or more, is "
+    "flat "
+    "where the target has gaps.",
+    "Laplace guide, forward KL, target uniform on [-2, -1] and [1, 2]: flat on [-1, 1]. Product Laplace, chi-square, "
+    "two "
+    "discs at +-(10, 10): flat along (t, -t).",
+    "derived here",
+    applies=_gaps,
+    blocking=False,
+)
+
+
+def _student_scale(setting: Setting) -> str | None:
+    q = setting.g
+    if not isinstance(q.law, StudentT) or setting.o.alpha != 1 or (q.dim == 1 and not q.scale_is_fixed):
+        return None
+    if isinstance(q.pattern, Fixed) or (q.law.spherical and not q.full_rank):
+        return "a multivariate t with a diagonal or fixed scale may prefer one of two clusters"
+    return None
+
+
+STUDENT_SCALE = Refusal(
+    "Student-t guide with a restricted scale",
+    "mean",
+    (UNIQUE,),
+    "Forward KL with a multivariate t of diagonal or fixed scale need not have a symmetric optimum.",
+    "d = 2, target two narrow clusters at +-(5, 5), k = 1.5, diagonal scale: optima at +-(4.97, 4.97).",
+    "derived here",
+    applies=_student_scale,
+    blocking=False,
+)
+
+
+def _student_df(setting: Setting) -> str | None:
+    q = setting.g
+    if q.least_df is None or q.df_above_one or setting.o.alpha != 1:
+        return None
+    return "degrees of freedom may be one or less"
+
+
+STUDENT_DF = Refusal(
+    "Student-t guide with few degrees of freedom",
+    "mean",
+    (UNIQUE,),
+    "Forward KL with k <= 1, or with learned k that may fall to 1 or below, need not have a symmetric optimum.",
+    "Two narrow clusters at +-4: k = 0.5 has optima at +-3.904, learned k at +-3.999 with k = 0.267.",
+    "derived here",
+    applies=_student_df,
+    blocking=False,
+)
+
+
+def _unsettled(setting: Setting) -> str | None:
+    if setting.regime == "between" and not setting.g.scale_is_fixed:
+        return "for 0 < alpha < 1 uniqueness of the scale is not settled outside elliptical targets"
+    return None
+
+
+UNSETTLED_SCATTER = Refusal(
+    "scatter for 0 < alpha < 1",
+    "correlation",
+    (UNIQUE,),
+    "For 0 < alpha < 1 and a group that is not the full elliptical one, uniqueness of the scale of log-concave pairs "
+    "is "
+    "an open question.",
+    "A maximal-intersection problem for ellipsoids; no counterexample is known.",
+    "open",
+    applies=_unsettled,
+    blocking=False,
+)
+
+
+def _curved(setting: Setting) -> str | None:
+    alpha = setting.o.alpha
+    if alpha is None or alpha >= 1 or all_of(setting.p.log_concave, setting.p.proper).is_proved:
+        return None
+    return f"at alpha = {alpha:g} < 1 the target has to be log-concave or unimodal, which was not shown"
+
+
+NOT_CURVED = Refusal(
+    "alpha < 1 without log-concavity",
+    "any",
+    (CURVED,),
+    "Below alpha = 1 a symmetric target may have asymmetric optima: one on each mode.",
+    "Normal guide, reverse KL, two normals at +-3: the centred fit has KL 0.841, those at +-2.98 have 0.689.",
+    "derived here",
+    applies=_curved,
+    blocking=False,
+)
+
+THEOREMS: tuple[Refusal, ...] = (
+    CLIMBING,
+    TUPLES_ABOVE_ONE,
+    COUPLED,
+    ADAPTIVE,
+    INFINITE,
+    NOT_CLOSED,
+    DIAGONAL_CORRELATION,
+    ANTIPODAL,
+    GAPS,
+    STUDENT_SCALE,
+    STUDENT_DF,
+    UNSETTLED_SCATTER,
+    NOT_CURVED,
+)

@@ -1,0 +1,280 @@
+"""The setting of an a priori statement: a target, a guide, an objective, as facts with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+from ...divergences import Divergence, FDivergence, Jeffreys
+from ...families import Family
+from ...groups import LinearAction
+from .facts import Fact, any_of, assumed, decided, proved, refuted, unknown
+from .guide import Guide
+
+NOT_KNOWN = unknown("not known")
+NOT_UNIQUE = unknown("uniqueness of the optimum was not shown")
+
+
+@dataclass(frozen=True)
+class Symmetry:
+    """A symmetry of the target.
+
+    Attributes:
+        action: The action; an open centre stands for the target's own.
+        fact: That the target is unchanged by it.
+        profile: For elliptical symmetries of all coordinates: the density never increases with the radius.
+        strict_profile: It also decreases strictly and is positive at every radius.
+    """
+
+    action: LinearAction
+    fact: Fact
+    profile: Fact = NOT_KNOWN
+    strict_profile: Fact = NOT_KNOWN
+
+
+@dataclass(frozen=True)
+class Decreasing:
+    """Unimodality of one coordinate: even in it, and never increasing away from a centre that is free of the rest.
+
+    Attributes:
+        coordinate: Which.
+        fact: That it is so for every value of the other coordinates.
+        strict: That the decrease is strict and p positive.
+    """
+
+    coordinate: int
+    fact: Fact
+    strict: Fact = NOT_KNOWN
+
+
+@dataclass(frozen=True)
+class Growth:
+    r"""An upper bound on the growth of -log p: at most like :math:`\lVert z\rVert^{degree}`, or like exp(linear).
+
+    Attributes:
+        kind: Which.
+        degree: Of the polynomial; unused for ``"exponential"``.
+    """
+
+    kind: Literal["polynomial", "exponential"]
+    degree: float = 0.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target, as far as theorems look at it. What is not given is unknown.
+
+    Attributes:
+        dim: Number of coordinates (on a sphere: of the space around it).
+        symmetries: Its symmetries.
+        proper: It integrates to a finite number, so that it has a density.
+        positive: p > 0 everywhere.
+        positive_almost_everywhere: p > 0 outside a null set.
+        log_concave: log p is concave.
+        strictly_log_concave: strictly, on its support.
+        strongly_log_concave: log p + m |z|^2 / 2 is concave for some m > 0.
+        log_moment, first_moment, second_moment: E log(1 + |z|), E |z|, E |z|^2 are finite.
+        bounded: p is bounded.
+        convex_levels: Every set {p > t} is convex.
+        decreasing: p is positive, continuous and strictly decreasing along rays from its centre.
+        coordinates: Unimodality of single coordinates.
+        growth: A bound on the growth of -log p; None if none is known.
+        on_sphere: It lives on the unit sphere.
+        increasing_profile: On a sphere: p = w(a . x) with w never decreasing and not constant.
+        has_direction: On a sphere: E x is not zero, and P no point mass.
+    """
+
+    dim: int
+    symmetries: tuple[Symmetry, ...] = ()
+    proper: Fact = NOT_KNOWN
+    positive: Fact = NOT_KNOWN
+    positive_almost_everywhere: Fact = NOT_KNOWN
+    log_concave: Fact = NOT_KNOWN
+    strictly_log_concave: Fact = NOT_KNOWN
+    strongly_log_concave: Fact = NOT_KNOWN
+    log_moment: Fact = NOT_KNOWN
+    first_moment: Fact = NOT_KNOWN
+    second_moment: Fact = NOT_KNOWN
+    bounded: Fact = NOT_KNOWN
+    convex_levels: Fact = NOT_KNOWN
+    decreasing: Fact = NOT_KNOWN
+    coordinates: tuple[Decreasing, ...] = ()
+    growth: Growth | None = None
+    on_sphere: bool = False
+    increasing_profile: Fact = NOT_KNOWN
+    has_direction: Fact = NOT_KNOWN
+
+    def with_implications(self) -> Target:
+        """The same with what follows from its facts: strong log-concavity implies strict, propriety, moments, ..."""
+        known: dict[str, Fact] = {}
+
+        def holds(name: str) -> bool:
+            return known.get(name, getattr(self, name)).is_proved
+
+        for premises, conclusion, words in _IMPLICATIONS:
+            if all(holds(name) for name in premises) and not holds(conclusion):
+                known[conclusion] = proved(words)
+        return replace(self, **known)  # type: ignore[arg-type]
+
+    def unimodal_coordinate(self, i: int) -> Decreasing | None:
+        """What is known of the unimodality of coordinate i."""
+        return next((found for found in self.coordinates if found.coordinate == i), None)
+
+
+_IMPLICATIONS = (
+    (("strongly_log_concave",), "proper", "strongly log-concave, so proper"),
+    (("strongly_log_concave",), "strictly_log_concave", "strongly log-concave, so strictly"),
+    (("strictly_log_concave",), "log_concave", "strictly log-concave"),
+    (("positive",), "positive_almost_everywhere", "p is positive everywhere"),
+    (("log_concave", "proper"), "second_moment", "p is log-concave and proper, so all moments exist"),
+    (("log_concave", "proper"), "bounded", "p is log-concave and proper, so bounded"),
+    (("second_moment",), "first_moment", "second moments exist"),
+    (("first_moment",), "log_moment", "first moments exist"),
+)
+"""In an order in which one pass is enough."""
+
+Kind = Literal["population", "tuples", "climbing"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised over the guide.
+
+    Attributes:
+        divergence: The divergence D(P || Q), target first.
+        kind: ``"population"``: the divergence itself (forward KL: or the cross-entropy, which differs by a constant);
+            ``"tuples"``: the bound (1/(1-a)) E log mean w^(1-a) over tuples of K draws, a = 1 - alpha, as Pyro's
+            `RenyiELBO` and `DivergenceELBO` have it; ``"climbing"``: an objective that is moved away from its optimum.
+        particles: K, for tuples.
+        independent: Whether the draws inside a tuple are independent.
+        tuple_law: Where they are not: that their joint law is invariant under the symmetry.
+        finite: That it is finite at the optimum; by default worked out.
+        exists: That a minimiser exists; by default worked out.
+        unique: That the minimising law is unique, where the user grants it or shows it by another argument.
+        isolated: That the stationary point returned is isolated (a Hessian bounded away from singular there).
+    """
+
+    divergence: Divergence
+    kind: Kind = "population"
+    particles: int | None = None
+    independent: bool = True
+    tuple_law: Fact = NOT_KNOWN
+    finite: Fact | None = None
+    exists: Fact | None = None
+    unique: Fact = NOT_UNIQUE
+    isolated: Fact = NOT_KNOWN
+
+    @classmethod
+    def renyi_elbo(
+        cls, a: float, particles: int, *, independent: bool = True, tuple_law: Fact = NOT_KNOWN
+    ) -> Objective:
+        """What ``pyro.infer.RenyiELBO(alpha=a, num_particles=K)`` maximises; for a < 0 it climbs an upper bound."""
+        from ...divergences import Alpha
+
+        kind: Kind = "tuples" if a >= 0 else "climbing"
+        return cls(Alpha.from_pyro(a), kind, particles, independent, tuple_law)
+
+    @classmethod
+    def renyi_divergence(cls, order: float) -> Objective:
+        """R_order(P || Q) minimised; for a negative order it falls as D_alpha rises."""
+        from ...divergences import Alpha
+
+        return cls(Alpha.from_renyi(order), "population" if order >= 0 else "climbing")
+
+    @property
+    def alpha(self) -> float | None:
+        """The exponent on the target; None outside the alpha family."""
+        return self.divergence.alpha if self.divergence.in_alpha_family else None
+
+    @property
+    def is_population(self) -> bool:
+        """Whether it is the divergence itself."""
+        return self.kind == "population"
+
+    @property
+    def strictly_convex(self) -> Fact:
+        """Whether it is an f-divergence with f'' > 0 on (0, infinity), or finite tuples of one (K-U)."""
+        if self.kind == "climbing":
+            return refuted("the objective is moved away from its optimum")
+        if self.kind == "tuples":
+            return self.independent_tuples
+        if self.alpha is not None or isinstance(self.divergence, Jeffreys):
+            return proved("f'' > 0 for this divergence")
+        if isinstance(self.divergence, FDivergence):
+            return assumed("f'' > 0 on (0, infinity): f was checked to be convex on a grid only")
+        return refuted(f"{type(self.divergence).__name__} is no f-divergence with one fixed f")
+
+    @property
+    def independent_tuples(self) -> Fact:
+        """Whether K-U applies: independent draws inside each tuple, 0 <= a."""
+        alpha = self.alpha
+        fine = self.independent and alpha is not None and alpha <= 1
+        return decided(
+            fine,
+            "independent draws in a tuple and a >= 0: the gradient is that of an f-divergence with f'' > 0",
+            "draws inside a tuple are coupled" if not self.independent else "no bound of this kind for a < 0",
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Target, guide and objective.
+
+    Args:
+        target: The target.
+        guide: A `Guide`, or a family.
+        objective: An `Objective`, or a divergence (of the population).
+
+    Raises:
+        ValueError: Target and guide have different dimensions.
+    """
+
+    target: Target
+    guide: Guide | Family
+    objective: Objective | Divergence = field()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.guide, Family):
+            object.__setattr__(self, "guide", Guide.of(self.guide))
+        if isinstance(self.objective, Divergence):
+            object.__setattr__(self, "objective", Objective(self.objective))
+        if self.g.dim != self.target.dim:
+            raise ValueError(
+                f"expected a guide on {self.target.dim} coordinates, got one on {self.g.dim}, because both live in one "
+                "space; try a family of the target's dimension"
+            )
+
+    @cached_property
+    def p(self) -> Target:
+        """The target, with what its facts imply."""
+        return self.target.with_implications()
+
+    @property
+    def g(self) -> Guide:
+        """The guide."""
+        return self.guide  # type: ignore[return-value]
+
+    @property
+    def o(self) -> Objective:
+        """The objective."""
+        return self.objective  # type: ignore[return-value]
+
+    @property
+    def regime(self) -> Literal["reverse", "between", "forward"] | None:
+        """Where log-concavity has to sit: alpha <= 0, 0 < alpha < 1, alpha >= 1; None outside and when climbing.
+
+        With finite tuples alpha = 1 (a = 0, the importance-weighted bound) is no forward KL: it counts as between.
+        """
+        alpha = self.o.alpha
+        if alpha is None or self.o.kind == "climbing" or (self.o.kind == "tuples" and alpha > 1):
+            return None
+        if self.o.kind == "tuples" and alpha > 0:
+            return "between"
+        return "reverse" if alpha <= 0 else "between" if alpha < 1 else "forward"
+
+
+def combined(facts: Sequence[Fact]) -> Fact:
+    """The strongest of several facts that say the same; unknown if there is none."""
+    return any_of(*facts) if facts else NOT_KNOWN
