@@ -21,6 +21,7 @@ from .polynomials import Polynomial
 from .refusals import Refused
 from .report import Analysis, Block, Symmetry
 from .symmetries import reflections, swaps
+from .unimodality import unimodality
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -183,6 +184,8 @@ def _analysis(
         concavity: LogConcavity | None = log_concavity(table, p, dim)
     except Refused:
         concavity = None
+    known = [(b.coordinates, b.center) for b in (*blocks, *found) if b.center is not None]
+    alone = unimodality(table, p, dim, known, concavity)
     idealised = tuple(table.idealisations)
     return Analysis(
         names,
@@ -197,6 +200,7 @@ def _analysis(
         gradient,
         fingerprint,
         reading=(table, p),
+        unimodality=alone,
     )
 
 

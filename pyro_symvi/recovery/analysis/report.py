@@ -16,6 +16,7 @@ from .gaussian_block import GaussianBlock
 from .integrability import Moment
 from .log_concavity import LogConcavity
 from .polynomials import Polynomial
+from .unimodality import Unimodality
 
 ARITHMETIC = (
     "What is proved is proved of the real-arithmetic function of the traced graph, its floating-point constants taken "
@@ -217,6 +218,7 @@ class Analysis:
         gradient_agrees: Whether the function's gradient is its own (if not, nothing is said of fits).
         fingerprint: Hash of the graph and of all constants; a proof is of this function and no other.
         reading: The exact expression of log p and the table it lives in, for further questions.
+        unimodality: Coordinates in which log p is even and unimodal given the rest, with their centres (`Unimodality`).
     """
 
     coordinates: tuple[str, ...]
@@ -237,6 +239,17 @@ class Analysis:
     signed_permutations: tuple[SignedPermutation, ...] = ()
     rotations: tuple[RotationGroup, ...] = ()
     reading: tuple[Expressions, Polynomial] | None = field(default=None, repr=False, compare=False)
+    unimodality: Unimodality = field(default_factory=Unimodality)
+
+    @property
+    def unimodal(self) -> tuple[int, ...]:
+        """Coordinates j in which log p is even about a centre and never rises away from it, whatever the others are."""
+        return self.unimodality.coordinates
+
+    @property
+    def strictly_unimodal(self) -> tuple[int, ...]:
+        """Those in which it falls strictly."""
+        return self.unimodality.strict
 
     @property
     def is_plain(self) -> bool:
@@ -280,6 +293,9 @@ class Analysis:
         for a, b in self.swaps:
             lines.append(f"log p is unchanged when {self.coordinates[a]} and {self.coordinates[b]} are swapped")
         lines.append(self._concavity_text())
+        if self.unimodal:
+            names = short([self.coordinates[j] for j in self.unimodal])
+            lines.append(f"Whatever the rest, log p is even and unimodal in each of ({names}).")
         if self.has_moments(2):
             lines.append(f"The posterior is proper, with finite second moments: {self.moments[2].reason}.")
         lines.append(ARITHMETIC)
