@@ -184,7 +184,8 @@ def _analysis(
         concavity: LogConcavity | None = log_concavity(table, p, dim)
     except Refused:
         concavity = None
-    known = [(b.coordinates, b.center) for b in (*blocks, *found) if b.center is not None]
+    known = [(b.coordinates, b.center) for b in blocks if b.center is not None]
+    known += [(s.coordinates, s.center) for s in found]
     alone = unimodality(table, p, dim, known, concavity)
     idealised = tuple(table.idealisations)
     return Analysis(

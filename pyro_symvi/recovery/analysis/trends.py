@@ -74,7 +74,8 @@ class Trends:
         for monomial in p.terms:
             if not self.table.monomial_depends(monomial) & self.mask:
                 continue
-            inside, rest = [], []
+            inside: list[tuple[int, int]] = []
+            rest: list[tuple[int, int]] = []
             for atom, power in self.table.monomials[monomial]:
                 (inside if self.table.atoms[atom].depends & self.mask else rest).append((atom, power))
             weight = groups.setdefault(tuple(inside), {})
