@@ -34,7 +34,7 @@ def certify_at(
 def errors(certificate: Certificate, mean: Any, sd: Any) -> torch.Tensor:
     """|fitted - true mean| in true posterior sds, ``[d]``."""
     values = certificate["mean"].values
-    return ((values - torch.as_tensor(mean)) / torch.as_tensor(sd)).abs()
+    return ((values - torch.as_tensor(mean, dtype=values.dtype)) / torch.as_tensor(sd, dtype=values.dtype)).abs()
 
 
 def assert_honest(certificate: Certificate, mean: Any, sd: Any) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ class Features:
             for number in _numbers(f):
                 self._coefficient(number)
         slopes = sorted(self._slopes)
-        gaps = [float(b - a) for a, b in zip(slopes, slopes[1:], strict=False)]
+        gaps = [float(b - a) for a, b in pairwise(slopes)]
         self.steepest = float(max(abs(a) for a in slopes)) or 1.0
         self.reach = 2 * (max(self._logs) - min(self._logs)) / min(gaps, default=1.0)
 

@@ -1,8 +1,8 @@
 r"""Means by one-dimensional quadrature, where all coordinates but one are Gaussian given that one.
 
-Linear regression with a Gaussian prior is the example: given :math:`\sigma` the coefficients are Gaussian about a centre
-:math:`c(\sigma)` that moves with it, so no reflection holds; but :math:`E\beta = E\,c(\sigma)` exactly (the tower
-property), and the marginal of :math:`\sigma` is known in closed form.
+Linear regression with a Gaussian prior is the example: given :math:`\sigma` the coefficients are Gaussian about a
+centre :math:`c(\sigma)` that moves with it, so no reflection holds; but :math:`E\beta = E\,c(\sigma)` exactly (the
+tower property), and the marginal of :math:`\sigma` is known in closed form.
 """
 
 from __future__ import annotations
@@ -151,9 +151,7 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
     (means, sds, correlations), error, nodes = found
     region = (float(grid[left]), float(grid[right]))
     premises = _premises(line, name, analysis, region, step, error, nodes)
-    return ConditionalGaussianMoments(
-        line.nuisance, means, sds, correlations, error, region, step, nodes, premises
-    )
+    return ConditionalGaussianMoments(line.nuisance, means, sds, correlations, error, region, step, nodes, premises)
 
 
 def _peak(line: LineMarginal, grid: Array) -> float:
@@ -276,7 +274,7 @@ def _premises(
         + (
             f"by static analysis, {analysis.moments[2].reason}"
             if analysis.has_moments(2)
-            else f"its exact marginal falls by over {_SHALLOW:g} nats towards both ends, {scanned}; nothing beyond is seen"
+            else f"its exact marginal falls by over {_SHALLOW:g} nats towards both ends, {scanned}; none beyond is seen"
         ),
     )
     quadrature = Premise(

@@ -6,19 +6,18 @@ import math
 from collections.abc import Sequence
 from typing import ClassVar
 
-from ...density._importance import RELIABLE
-from ..bounds.reflection import ReflectionBound, reflection_bound
+from ..bounds import Bound, MeanBounds, ReflectionBound
+from ..bounds.combine import seen
+from ..bounds.conditional_gaussian import NAME as QUADRATURE
 from ..evidence.exploration import Exploration
 from ..report.entry import Entry
 from ..report.witness import violation_of
-from ..theorems import INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN, SUPPORT
-from ..verdicts import Evidence, Premise, Verdict
+from ..theorems import INVARIANCE, REFLECTION_BOUND, REFLECTION_MEAN
+from ..verdicts import Evidence, Verdict
 from .base import ESTABLISHED, Claim, Statistic, judge, unknown
 from .facts import Facts, Pin
 
 _WEAK = 0.3
-
-Bounds = dict[tuple[int, ...], ReflectionBound]
 
 
 class Mean(Statistic):
@@ -27,11 +26,16 @@ class Mean(Statistic):
     name: ClassVar[str] = "mean"
 
     def _entries(self, facts: Facts) -> Sequence[tuple[int, Entry]]:
-        bounds: Bounds = {}
+        found = facts.exploration
+        bounds = (
+            None
+            if found is None
+            else MeanBounds(facts.subject.density, facts.subject.loc, found.draws, found.proofs.analysis)
+        )
         return [(i, _entry(facts, i, bounds)) for i in range(facts.subject.density.dim)]
 
 
-def _entry(facts: Facts, i: int, bounds: Bounds) -> Entry:
+def _entry(facts: Facts, i: int, bounds: MeanBounds | None) -> Entry:
     subject = facts.subject
     pin = facts.pin(i)
     if pin is not None:
@@ -41,13 +45,15 @@ def _entry(facts: Facts, i: int, bounds: Bounds) -> Entry:
     if symmetry is not None and i not in symmetry.resolve_coordinates(density.dim):
         return unknown(label, value, "the symmetry given does not move this coordinate")
     found = facts.exploration
-    if found is None:
+    if found is None or bounds is None:
         return unknown(
             label, value, "no centre of symmetry was proved; nothing else was looked at (numerics=True does)"
         )
     if subject.kind == "target":
         return _unrecovered(found, i, label, value, "")
-    best = _best_bound(found, i, bounds)
+    best, computed = bounds.reflected(i), bounds.computed(i)
+    if computed is not None and not (best.usable and best.bound < computed.at(i)):
+        return _computed(label, value, i, computed, bounds)
     if best.usable:
         entry = _bounded(found, i, label, value, best)
         if entry is not None:
@@ -76,35 +82,29 @@ def _pinned(facts: Facts, i: int, pin: Pin) -> Entry:
     return judge(facts, label, facts.subject.value(i), claim)
 
 
-def _best_bound(found: Exploration, i: int, bounds: Bounds) -> ReflectionBound:
-    """The smallest bound from reflecting the coordinate, its site, or everything."""
-    density = found.subject.density
-    site = next(s for s in density.sites if s.slice.start <= i < s.slice.stop)
-    options = [(i,), tuple(range(density.dim)[site.slice]), tuple(range(density.dim))]
-    for option in options:
-        if option not in bounds:
-            bounds[option] = reflection_bound(density, found.draws, found.subject.loc, option)
-    usable = [bounds[o] for o in options if bounds[o].usable]
-    return min(usable, key=lambda b: b.bound) if usable else min((bounds[o] for o in options), key=lambda b: b.k)
+def _computed(label: str, value: float, i: int, bound: Bound, bounds: MeanBounds) -> Entry:
+    """A bound that uses no draws as an argument."""
+    number = bound.at(i)
+    reason = f"{'weak bound' if number > _WEAK else 'bound'} by {bound.name}: {bound.how}"
+    moments = bounds.moments
+    if moments is not None and bound.name == QUADRATURE:
+        reason = f"{bound.how}: mean {float(moments.means[i]):.6g}, sd {float(moments.sds[i]):.3g}"
+    return Entry(label, Verdict.BOUNDED, value, number, reason, bound.name, bound.premises)
 
 
 def _bounded(found: Exploration, i: int, label: str, value: float, bound: ReflectionBound) -> Entry | None:
     moments = found.moments(2, bound.coordinates)
     if moments.evidence not in ESTABLISHED:
         return None
-    seen = Premise(
-        SUPPORT,
-        Evidence.VERIFIED,
-        f"the draws represent the posterior: Pareto k-hat {max(bound.k, found.draws.k):.2f} < {RELIABLE} on "
-        f"{found.num_draws} draws; mass where none fell, such as a narrow or far mode, is not counted",
-    )
     position = bound.coordinates.index(i)
     sd = float(found.draws.sd[i])
     estimate, noise = float(bound.error[position]) / sd, float(bound.error_se[position]) / sd
     strength = "weak bound" if bound.bound > _WEAK else "bound"
     reason = f"{strength} from reflecting ({found.names(bound.coordinates)}); "
     reason += f"error estimated {estimate:+.2g} +- {noise:.1g} sd"
-    return Entry(label, Verdict.BOUNDED, value, bound.bound, reason, REFLECTION_BOUND.name, (moments, seen))
+    return Entry(
+        label, Verdict.BOUNDED, value, bound.bound, reason, REFLECTION_BOUND.name, (moments, seen(bound, found.draws))
+    )
 
 
 def _unrecovered(found: Exploration, i: int, label: str, value: float, why: str) -> Entry:
