@@ -26,16 +26,11 @@ class Mean(Statistic):
     name: ClassVar[str] = "mean"
 
     def _entries(self, facts: Facts) -> Sequence[tuple[int, Entry]]:
-        found = facts.exploration
-        bounds = (
-            None
-            if found is None
-            else MeanBounds(facts.subject.density, facts.subject.loc, found.draws, found.proofs.analysis)
-        )
+        bounds: list[MeanBounds] = []
         return [(i, _entry(facts, i, bounds)) for i in range(facts.subject.density.dim)]
 
 
-def _entry(facts: Facts, i: int, bounds: MeanBounds | None) -> Entry:
+def _entry(facts: Facts, i: int, made: list[MeanBounds]) -> Entry:
     subject = facts.subject
     pin = facts.pin(i)
     if pin is not None:
@@ -45,12 +40,15 @@ def _entry(facts: Facts, i: int, bounds: MeanBounds | None) -> Entry:
     if symmetry is not None and i not in symmetry.resolve_coordinates(density.dim):
         return unknown(label, value, "the symmetry given does not move this coordinate")
     found = facts.exploration
-    if found is None or bounds is None:
+    if found is None:
         return unknown(
             label, value, "no centre of symmetry was proved; nothing else was looked at (numerics=True does)"
         )
     if subject.kind == "target":
         return _unrecovered(found, i, label, value, "")
+    if not made:
+        made.append(MeanBounds(density, subject.loc, found.draws, found.proofs.analysis))
+    bounds = made[0]
     best, computed = bounds.reflected(i), bounds.computed(i)
     if computed is not None and not (best.usable and best.bound < computed.at(i)):
         return _computed(label, value, i, computed, bounds)
