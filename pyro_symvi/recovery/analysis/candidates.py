@@ -36,6 +36,13 @@ def candidate_blocks(
     return ordered[:_MOST]
 
 
+def candidate_affine(dim: int, sites: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+    """Blocks whose centre may move with the rest: all but one site, sites, and single coordinates; few of each."""
+    outside = [tuple(sorted(set(range(dim)) - set(site))) for site in sites] if 1 < len(sites) <= _MOST else []
+    single = [(j,) for j in range(dim)]
+    return list(dict.fromkeys([*outside[:_MOST], *sites[:_MOST], *single]))
+
+
 def _quadratic_alone(table: Expressions, p: Polynomial, coordinates: tuple[int, ...]) -> set[int]:
     atoms = {table.coordinate_atom(j): j for j in coordinates}
     usable = set(coordinates)

@@ -8,12 +8,14 @@ from typing import Any
 import torch
 
 from ...density import LogDensity
+from .affine_centers import affine_center
 from .affine_maps import InvarianceProof, exact_matrix, exact_vector
-from .candidates import candidate_blocks
+from .candidates import candidate_affine, candidate_blocks
 from .differential import compare
 from .expressions import BUDGET, Expressions
+from .findings import AffineCenter
 from .gate import trace
-from .gaussian_block import gaussian_block
+from .gaussian_block import GaussianBlock, gaussian_block
 from .integrability import Moment, moment
 from .log_concavity import LogConcavity, log_concavity
 from .lowering import lower
@@ -177,6 +179,7 @@ def _analysis(
         raise Refused(f"log p does not depend on {', '.join(missing)}, so the density is improper")
     blocks = find_blocks(table, p, names, sites)
     found, pairs = find_symmetries(table, p, names, sites, blocks)
+    affine = find_affine_centers(table, p, sites, blocks, dim)
     table.allow(BUDGET)
     moments = moments_of(table, p, tuple(range(dim)), dim)
     table.allow(BUDGET)
@@ -200,6 +203,7 @@ def _analysis(
         conditions,
         gradient,
         fingerprint,
+        affine_centers=affine,
         reading=(table, p),
         unimodality=alone,
     )
@@ -222,8 +226,35 @@ def find_blocks(
         if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
             continue
         moments = moments_of(table, p, candidate, len(names)) if found.is_symmetric else _NO_MOMENTS
-        blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments))
+        affine = _affine_center(table, p, found, len(names))
+        blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments, affine))
     return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
+
+
+def _affine_center(table: Expressions, p: Polynomial, block: GaussianBlock, dim: int) -> AffineCenter | None:
+    if block.center is not None:
+        return AffineCenter(block.coordinates, (), block.center, ((),) * len(block.coordinates))
+    if not block.positive_definite:
+        return None
+    return affine_center(table, p, block.coordinates, dim, block.factors)
+
+
+def find_affine_centers(
+    table: Expressions, p: Polynomial, sites: tuple[tuple[int, ...], ...], blocks: tuple[Block, ...], dim: int
+) -> tuple[AffineCenter, ...]:
+    """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
+    found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
+    for candidate in candidate_affine(dim, sites):
+        if len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
+            continue
+        table.allow(BUDGET)
+        try:
+            center = affine_center(table, p, candidate, dim)
+        except Refused:
+            continue
+        if center is not None and center.on:
+            found.append(center)
+    return tuple(found)
 
 
 def find_symmetries(

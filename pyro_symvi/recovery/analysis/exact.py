@@ -65,6 +65,9 @@ def definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
     rows.
     """
     n = len(matrix)
+    filled = sum(1 for row in matrix for x in row if x)
+    if n > 6 and filled < n * n // 3:
+        return _sparse_definiteness(matrix)
     common = lcm(*(x.denominator for row in matrix for x in row)) if n else 1
     a = [[x.numerator * (common // x.denominator) for x in row] for row in matrix]
     if any(a[i][j] != a[j][i] for i in range(n) for j in range(i)):
@@ -85,6 +88,71 @@ def definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
                 a[j][i] = a[i][j]
         previous = pivot
     return result
+
+
+def _sparse_definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
+    """`definiteness` by elimination in order of least degree; cheap where most entries are zero."""
+    rows = [{j: x for j, x in enumerate(row) if x} for row in matrix]
+    if any(rows[j].get(i, 0) != x for i, row in enumerate(rows) for j, x in row.items()):
+        raise ValueError("expected a symmetric matrix")
+    left, result = set(range(len(rows))), 2
+    while left:
+        k = min(left, key=lambda i: (len(rows[i]), i))
+        left.discard(k)
+        pivot = rows[k].pop(k, Fraction(0))
+        if pivot < 0 or (pivot == 0 and rows[k]):
+            return 0
+        if pivot == 0:
+            result = 1
+            continue
+        for i, x in rows[k].items():
+            row = rows[i]
+            del row[k]
+            ratio = x / pivot
+            for j, y in rows[k].items():
+                value = row.get(j, Fraction(0)) - ratio * y
+                if value:
+                    row[j] = value
+                else:
+                    row.pop(j, None)
+    return result
+
+
+def solve_by_parts(rows: Sequence[dict[int, Fraction]], right: Sequence[Fraction], width: int) -> Vector | None:
+    """`solve` for sparse rows ``{unknown: coefficient}``: unknowns that share no equation are solved apart."""
+    leader = list(range(width))
+
+    def find(i: int) -> int:
+        while leader[i] != i:
+            leader[i] = leader[leader[i]]
+            i = leader[i]
+        return i
+
+    for row, b in zip(rows, right, strict=True):
+        if not row and b:
+            return None
+        first = next(iter(row), None)
+        for k in row:
+            leader[find(k)] = find(first if first is not None else k)
+    parts: dict[int, list[int]] = {}
+    for i in range(width):
+        parts.setdefault(find(i), []).append(i)
+    equations: dict[int, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row:
+            equations.setdefault(find(next(iter(row))), []).append(number)
+    solution = [Fraction(0)] * width
+    for head, unknowns in parts.items():
+        numbers = equations.get(head, [])
+        if not numbers:
+            continue
+        dense = [[rows[n].get(k, Fraction(0)) for k in unknowns] for n in numbers]
+        found = solve(dense, [right[n] for n in numbers])
+        if found is None:
+            return None
+        for k, x in zip(unknowns, found, strict=True):
+            solution[k] = x
+    return solution
 
 
 def determinant(matrix: Sequence[Sequence[Fraction]]) -> Fraction:

@@ -18,6 +18,7 @@ from fractions import Fraction
 from . import exact, signs
 from .exact import Matrix, Vector
 from .expressions import Expressions
+from .gram_lift import Lift, gram_lift
 from .polynomials import ONE, Polynomial
 from .refusals import Refused
 
@@ -50,8 +51,8 @@ class GaussianBlock:
             Gaussian).
         center: The exact centre, if one point serves all y; else None.
         shape: A with precision a(y) A, a(y) > 0, if the precision is proportional to one matrix and positive definite.
-        anchor: A factor with A_r positive definite and r > 0 (all others adding nothing negative), if any.
-        anchors: All of them.
+        anchors: Bounds r A of the precision from below, A positive definite and r > 0: factors of it (all others adding
+            nothing negative), or what a `gram_lift` gives.
     """
 
     coordinates: tuple[int, ...]
@@ -131,6 +132,10 @@ def gaussian_block(table: Expressions, p: Polynomial, block: tuple[int, ...]) ->
     center = _constant_center(moving)
     anchors = _anchors(table, curved)
     definite = bool(anchors) or _definite_together(table, curved)
+    if not definite:
+        lift = gram_lift(table, [(f.monomial, f.matrix) for f in curved])
+        definite = lift is not None
+        anchors = () if lift is None else _lifted_anchors(table, lift)
     shape = None
     if definite and all(exact.proportional(curved[0].matrix, f.matrix) for f in curved[1:]):
         sign = exact.definiteness(curved[0].matrix)
@@ -140,9 +145,9 @@ def gaussian_block(table: Expressions, p: Polynomial, block: tuple[int, ...]) ->
 
 def _constant_center(moving: list[Factor]) -> tuple[Fraction, ...] | None:
     """C with A_r c = b_r for every r; checked by multiplication."""
-    rows = [row for f in moving for row in f.matrix]
+    rows = [{k: x for k, x in enumerate(row) if x} for f in moving for row in f.matrix]
     right = [x for f in moving for x in f.vector]
-    found = exact.solve(rows, right)
+    found = exact.solve_by_parts(rows, right, len(moving[0].vector))
     if found is None:
         return None
     if any(exact.multiply_vector(f.matrix, found) != f.vector for f in moving):
@@ -162,6 +167,15 @@ def _anchors(table: Expressions, curved: list[Factor]) -> tuple[Factor, ...]:
     return tuple(
         f for f in curved if table.monomial_sign(f.monomial) == signs.POSITIVE and exact.definiteness(f.matrix) == 2
     )
+
+
+def _lifted_anchors(table: Expressions, lift: Lift) -> tuple[Factor, ...]:
+    """The bound ``epsilon m^2 I`` of a lift, where one m serves all coordinates."""
+    half, n = lift.halves[0], len(lift.halves)
+    if any(m != half for m in lift.halves):
+        return ()
+    matrix = [[lift.epsilon if i == j else _ZERO for j in range(n)] for i in range(n)]
+    return (Factor(table.monomial_power(half, 2), matrix, [_ZERO] * n),)
 
 
 def _definite_together(table: Expressions, curved: list[Factor]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from . import functions as f
+from . import signs
 from .expressions import Atom, Expressions
 from .polynomials import ONE, Polynomial
 from .refusals import Refused
@@ -99,15 +100,19 @@ _BUILDERS = {
 
 def is_invariant(table: Expressions, p: Polynomial, images: dict[int, Polynomial]) -> bool:
     """Whether p is proved unchanged by z_j -> images[j]; no obligation of p may be open. False proves nothing."""
+    mask = sum(1 << j for j in images)
+    moving = Polynomial(
+        {m: n for m, n in p.terms.items() if table.monomial_depends(m) & mask}, p.denominator, signs.ANY
+    )
     recording = table.recording
     table.recording = False
     try:
-        image = Substitution(table, images)(p)
-    except Refused:
+        image = Substitution(table, images)(moving)
+    except (Refused, RecursionError):
         return False
     finally:
         table.recording = recording
-    return image.key == p.key
+    return image.key == moving.key  # what does not move is in both
 
 
 def reflected(table: Expressions, block: Sequence[int], center: Sequence[Fraction]) -> dict[int, Polynomial]:

@@ -204,6 +204,7 @@ class Analysis:
         reflections: Further reflections, proved by substitution; no more than is not implied by these and the blocks.
         swaps: Neighbouring coordinates of a site that may be swapped.
         ellipses: Blocks that are elliptical without being Gaussian given the rest (`Ellipse`).
+        affine_centers: Blocks reflected about a centre that moves with the rest (Theorem R), Gaussian or not.
         permutations: Generators of the permutations proved: ``sigma[j]`` for every coordinate, log p being unchanged
             when z_j takes the value of z_sigma(j).
         exchangeable: Sets of coordinates that may be permuted at will.
@@ -233,6 +234,7 @@ class Analysis:
     gradient_agrees: bool = True
     fingerprint: str = ""
     ellipses: tuple[Ellipse, ...] = ()
+    affine_centers: tuple[AffineCenter, ...] = ()
     permutations: tuple[tuple[int, ...], ...] = ()
     exchangeable: tuple[tuple[int, ...], ...] = ()
     exchangeable_blocks: tuple[tuple[tuple[int, ...], ...], ...] = ()
