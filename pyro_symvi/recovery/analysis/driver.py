@@ -8,22 +8,19 @@ from typing import Any
 import torch
 
 from ...density import LogDensity
-from .affine_centers import affine_center
 from .affine_maps import InvarianceProof, exact_matrix, exact_vector
-from .candidates import candidate_affine, candidate_blocks
 from .differential import compare
 from .expressions import BUDGET, Expressions
-from .findings import AffineCenter
 from .gate import trace
-from .gaussian_block import GaussianBlock, gaussian_block
-from .integrability import Moment, moment
 from .log_concavity import LogConcavity, log_concavity
 from .lowering import lower
 from .polynomials import Polynomial
 from .refusals import Refused
-from .report import Analysis, Block, Symmetry
-from .symmetries import reflections, swaps
+from .report import Analysis
+from .structure import find_blocks, find_structure, moments_of
 from .unimodality import unimodality
+
+__all__ = ["analyze", "analyze_function", "find_blocks", "prove_invariance", "read"]
 
 Function = Callable[[torch.Tensor], torch.Tensor]
 
@@ -177,9 +174,7 @@ def _analysis(
     missing = [names[j] for j in range(dim) if not table.depends(p) >> j & 1]
     if missing:
         raise Refused(f"log p does not depend on {', '.join(missing)}, so the density is improper")
-    blocks = find_blocks(table, p, names, sites)
-    found, pairs = find_symmetries(table, p, names, sites, blocks)
-    affine = find_affine_centers(table, p, sites, blocks, dim)
+    structure = find_structure(table, p, names, sites)
     table.allow(BUDGET)
     moments = moments_of(table, p, tuple(range(dim)), dim)
     table.allow(BUDGET)
@@ -187,105 +182,20 @@ def _analysis(
         concavity: LogConcavity | None = log_concavity(table, p, dim)
     except Refused:
         concavity = None
-    known = [(b.coordinates, b.center) for b in blocks if b.center is not None]
-    known += [(s.coordinates, s.center) for s in found]
+    known = [(b.coordinates, b.center) for b in structure["blocks"] if b.center is not None]
+    known += [(s.coordinates, s.center) for s in structure["reflections"]]
     alone = unimodality(table, p, dim, known, concavity)
     idealised = tuple(table.idealisations)
     return Analysis(
         names,
         "",
-        blocks,
-        found,
-        pairs,
-        moments,
-        concavity,
-        idealised,
-        conditions,
-        gradient,
-        fingerprint,
-        affine_centers=affine,
+        moments=moments,
+        concavity=concavity,
+        idealisations=idealised,
+        conditions=conditions,
+        gradient_agrees=gradient,
+        fingerprint=fingerprint,
         reading=(table, p),
         unimodality=alone,
+        **structure,
     )
-
-
-def find_blocks(
-    table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...] = ()
-) -> tuple[Block, ...]:
-    """The blocks of a density without open obligations, largest claims first."""
-    everything = tuple(range(len(names)))
-    blocks: list[Block] = []
-    for candidate in candidate_blocks(table, p, everything, sites):
-        held = [b for b in blocks if set(candidate) <= set(b.coordinates)]
-        if any(b.is_symmetric for b in held):
-            continue
-        try:
-            found = gaussian_block(table, p, candidate)
-        except Refused:
-            continue
-        if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
-            continue
-        moments = moments_of(table, p, candidate, len(names)) if found.is_symmetric else _NO_MOMENTS
-        affine = _affine_center(table, p, found, len(names))
-        blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments, affine))
-    return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
-
-
-def _affine_center(table: Expressions, p: Polynomial, block: GaussianBlock, dim: int) -> AffineCenter | None:
-    if block.center is not None:
-        return AffineCenter(block.coordinates, (), block.center, ((),) * len(block.coordinates))
-    if not block.positive_definite:
-        return None
-    return affine_center(table, p, block.coordinates, dim, block.factors)
-
-
-def find_affine_centers(
-    table: Expressions, p: Polynomial, sites: tuple[tuple[int, ...], ...], blocks: tuple[Block, ...], dim: int
-) -> tuple[AffineCenter, ...]:
-    """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
-    found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
-    for candidate in candidate_affine(dim, sites):
-        if len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
-            continue
-        table.allow(BUDGET)
-        try:
-            center = affine_center(table, p, candidate, dim)
-        except Refused:
-            continue
-        if center is not None and center.on:
-            found.append(center)
-    return tuple(found)
-
-
-def find_symmetries(
-    table: Expressions,
-    p: Polynomial,
-    names: tuple[str, ...],
-    sites: tuple[tuple[int, ...], ...],
-    blocks: tuple[Block, ...],
-) -> tuple[tuple[Symmetry, ...], tuple[tuple[int, int], ...]]:
-    """Reflections beyond those of the blocks, and swaps; each part with a budget of its own."""
-    dim = len(names)
-    symmetric = tuple(b.block for b in blocks if b.is_symmetric)
-    held = [set(b.coordinates) for b in symmetric]
-    found = []
-    table.allow(BUDGET)
-    for reflection in reflections(table, p, dim, symmetric, sites):
-        where = reflection.coordinates
-        if set(where) not in held:
-            table.allow(BUDGET)
-            moments = moments_of(table, p, where, dim)
-            found.append(Symmetry(where, tuple(names[j] for j in where), reflection.center, moments))
-    table.allow(BUDGET)
-    return tuple(found), swaps(table, p, sites)
-
-
-def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
-    """First and second moments of some coordinates; order 0 is integrability alone."""
-    found = {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
-    found[0] = found[1] if found[1].exists else moment(table, p, tuple(range(dim)), (), 0)
-    return found
-
-
-_NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
-_NO_MOMENTS = {1: _NOT_LOOKED_AT, 2: _NOT_LOOKED_AT}

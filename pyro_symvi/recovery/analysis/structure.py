@@ -1,0 +1,118 @@
+"""What is symmetric in a density: blocks, reflections, centres that move with the rest, permutations, each proved.
+
+Every part has a budget of its own, so that one that is too large does not keep the others from being found.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .affine_centers import affine_center
+from .candidates import candidate_affine, candidate_blocks
+from .expressions import BUDGET, Expressions
+from .findings import AffineCenter
+from .gaussian_block import GaussianBlock, gaussian_block
+from .integrability import Moment, moment
+from .polynomials import Polynomial
+from .refusals import Refused
+from .report import Block, Symmetry
+from .symmetries import reflections, swaps
+
+
+def find_structure(
+    table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...]
+) -> dict[str, Any]:
+    """The fields of `Analysis` that speak of symmetry, for a density without open obligations."""
+    blocks = find_blocks(table, p, names, sites)
+    found, pairs = find_symmetries(table, p, names, sites, blocks)
+    return {
+        "blocks": blocks,
+        "reflections": found,
+        "swaps": pairs,
+        "affine_centers": find_affine_centers(table, p, sites, blocks, len(names)),
+    }
+
+
+def find_blocks(
+    table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...] = ()
+) -> tuple[Block, ...]:
+    """The blocks of a density without open obligations, largest claims first."""
+    everything = tuple(range(len(names)))
+    blocks: list[Block] = []
+    for candidate in candidate_blocks(table, p, everything, sites):
+        held = [b for b in blocks if set(candidate) <= set(b.coordinates)]
+        if any(b.is_symmetric for b in held):
+            continue
+        try:
+            found = gaussian_block(table, p, candidate)
+        except Refused:
+            continue
+        if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
+            continue
+        moments = moments_of(table, p, candidate, len(names)) if found.is_symmetric else _NO_MOMENTS
+        affine = _affine_center(table, p, found, len(names))
+        blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments, affine))
+    return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
+
+
+def _affine_center(table: Expressions, p: Polynomial, block: GaussianBlock, dim: int) -> AffineCenter | None:
+    if block.center is not None:
+        return AffineCenter(block.coordinates, (), block.center, ((),) * len(block.coordinates))
+    if not block.positive_definite:
+        return None
+    try:
+        return affine_center(table, p, block.coordinates, dim, block.factors)
+    except Refused:
+        return None
+
+
+def find_affine_centers(
+    table: Expressions, p: Polynomial, sites: tuple[tuple[int, ...], ...], blocks: tuple[Block, ...], dim: int
+) -> tuple[AffineCenter, ...]:
+    """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
+    found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
+    for candidate in candidate_affine(dim, sites):
+        if len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
+            continue
+        table.allow(BUDGET)
+        try:
+            center = affine_center(table, p, candidate, dim)
+        except Refused:
+            continue
+        if center is not None and center.on:
+            found.append(center)
+    return tuple(found)
+
+
+def find_symmetries(
+    table: Expressions,
+    p: Polynomial,
+    names: tuple[str, ...],
+    sites: tuple[tuple[int, ...], ...],
+    blocks: tuple[Block, ...],
+) -> tuple[tuple[Symmetry, ...], tuple[tuple[int, int], ...]]:
+    """Reflections beyond those of the blocks, and swaps; each part with a budget of its own."""
+    dim = len(names)
+    symmetric = tuple(b.block for b in blocks if b.is_symmetric)
+    held = [set(b.coordinates) for b in symmetric]
+    found = []
+    table.allow(BUDGET)
+    for reflection in reflections(table, p, dim, symmetric, sites):
+        where = reflection.coordinates
+        if set(where) not in held:
+            table.allow(BUDGET)
+            moments = moments_of(table, p, where, dim)
+            found.append(Symmetry(where, tuple(names[j] for j in where), reflection.center, moments))
+    table.allow(BUDGET)
+    return tuple(found), swaps(table, p, sites)
+
+
+def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
+    """First and second moments of some coordinates; order 0 is integrability alone."""
+    found = {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
+    found[0] = found[1] if found[1].exists else moment(table, p, tuple(range(dim)), (), 0)
+    return found
+
+
+_NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
+_NO_MOMENTS = {1: _NOT_LOOKED_AT, 2: _NOT_LOOKED_AT}
