@@ -36,7 +36,7 @@ def _covariance(setting: Setting, symmetry: Symmetry | None) -> tuple[Premise, .
 
 def _variances(setting: Setting, symmetry: Symmetry | None) -> tuple[Premise, ...] | None:
     found = _common(setting)
-    if found is None:
+    if found is None or setting.g.full_rank:
         return None
     name = setting.g.pattern.name if setting.g.pattern else ""
     own = decided(name in ("full", "diagonal", "block_diagonal"), "each variance is free", f"{name} variances are tied")
