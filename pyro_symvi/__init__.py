@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .recovery import Certificate as Certificate
     from .recovery import Verdict as Verdict
     from .recovery import certify as certify
+    from .recovery import find_symmetries as find_symmetries
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ _NAMES = {
     "LogDensity": "density",
     "Verdict": "recovery",
     "certify": "recovery",
+    "find_symmetries": "recovery",
     "fit": "infer",
 }
 

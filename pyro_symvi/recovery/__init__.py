@@ -2,6 +2,7 @@
 
 from .analysis import Analysis, analyze
 from .certification import certify
+from .discovery import FoundSymmetry, Symmetries, find_symmetries
 from .report.certificate import Certificate
 from .report.entry import Entry, StatisticReport
 from .statistics import STATISTICS
@@ -15,10 +16,13 @@ __all__ = [
     "Certificate",
     "Entry",
     "Evidence",
+    "FoundSymmetry",
     "Premise",
     "StatisticReport",
+    "Symmetries",
     "Theorem",
     "Verdict",
     "analyze",
     "certify",
+    "find_symmetries",
 ]

@@ -1,0 +1,117 @@
+"""Elliptical blocks and joint rotations of several vectors: the continuous symmetries."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ...groups import EllipticalRotation
+from ..evidence.search import shape_at
+from .actions import JointRotation
+from .flips import flip_sets
+from .landscape import Landscape
+from .maps import AffineMap, maps_of
+from .proposals import Proposal
+
+_LONGEST = 6
+_ALL_PAIRS = 10
+_MOST = 60
+
+
+def ellipses(land: Landscape) -> Iterator[Proposal]:
+    """Blocks proved elliptical; then all coordinates, sites and sets of sites, reflecting sets, pairs."""
+    d = land.dim
+    for block in land.prover.analysis.blocks:
+        shape = block.block.covariance_shape if block.is_elliptical else None
+        if shape is None or block.center is None or len(block.coordinates) < 2 or not land.prover.reads:
+            continue
+        center = torch.tensor([float(c) for c in block.center], dtype=torch.float64)
+        proposal = ellipse(land, tuple(block.coordinates), center, _rounded(shape))
+        if proposal is not None:
+            reason = (
+                "log p is quadratic in the block given the rest, with an exact constant centre, and its precision is "
+                "a positive multiple of one exact matrix"
+            )
+            yield Proposal(
+                proposal.kind, proposal.action, proposal.coordinates, proposal.generators, headline=True, proved=reason
+            )
+    headlines = {tuple(range(d)), *(tuple(range(d)[site.slice]) for site in land.density.sites)}
+    for number, center in enumerate(land.centers):
+        for block in _blocks(land, center):
+            found = shape_at(land.density, center, block)
+            if found is not None:
+                whole = number == 0 and block in headlines
+                proposal = ellipse(land, block, center[torch.tensor(block)], found, headline=whole)
+                if proposal is not None:
+                    yield proposal
+
+
+def ellipse(
+    land: Landscape, block: tuple[int, ...], center: Tensor, shape: Tensor, headline: bool = False
+) -> Proposal | None:
+    """Rotations of a block in the metric of a shape, scaled to a largest variance of one; None if not definite."""
+    try:
+        action = EllipticalRotation(coordinates=block).bind(land.dim, center=center, shape=shape / shape.abs().max())
+    except ValueError:
+        return None
+    return Proposal("elliptical", action, block, tuple(maps_of(action, land.dim)), headline)
+
+
+def _rounded(shape: list[list[Fraction]]) -> Tensor:
+    return torch.tensor([[float(x) for x in row] for row in shape], dtype=torch.float64)
+
+
+def _blocks(land: Landscape, center: Tensor) -> list[tuple[int, ...]]:
+    d = land.dim
+    everything = tuple(range(d))
+    sites = [everything[site.slice] for site in land.density.sites]
+    found = [everything] if d <= _MOST else []
+    sets = flip_sets(land, center)
+    found.append(tuple(sorted({j for s in sets for j in s})))
+    for count in (3, 2, 1):
+        if len(sites) > count and len(sites) <= 8:
+            found += [tuple(sorted(itertools.chain(*some))) for some in itertools.combinations(sites, count)]
+    found += sets
+    if d <= _ALL_PAIRS:
+        for count in range(d - 1, 1, -1):
+            found += itertools.combinations(range(d), count)
+    return [block for block in dict.fromkeys(found) if len(block) > 1][:200]
+
+
+def rotations(land: Landscape) -> Iterator[Proposal]:
+    """One orthogonal matrix turning the vectors along axes of equal length: loadings and scores of factors."""
+    for chosen in land.axis_sets():
+        size = len(chosen[0])
+        if size > _LONGEST:
+            continue
+        vectors = [tuple(axis.slices[k][m] for k in range(size)) for axis in chosen for m in range(len(axis.slices[0]))]
+        action = JointRotation(land.dim, vectors)
+        generators = _rational_rotations(land.dim, vectors)
+        where = " and ".join(a.site for a in chosen)
+        moved = tuple(sorted(i for v in vectors for i in v))
+        kind = f"rotation O({size}) of {where}" + (" jointly" if len(chosen) > 1 else "")
+        if land.screen.holds_all(list(generators)):
+            yield Proposal(kind, action, moved, generators, headline=True)
+
+
+def _rational_rotations(dim: int, vectors: list[tuple[int, ...]]) -> tuple[AffineMap, ...]:
+    """Rotations by (3, 4, 5)'s angle, no rational part of a turn, in neighbouring planes; and one flip.
+
+    They generate a dense subgroup of O(k): the powers of each rotation are dense in its plane's SO(2) (Niven), and
+    the rotations of neighbouring planes generate SO(k). A density unchanged by a dense subgroup is unchanged, almost
+    everywhere, by all of it, since rotations act continuously on integrable functions.
+    """
+    size = len(vectors[0])
+    turns = []
+    for k in range(size - 1):
+        turn = torch.eye(size, dtype=torch.float64)
+        turn[k : k + 2, k : k + 2] = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
+        turns.append(turn)
+    flip = torch.eye(size, dtype=torch.float64)
+    flip[0, 0] = -1
+    action = JointRotation(dim, vectors)
+    return tuple(maps_of(action, dim, torch.stack([*turns, flip])))

@@ -1,0 +1,62 @@
+"""Residual tests of any linear or affine action, by the rules of `evidence.residuals`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...groups import LinearAction
+from ..evidence.residuals import ResidualTest, residual_test
+from ..verdicts import Evidence
+from .landscape import Landscape
+
+_QUICK = 48
+_POINTS = 768
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """What a residual test asks of an action, for actions that are not affine actions on chosen coordinates."""
+
+    action: LinearAction
+    moved: tuple[int, ...]
+
+    @property
+    def group(self) -> Any:
+        return self.action.group
+
+    def act(self, g: Tensor, x: Tensor) -> Tensor:
+        return self.action.act(g, x)
+
+    def log_abs_det(self, g: Tensor, x: Tensor) -> Tensor:
+        return self.action.log_abs_det(g, x)
+
+    def resolve_coordinates(self, dim: int) -> Tensor:
+        return torch.tensor(self.moved)
+
+
+def residuals_of(
+    land: Landscape, action: LinearAction, moved: tuple[int, ...], *, quick_only: bool = False
+) -> ResidualTest:
+    """Forty-eight points first; if none speaks against the action, 768, with ascent, out to 10^12 scales."""
+    tested: Any = _Tested(action, moved)
+    found = residual_test(
+        land.density, tested, land.scale, num_points=_QUICK, steps=0, generator=land.generator
+    )
+    if found.evidence is Evidence.REFUTED or quick_only:
+        return found
+    draws = (land.draws.z, land.draws.log_p) if land.draws.reliable else (None, None)
+    return residual_test(
+        land.density,
+        tested,
+        land.scale,
+        num_points=_POINTS,
+        draws=draws[0],
+        log_p=draws[1],
+        generator=land.generator,
+    )
+
+
