@@ -1,4 +1,4 @@
-"""Finding the symmetries of a target: proposed from structure and numerics, proved or tested, ranked by what they pin."""
+"""Finding the symmetries of a target: proposed from structure and numerics, proved or tested, ranked."""
 
 from .actions import Conjugated, JointRotation
 from .find import find_symmetries

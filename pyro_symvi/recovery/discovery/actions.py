@@ -73,7 +73,7 @@ class Conjugated(LinearAction):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class JointRotation(LinearAction):
-    """One orthogonal matrix g of O(k) turning several vectors of length k at once: z_v -> g z_v for each ``vectors[v]``.
+    """One orthogonal matrix g of O(k) turning several vectors of length k at once: z_v -> g z_v for each of them.
 
     The rotation of factor loadings: the rows of W and of the scores turn together, so that their products stay.
     Pins the mean of every vector at 0, and the covariance between two of them to a multiple of the identity.

@@ -9,8 +9,8 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from ...density._laplace import inverse_root
 from ...groups import EllipticalRotation
-from ..evidence.search import shape_at
 from .actions import JointRotation
 from .flips import flip_sets
 from .landscape import Landscape
@@ -41,11 +41,12 @@ def ellipses(land: Landscape) -> Iterator[Proposal]:
             )
     headlines = {tuple(range(d)), *(tuple(range(d)[site.slice]) for site in land.density.sites)}
     for number, center in enumerate(land.centers):
-        for block in _blocks(land, center):
-            found = shape_at(land.density, center, block)
+        hessian = land.hessian(center)
+        for chosen in _blocks(land, center):
+            found = None if hessian is None else _shape(hessian, chosen)
             if found is not None:
-                whole = number == 0 and block in headlines
-                proposal = ellipse(land, block, center[torch.tensor(block)], found, headline=whole)
+                whole = number == 0 and chosen in headlines
+                proposal = ellipse(land, chosen, center[torch.tensor(chosen)], found, headline=whole)
                 if proposal is not None:
                     yield proposal
 
@@ -59,6 +60,17 @@ def ellipse(
     except ValueError:
         return None
     return Proposal("elliptical", action, block, tuple(maps_of(action, land.dim)), headline)
+
+
+def _shape(hessian: Tensor, block: tuple[int, ...]) -> Tensor | None:
+    """The inverse of the Hessian's block, of either sign: the only shape that an elliptical symmetry can have."""
+    index = torch.tensor(block)
+    part = hessian[index][:, index]
+    for precision in (-part, part):
+        root = inverse_root((precision + precision.mT) / 2)
+        if root is not None:
+            return root @ root.mT
+    return None
 
 
 def _rounded(shape: list[list[Fraction]]) -> Tensor:

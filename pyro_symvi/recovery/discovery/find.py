@@ -24,15 +24,15 @@ from .pins import pins_of
 from .planes import plane_groups
 from .proposals import Proposal
 from .symmetries import FoundSymmetry, RefutedSymmetry, Symmetries, fixed_point
-from .testing import residuals_of
+from .testing import clear_witness, residuals_of
 
 _FINDERS: tuple[tuple[Callable[[Landscape], Iterator[Proposal]], str], ...] = (
     (ellipses, "elliptical symmetry of all coordinates, sites, sets of sites and sets that reflect together"),
     (rotations, "one rotation O(k), k <= 6, of the vectors along axes of equal length (loadings, scores)"),
     (
         exchanges,
-        "permutations of coordinates (as they are, in units of their curvature, with signs), of the index of a plate or "
-        "label across sites, of whole sites",
+        "permutations of coordinates (as they are, in units of their curvature, with signs), of the index of a plate "
+        "or label across sites, of whole sites",
     ),
     (reflections, "reflections of any coordinates about stationary points, proved centres and zero"),
     (conditional_reflections, "reflections of sites and single coordinates about an affine function of the others"),
@@ -52,7 +52,7 @@ def find_symmetries(
     generator: torch.Generator | None = None,
     **kwargs: Any,
 ) -> Symmetries:
-    r"""Propose, test and rank the symmetries of a posterior: maps g with :math:`\log p(gz) + \log|\det Dg| = \log p(z)`.
+    r"""Propose, test and rank the symmetries of a posterior: :math:`\log p(gz) + \log|\det Dg| = \log p(z)`.
 
     Candidates come from structure (blocks and centres that static analysis proves, the axes of the sites) and from
     numerics (stationary points, curvature, log p on circles). Each is then proved by substitution in the exact
@@ -125,16 +125,7 @@ class _Search:
         self._tested += 1
         test = residuals_of(land, proposal.action, proposal.coordinates)
         if test.evidence is Evidence.REFUTED:
-            if test.witness is not None:
-                self.refuted.append(
-                    RefutedSymmetry(
-                        proposal.kind,
-                        land.names(proposal.coordinates),
-                        proposal.action,
-                        test.witness,
-                        test.witness_residual,
-                    )
-                )
+            self._refute(proposal, test)
             if proposal.proved:
                 self.undecided.append(f"{proposal.kind}: a proof is withdrawn, because a residual speaks against it")
             return
@@ -144,6 +135,17 @@ class _Search:
             return
         evidence = Evidence.PROVED if statement else Evidence.VERIFIED
         self.found.append(self._found(proposal, evidence, statement or _region(test)))
+
+    def _refute(self, proposal: Proposal, test: ResidualTest) -> None:
+        """Keep the clearest witness in the bulk, or the one that the residual test met."""
+        where = self.land.names(proposal.coordinates)
+        clear = clear_witness(self.land, proposal.action)
+        if clear is not None:
+            z, image, change = clear
+            self.refuted.append(RefutedSymmetry(proposal.kind, where, proposal.action, z, change, image))
+        elif test.witness is not None:
+            change = test.witness_residual
+            self.refuted.append(RefutedSymmetry(proposal.kind, where, proposal.action, test.witness, change))
 
     def _proof(self, proposal: Proposal) -> str:
         """How it is proved, or nothing."""
@@ -180,15 +182,15 @@ class _Search:
         modes = len(land.modes)
         return (
             f"{land.screen.count} maps at a dozen points; {self._tested} tested at 768 points and by ascent; "
-            f"{modes} mode{'s' if modes > 1 else ''} found to 1e+06 scales; nothing is known of mass that none of these "
-            "came near"
+            f"{modes} mode{'s' if modes > 1 else ''} found to 1e+06 scales; nothing is known of mass that none of "
+            "these came near"
         )
 
 
 def _region(test: ResidualTest) -> str:
     return (
-        f"|log p(gz) - log p(z)| <= {test.largest:.1e} at {test.points} points within {test.reach:.0e} scales, a search "
-        "for violations included; not seen: mass that none of them came near"
+        f"|log p(gz) - log p(z)| <= {test.largest:.1e} at {test.points} points within {test.reach:.0e} scales, a "
+        "search for violations included; not seen: mass that none of them came near"
     )
 
 
@@ -210,8 +212,8 @@ def _read_target(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     if isinstance(target, (Fit, LogDensity)):
         if args or kwargs:
             raise TypeError(
-                f"expected no further arguments beside a {type(target).__name__}, got some, because its data are inside "
-                "it; try find_symmetries(target)"
+                f"expected no further arguments beside a {type(target).__name__}, got some, because its data are "
+                "inside it; try find_symmetries(target)"
             )
         return (target.density, target.loc.detach().double()) if isinstance(target, Fit) else (target, None)
     if callable(target):

@@ -60,6 +60,7 @@ class Landscape:
     generator: torch.Generator
     loc: Tensor | None = None
     prover: Prover = field(init=False)
+    _hessians: dict[tuple[float, ...], Tensor | None] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         density = self.density
@@ -118,9 +119,12 @@ class Landscape:
         return kept
 
     def hessian(self, point: Tensor) -> Tensor | None:
-        """The Hessian, if finite."""
-        found = self.density.hessian(point)
-        return found if bool(torch.isfinite(found).all()) else None
+        """The Hessian, if finite; kept."""
+        key = tuple(point.tolist())
+        if key not in self._hessians:
+            found = self.density.hessian(point)
+            self._hessians[key] = found if bool(torch.isfinite(found).all()) else None
+        return self._hessians[key]
 
     @cached_property
     def axes(self) -> list[Axis]:

@@ -31,7 +31,7 @@ Blocks = tuple[tuple[int, ...], ...]
 
 
 def exchanges(land: Landscape) -> Iterator[Proposal]:
-    """Exchangeable indices of several sites together, sites, then coordinates; cyclic shifts where no exchange holds."""
+    """Exchangeable indices of several sites together, sites, then coordinates; shifts where no exchange holds."""
     yield from _indices(land)
     yield from _sites(land)
     yield from _coordinates(land)
@@ -77,7 +77,7 @@ def _indices(land: Landscape) -> Iterator[Proposal]:
         blocks = tuple(tuple(i for axis in chosen for i in axis.slices[k]) for k in range(size))
         where = " and ".join(f"{a.site}" for a in chosen)
         single = len(blocks[0]) == 1
-        kind = f"exchangeable coordinates of {where}" if single else f"permutation of the {size} indices of {where}"
+        kind = "exchangeable coordinates" if single else f"permutation of the {size} indices of {where}"
         found = classes(land, blocks)
         for members in found:
             yield exchange(land.dim, [blocks[k] for k in members], kind, headline=len(members) == size)
@@ -151,9 +151,7 @@ def _sites(land: Landscape) -> Iterator[Proposal]:
             if len({k for pair in chosen for k in pair}) < 2 * count:
                 continue
             for turned in itertools.product((False, True), repeat=count - 1):
-                ordered = [chosen[0]] + [
-                    (b, a) if t else (a, b) for (a, b), t in zip(chosen[1:], turned, strict=True)
-                ]
+                ordered = [chosen[0]] + [(b, a) if t else (a, b) for (a, b), t in zip(chosen[1:], turned, strict=True)]
                 first = tuple(i for a, _ in ordered for i in places[a])
                 second = tuple(i for _, b in ordered for i in places[b])
                 if land.screen.holds_all([swap_map(land.dim, (first, second), 0, 1)]):
@@ -206,4 +204,3 @@ def _scaled(land: Landscape, center: Tensor, unit: Tensor) -> Iterator[Proposal]
         inner: LinearAction = CoordinatePermutation(len(index), permutations=Symmetric(len(index)))
         action = Conjugated(inner, frame, center, index, words)
         yield Proposal(words, action, index, tuple(maps_of(action, d)))
-

@@ -16,7 +16,7 @@ from .landscape import Landscape
 from .maps import maps_of
 from .proposals import Proposal
 
-_ANGLES = 720
+_ANGLES = 240
 _RADII = (0.9, 2.1)
 _HIGHEST = 12
 _ALL_PAIRS = 10
@@ -27,16 +27,26 @@ def plane_groups(land: Landscape) -> Iterator[Proposal]:
     """Groups C_k, D_k with k >= 3, and single mirrors, of pairs of coordinates about each centre."""
     for center in land.centers:
         hessian = land.hessian(center)
+        planes: list[tuple[tuple[int, ...], Tensor]] = []
         for pair in _pairs(land):
             index = torch.tensor(pair)
-            frames = []
             if hessian is not None:
                 block = hessian[index][:, index]
-                frames += [r for r in (inverse_root(-block), inverse_root(block)) if r is not None]
-            size = float(land.unit[index].max())
-            frames.append(size * torch.eye(2, dtype=torch.float64))
-            for frame in frames:
-                yield from _groups(land, center, pair, frame)
+                planes += [(pair, r) for r in (inverse_root(-block), inverse_root(block)) if r is not None]
+            planes.append((pair, float(land.unit[index].max()) * torch.eye(2, dtype=torch.float64)))
+        for (pair, frame), values in zip(planes, _circles(land, center, planes), strict=True):
+            yield from _groups(land, center, pair, frame, values)
+
+
+def _circles(land: Landscape, center: Tensor, planes: list[tuple[tuple[int, ...], Tensor]]) -> Tensor:
+    """Log p on circles about a centre, ``[planes, radii, angles]``, the other coordinates at the centre."""
+    angles = 2 * math.pi * torch.arange(_ANGLES, dtype=torch.float64) / _ANGLES
+    unit = torch.stack([angles.cos(), angles.sin()], -1)
+    z = center.expand(len(planes), len(_RADII), _ANGLES, land.dim).clone()
+    for k, (pair, frame) in enumerate(planes):
+        for r, radius in enumerate(_RADII):
+            z[k, r][:, list(pair)] += radius * unit @ frame.mT
+    return land.density(z).detach()
 
 
 def _pairs(land: Landscape) -> list[tuple[int, ...]]:
@@ -50,19 +60,13 @@ def _pairs(land: Landscape) -> list[tuple[int, ...]]:
     return found
 
 
-def _groups(land: Landscape, center: Tensor, pair: tuple[int, ...], frame: Tensor) -> Iterator[Proposal]:
-    angles = 2 * math.pi * torch.arange(_ANGLES, dtype=torch.float64) / _ANGLES
-    circle = torch.stack([angles.cos(), angles.sin()], -1) @ frame.mT
-    spectrum, rounding = [], 0.0
-    for radius in _RADII:
-        z = center.expand(_ANGLES, land.dim).clone()
-        z[:, list(pair)] += radius * circle
-        values = land.density(z).detach()
-        if not bool(torch.isfinite(values).all()):
-            return
-        spectrum.append(torch.fft.rfft(values)[: 8 * _HIGHEST] / _ANGLES)
-        rounding = max(rounding, float(values.abs().max()) * 1e-13)
-    harmonics = torch.stack(spectrum)
+def _groups(
+    land: Landscape, center: Tensor, pair: tuple[int, ...], frame: Tensor, values: Tensor
+) -> Iterator[Proposal]:
+    if not bool(torch.isfinite(values).all()):
+        return
+    harmonics = torch.fft.rfft(values)[:, : 8 * _HIGHEST] / _ANGLES
+    rounding = float(values.abs().max()) * 1e-13
     alive = (harmonics.abs() > _ZERO + rounding).any(0)
     numbers = [m for m in range(1, len(alive)) if bool(alive[m])]
     if not numbers:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 from ...density import LogDensity
 from ..analysis import Analysis, analyze
-from ..analysis.driver import read
+from ..analysis.affine_maps import prove_map
 from ..analysis.expressions import BUDGET, Expressions
-from ..analysis.invariance import is_invariant
 from ..analysis.polynomials import Polynomial
-from ..analysis.refusals import Refused
 from .maps import AffineMap
 
 _DENOMINATOR = 2000
@@ -30,17 +29,12 @@ class Prover:
 
     def __init__(self, density: LogDensity) -> None:
         self.analysis: Analysis = analyze(density)
-        self._expression: tuple[Expressions, Polynomial] | None = None
         self._tried = 0
-        if self.analysis.is_plain:
-            try:
-                table, p, gradient, _ = read(density._reading.log_prob, density.dim)
-            except (Refused, RecursionError):
-                return
-            if gradient and not table.idealisations:
-                self._expression = table, p
+        plain = self.analysis.is_plain
+        self._expression: tuple[Expressions, Polynomial] | None = self.analysis.reading if plain else None
         self.centers: dict[int, list[Fraction]] = {}
-        for part in (*self.analysis.blocks, *self.analysis.reflections):
+        parts: list[Any] = [*self.analysis.blocks, *self.analysis.ellipses, *self.analysis.reflections]
+        for part in parts:
             for j, c in zip(part.coordinates, part.center or (), strict=False):
                 self.centers.setdefault(j, []).append(c)
 
@@ -57,29 +51,27 @@ class Prover:
         if self._expression is None or self._tried >= _MOST_PROOFS:
             return False
         table, p = self._expression
-        images = {}
+        d = len(given.offset)
+        matrix = [[Fraction(int(i == j)) for i in range(d)] for j in range(d)]
+        offset = [Fraction(0)] * d
         for j in given.moved:
             row = self._row(given, j)
             if row is None:
                 return False
-            coefficients, constant = row
-            terms = [(a, table.coordinate(k)) for k, a in coefficients.items()]
-            images[j] = table.combination([*terms, (constant, table.one)] if constant else terms)
+            matrix[j], offset[j] = row
         self._tried += 1
         table.allow(BUDGET)
-        return is_invariant(table, p, images)
+        return prove_map(table, p, matrix, offset)[0]
 
-    def _row(self, given: AffineMap, j: int) -> tuple[dict[int, Fraction], Fraction] | None:
-        coefficients = {}
-        for k, value in enumerate(given.matrix[j].tolist()):
-            exact = rational(value)
-            if exact is None:
-                return None
-            if exact:
-                coefficients[k] = exact
+    def _row(self, given: AffineMap, j: int) -> tuple[list[Fraction], Fraction] | None:
+        """Row j of the matrix and of the offset, exact; None where the matrix has no simple fractions."""
+        row = [rational(value) for value in given.matrix[j].tolist()]
+        if any(x is None for x in row):
+            return None
+        coefficients = [x or Fraction(0) for x in row]
         constant = float(given.offset[j])
-        known = self.centers.get(j, []) if coefficients == {j: Fraction(-1)} else []
-        for c in known:
+        flips = all(x == (-1 if k == j else 0) for k, x in enumerate(coefficients))
+        for c in self.centers.get(j, []) if flips else []:
             if abs(float(2 * c) - constant) <= 1e-7 * max(1.0, abs(constant)):
                 return coefficients, 2 * c
         exact = rational(constant)

@@ -68,6 +68,7 @@ class RefutedSymmetry:
         action: The action tested.
         witness: A point ``[d]`` where log p(gz) differs from log p(z) by more than rounding explains.
         residual: The difference.
+        image: gz, ``[d]``; None where the element g was not kept.
     """
 
     kind: str
@@ -75,6 +76,7 @@ class RefutedSymmetry:
     action: LinearAction
     witness: Tensor
     residual: float
+    image: Tensor | None = None
 
     def __str__(self) -> str:
         return f"{self.kind} ({self.names}): log p changes by {self.residual:.3g} at the witness"
@@ -145,7 +147,9 @@ class Symmetries:
         else:
             lines.append("No symmetry was found.")
         if self.refuted:
-            lines.append("Refuted: " + "; ".join(str(r) for r in self.refuted[:6]) + ("; ..." if len(self.refuted) > 6 else "."))
+            lines.append(
+                "Refuted: " + "; ".join(str(r) for r in self.refuted[:6]) + ("; ..." if len(self.refuted) > 6 else ".")
+            )
         return "\n".join(lines)
 
     def explain(self) -> str:

@@ -43,9 +43,7 @@ def residuals_of(
 ) -> ResidualTest:
     """Forty-eight points first; if none speaks against the action, 768, with ascent, out to 10^12 scales."""
     tested: Any = _Tested(action, moved)
-    found = residual_test(
-        land.density, tested, land.scale, num_points=_QUICK, steps=0, generator=land.generator
-    )
+    found = residual_test(land.density, tested, land.scale, num_points=_QUICK, steps=0, generator=land.generator)
     if found.evidence is Evidence.REFUTED or quick_only:
         return found
     draws = (land.draws.z, land.draws.log_p) if land.draws.reliable else (None, None)
@@ -60,3 +58,21 @@ def residuals_of(
     )
 
 
+def clear_witness(land: Landscape, action: LinearAction) -> tuple[Tensor, Tensor, float] | None:
+    """The point of the bulk where the action changes log p most, its image and the change; None if it hardly does."""
+    points = land.screen.points
+    if len(points) == 0:
+        return None
+    repeats = 1 if action.group.order == 2 else 8
+    z, log_p = points.repeat(repeats, 1), land.screen.values.repeat(repeats)
+    if action.group.order == 2:
+        g = action.group.generators(dtype=torch.float64)[:1].expand(len(z), *action.group.element_shape)
+    else:
+        g = action.group.sample(len(z), dtype=torch.float64, generator=land.generator)
+    image = action.act(g, z)
+    change = land.density(image).detach() + action.log_abs_det(g, z) - log_p
+    size = torch.where(torch.isfinite(change), change.abs(), 0.0)
+    worst = int(size.argmax())
+    if not float(size[worst]) > 1e-5 + 1e-9 * float(log_p[worst].abs()):
+        return None
+    return z[worst], image[worst], float(change[worst])

@@ -62,7 +62,11 @@ def two_labels() -> LogDensity:
         mu = pyro.sample("mu", dist.Normal(tensor([1.0, 1.0]), 3.0).to_event(1))
         tau = pyro.sample("tau", dist.LogNormal(tensor([0.0, 0.0]), 0.5).to_event(1))
         parts = dist.Normal(mu, tau)
-        pyro.sample("y", dist.MixtureSameFamily(dist.Categorical(torch.ones(2).double()), parts).expand([7]).to_event(1), obs=DATA)
+        pyro.sample(
+            "y",
+            dist.MixtureSameFamily(dist.Categorical(torch.ones(2).double()), parts).expand([7]).to_event(1),
+            obs=DATA,
+        )
 
     return LogDensity.from_model(model)
 
@@ -72,7 +76,11 @@ def three_labels() -> LogDensity:
         mu = pyro.sample("mu", dist.Normal(tensor([1.0, 1.0, 1.0]), 3.0).to_event(1))
         tau = pyro.sample("tau", dist.LogNormal(tensor([0.0, 0.0, 0.0]), 0.5).to_event(1))
         parts = dist.Normal(mu, tau)
-        pyro.sample("y", dist.MixtureSameFamily(dist.Categorical(torch.ones(3).double()), parts).expand([7]).to_event(1), obs=DATA)
+        pyro.sample(
+            "y",
+            dist.MixtureSameFamily(dist.Categorical(torch.ones(3).double()), parts).expand([7]).to_event(1),
+            obs=DATA,
+        )
 
     return LogDensity.from_model(model)
 
@@ -262,3 +270,19 @@ KNOWN: dict[str, Known] = {
     "ring": Known(ring, (("cyclic shifts", every(4)),)),
     "signed permutations": Known(signed, (("exchangeable coordinates", (0, 1, 2)), ("reflection of each", (0, 1, 2)))),
 }
+
+MODELS = (
+    "gaussian regression",
+    "labels of a 2-mixture",
+    "labels of a 3-mixture",
+    "labels with weights",
+    "sign of a factor",
+    "rotation of loadings",
+    "exchangeable plate",
+    "exchangeable sites",
+    "hierarchical",
+    "challenger",
+    "eight schools",
+    "mirrored logistic",
+)
+"""Those that are Pyro models, which take longer."""
