@@ -55,7 +55,7 @@ def _groups(table: Expressions, p: Polynomial, block: tuple[int, ...]) -> list[l
     groups = []
     for polynomial in quadratic_arguments(table, p, block):
         try:
-            groups.append(list(grouped(table, _polynomial_part(table, polynomial, block), block).values()))
+            groups.append(list(grouped(table, polynomial_part(table, polynomial, block), block).values()))
         except Refused:
             continue
     return groups
@@ -97,13 +97,13 @@ def quadratic_arguments(table: Expressions, p: Polynomial, block: tuple[int, ...
     return found
 
 
-def _polynomial_part(table: Expressions, p: Polynomial, block: tuple[int, ...]) -> Polynomial:
-    """The terms without functions of the block."""
+def polynomial_part(table: Expressions, p: Polynomial, block: tuple[int, ...], degree: int = 8) -> Polynomial:
+    """The terms without functions of the block, up to a degree in it."""
     mask = sum(1 << j for j in block)
     terms = {}
     for monomial, numerator in p.terms.items():
-        atoms = [table.atoms[a] for a, _ in table.monomials[monomial]]
-        if all(atom.kind == "z" or not atom.depends & mask for atom in atoms):
+        powers = [(table.atoms[a], k) for a, k in table.monomials[monomial] if table.atoms[a].depends & mask]
+        if all(atom.kind == "z" for atom, _ in powers) and sum(abs(k) for _, k in powers) <= degree:
             terms[monomial] = numerator
     return Polynomial(terms, p.denominator, signs.ANY)
 

@@ -177,13 +177,16 @@ def _analysis(
     structure = find_structure(table, p, names, sites)
     table.allow(BUDGET)
     moments = moments_of(table, p, tuple(range(dim)), dim)
+    for ellipse in structure["ellipses"]:
+        if len(ellipse.coordinates) == dim:
+            moments = {order: m if m.exists else ellipse.moments[order] for order, m in moments.items()}
     table.allow(BUDGET)
     try:
         concavity: LogConcavity | None = log_concavity(table, p, dim)
     except Refused:
         concavity = None
     known = [(b.coordinates, b.center) for b in structure["blocks"] if b.center is not None]
-    known += [(s.coordinates, s.center) for s in structure["reflections"]]
+    known += [(s.coordinates, s.center) for s in (*structure["reflections"], *structure["ellipses"])]
     alone = unimodality(table, p, dim, known, concavity)
     idealised = tuple(table.idealisations)
     return Analysis(

@@ -9,13 +9,14 @@ from typing import Any
 
 from .affine_centers import affine_center
 from .candidates import candidate_affine, candidate_blocks
+from .ellipticity import candidate_ellipses, elliptical_block, radial_moment
 from .expressions import BUDGET, Expressions
 from .findings import AffineCenter
 from .gaussian_block import GaussianBlock, gaussian_block
 from .integrability import Moment, moment
 from .polynomials import Polynomial
 from .refusals import Refused
-from .report import Block, Symmetry
+from .report import Block, Ellipse, Symmetry
 from .symmetries import reflections, swaps
 
 
@@ -25,8 +26,10 @@ def find_structure(
     """The fields of `Analysis` that speak of symmetry, for a density without open obligations."""
     blocks = find_blocks(table, p, names, sites)
     found, pairs = find_symmetries(table, p, names, sites, blocks)
+    ellipses = find_ellipses(table, p, names, blocks)
     return {
         "blocks": blocks,
+        "ellipses": ellipses,
         "reflections": found,
         "swaps": pairs,
         "affine_centers": find_affine_centers(table, p, sites, blocks, len(names)),
@@ -64,6 +67,30 @@ def _affine_center(table: Expressions, p: Polynomial, block: GaussianBlock, dim:
         return affine_center(table, p, block.coordinates, dim, block.factors)
     except Refused:
         return None
+
+
+def find_ellipses(
+    table: Expressions, p: Polynomial, names: tuple[str, ...], blocks: tuple[Block, ...]
+) -> tuple[Ellipse, ...]:
+    """Elliptical blocks that are not Gaussian given the rest."""
+    dim = len(names)
+    held = [set(b.coordinates) for b in blocks if b.is_elliptical]
+    found: list[Ellipse] = []
+    for candidate in candidate_ellipses(table, p, dim):
+        if any(set(candidate) <= known for known in held):
+            continue
+        table.allow(BUDGET)
+        try:
+            proved = elliptical_block(table, p, candidate, dim)
+            if proved is None:
+                continue
+            block, line = proved
+            moments = {order: radial_moment(table, line, candidate, dim, order) for order in (1, 2, 0)}
+        except Refused:
+            continue
+        held.append(set(candidate))
+        found.append(Ellipse(candidate, tuple(names[j] for j in candidate), block, moments))
+    return tuple(found)
 
 
 def find_affine_centers(

@@ -149,8 +149,11 @@ def test_random_conditional_laws(seed: int) -> None:
             continue
         hits += block == (0, 1)
         image = z.clone()
-        center = z[:, list(found.on)] @ torch.tensor([[float(b) for b in row] for row in found.slope]).double().mT
-        center = center + torch.tensor([float(a) for a in found.intercept]).double()
+        center = (
+            z[:, list(found.on)]
+            @ torch.tensor([[float(b) for b in row] for row in found.slope], dtype=torch.float64).mT
+        )
+        center = center + torch.tensor([float(a) for a in found.intercept], dtype=torch.float64)
         image[:, list(found.coordinates)] = 2 * center - z[:, list(found.coordinates)]
         here, there = value(z), value(image)
         finite = torch.isfinite(here) & torch.isfinite(there)
