@@ -150,8 +150,16 @@ class Exploration:
         if test.evidence is not Evidence.REFUTED:
             half = self.num_draws // 2
             draws, log_p = (self.draws.z[:half], self.draws.log_p[:half]) if self.draws.reliable else (None, None)
+            places = [self.main.center, *(mode.center for mode in self.modes)]
             test = residual_test(
-                density, action, scale, num_points=self.num_points, draws=draws, log_p=log_p, generator=generator
+                density,
+                action,
+                scale,
+                num_points=self.num_points,
+                draws=draws,
+                log_p=log_p,
+                places=places,
+                generator=generator,
             )
         self.tests.append(test)
         return test

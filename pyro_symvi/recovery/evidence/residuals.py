@@ -8,14 +8,17 @@ where log p is undefined on one side) leaves the symmetry undecided.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import beta
 
 from ...density import LogDensity
 from ...density._proposal import Scale, whiten
 from ...groups import AffineAction
 from ..verdicts import Evidence, Premise
+from .adversary import SCREENED, ascend, between, elements, random_points, screening_points, worst_of
 
 RESOLUTION = 2e-6
 """A residual known only to more than this (in nats) says nothing in favour of a symmetry.
@@ -49,7 +52,26 @@ class ResidualTest:
         witness_residual: The residual there.
         distances: Distances of all informative points, in scales (for plots).
         residuals: Their residuals.
+        witness_element: The group element of the violation.
+        searched: Points that the search for a violation looked at.
+        independent: Of the points, how many were independent draws of one law, a Student-t(5) at the scale given,
+            after symmetry and centre were fixed.
+        missed: At how many of these the residual was not known to be at most `RESOLUTION`.
     """
+
+    def mass_bound(self, delta: float = 0.05) -> float:
+        r"""An upper confidence limit, of level :math:`1-\delta`, on the share of a law where ``|r| > RESOLUTION``.
+
+        The law is the Student-t(5) that the first third of the points came from, with the Haar measure of the group:
+        N independent draws, action and law fixed beforehand. No exceedance leaves at most
+        :math:`1-\delta^{1/N}\le\log(1/\delta)/N`; k of them the limit of Clopper & Pearson (1934). It says nothing of
+        the posterior's mass where that law has next to none.
+        """
+        if not 0 < delta < 1:
+            raise ValueError(f"expected 0 < delta < 1, got {delta}, because it is a probability of error; try 0.05")
+        if self.independent == 0 or self.missed >= self.independent:
+            return 1.0
+        return float(beta.ppf(1 - delta, self.missed + 1, self.independent - self.missed))
 
     action: AffineAction
     evidence: Evidence
@@ -62,6 +84,10 @@ class ResidualTest:
     witness_residual: float
     distances: torch.Tensor
     residuals: torch.Tensor
+    witness_element: torch.Tensor | None = None
+    searched: int = 0
+    independent: int = 0
+    missed: int = 0
 
     def premise(self, name: str, what: str) -> Premise:
         """The premise "p is invariant", in words."""
@@ -69,8 +95,9 @@ class ResidualTest:
             also = f" and, more coarsely, {self.screened} posterior draws" if self.screened else ""
             text = (
                 f"{what}: |log p(gz) - log p(z)| <= {self.largest:.1e} at {self.points} points within {self.reach:.0e} "
-                f"scales of the centre{also}, a search for violations included; not seen: mass that none of them came "
-                "near, such as a narrow or far mode"
+                f"scales of the centre{also}, a search for violations included, and (95 % confidence) on all but "
+                f"{self.mass_bound():.1%} of a Student-t(5) law at the posterior's scale; not seen: mass that none of "
+                "them came near, such as a narrow or far mode"
             )
         elif self.evidence is Evidence.REFUTED:
             text = f"{what}: log p(gz) - log p(z) = {self.witness_residual:.3g} at the witness"
@@ -134,16 +161,19 @@ def residual_test(
     num_points: int = 768,
     draws: torch.Tensor | None = None,
     log_p: torch.Tensor | None = None,
+    places: Sequence[torch.Tensor] = (),
     steps: int = 20,
+    screen: int = SCREENED,
     generator: torch.Generator,
 ) -> ResidualTest:
     r"""Residuals of a bound action at random, far-out and adversarial points.
 
     Points: a third from a Student-t(5) with the given scale; a third at log-uniform distances from 10^-3 to 10^3 scales
     in random directions; a third with only the moved coordinates displaced, to 10^12 scales (some to 10^150: beyond a
-    far mode it is that mode which decides log p). Draws of the target, if given, are screened, and the dozen with the
-    largest residuals join. Then ``steps`` of ascent on the residual from the worst dozen of all. Group elements are
-    Haar draws (the non-trivial element for a reflection).
+    far mode it is that mode which decides log p). If none of them violates the symmetry, a search for one that does:
+    draws of the target, if given, ``screen`` further points (`adversary.screening_points`), and ``places`` with points
+    on the way to them are looked through for the largest residuals; from these and the worst so far, ``steps`` of
+    gradient ascent on the residual. Group elements are Haar draws (the non-trivial element for a reflection).
 
     Args:
         density: The target.
@@ -152,32 +182,33 @@ def residual_test(
         num_points: Random points, before the ascent.
         draws: Weighted draws ``[n, d]`` to screen.
         log_p: The log density at them, ``[n]``.
-        steps: Steps of the ascent.
+        places: Points ``[d]`` to look at, such as other modes.
+        steps: Steps of the ascent; none leaves the search out.
+        screen: Number of further points.
         generator: Random state.
     """
-    z = _points(action, scale, num_points, generator)
+    z = random_points(action, scale, num_points, generator)
     bulk = num_points // 3
-    g = _elements(action, len(z), generator)
-    screened = 0
-    if draws is not None and log_p is not None:
-        worst_g, worst_z = _screen(density, action, draws, log_p, generator)
-        g, z, screened = torch.cat([g, worst_g]), torch.cat([z, worst_z]), len(draws)
+    g = elements(action, len(z), generator)
     few = min(bulk, _NOISE_POINTS)
     noise = noise_level(density, action, scale, g[:few], z[:few], generator)
     tested = _residuals(density, action, scale, g, z, noise, generator)
     decided = tested.decided[:bulk].double().mean()
+    searched = 0
     if steps and not bool(tested.violates.any()):
-        worst = torch.where(tested.finite, tested.residual.abs() / tested.bound, -1.0).topk(min(12, len(z))).indices
-        climbed = _ascend(density, action, scale, g[worst], z[worst], steps)
-        tested = tested.joined(_residuals(density, action, scale, g[worst], climbed, noise, generator))
+        tested, searched = _searched(
+            density, action, scale, tested, noise, list(places), draws, log_p, steps, screen, generator
+        )
+    screened = 0 if draws is None or not searched else len(draws)
 
-    informative = tested.finite & (tested.bound + noise <= RESOLUTION)
+    informative = tested.known
     count, near = int(informative.sum()), int((informative & (tested.distance < 10)).sum())
     distances, residuals = tested.distance[informative], tested.residual[informative]
-    witness, value, doubt = None, 0.0, ""
+    witness, element, value, doubt = None, None, 0.0, ""
     if bool(tested.violates.any()):
         index = int(torch.where(tested.violates, tested.distance, torch.inf).argmin())  # nearest the bulk tells most
-        evidence, witness, value = Evidence.REFUTED, tested.z[index], float(tested.residual[index])
+        evidence, witness, element = Evidence.REFUTED, tested.z[index], tested.g[index]
+        value = residual_at(density, action, element, witness)
     else:
         doubt = _doubt(
             tested, noise, decided=float(decided), enough=count >= _LEAST_POINTS and 2 * near >= _LEAST_POINTS
@@ -195,17 +226,67 @@ def residual_test(
         witness_residual=value,
         distances=distances,
         residuals=residuals,
+        witness_element=element,
+        searched=searched,
+        independent=bulk,
+        missed=bulk - int((tested.known & (tested.residual.abs() <= RESOLUTION))[:bulk].sum()),
     )
+
+
+def residual_at(density: LogDensity, action: AffineAction, g: torch.Tensor, z: torch.Tensor) -> float:
+    """The residual at one point ``[d]``, evaluated alone; 10^300 in size where log p is minus infinity on one side."""
+    there = density(action.act(g[None], z[None])).detach() + action.log_abs_det(g[None], z[None])
+    here = density(z[None]).detach()
+    return float((there - here).nan_to_num(nan=math.nan, posinf=1e300, neginf=-1e300))
+
+
+def _searched(
+    density: LogDensity,
+    action: AffineAction,
+    scale: Scale,
+    tested: _Residuals,
+    noise: float,
+    places: list[torch.Tensor],
+    draws: torch.Tensor | None,
+    log_p: torch.Tensor | None,
+    steps: int,
+    screen: int,
+    generator: torch.Generator,
+) -> tuple[_Residuals, int]:
+    """The residuals with those of an adversarial search added, and how many points it looked at."""
+    size = torch.where(tested.finite, tested.residual.abs() / tested.bound, -1.0)
+    worst = size.topk(min(12, len(tested.z))).indices
+    starts = [(tested.g[worst], tested.z[worst])]
+    count = 0
+    if draws is not None:
+        starts.append(worst_of(density, action, elements(action, len(draws), generator), draws, log_p))
+        count += len(draws)
+    further = [between(places, scale.center)]
+    if screen:
+        further.append(screening_points(density, action, scale, screen, generator))
+    z = torch.cat(further)
+    if len(z):
+        starts.append(worst_of(density, action, elements(action, len(z), generator), z))
+        count += len(z)
+    g, z = torch.cat([s[0] for s in starts]), torch.cat([s[1] for s in starts])
+    new = _residuals(density, action, scale, g, z, noise, generator)
+    tested = tested.joined(new)
+    if not bool(new.violates.any()):
+        climbed = ascend(density, action, scale, g, z, steps)
+        tested = tested.joined(_residuals(density, action, scale, g, climbed, noise, generator))
+    return tested, count + len(g) * (steps + 1)
 
 
 @dataclass(frozen=True)
 class _Residuals:
+    g: torch.Tensor
     z: torch.Tensor
     residual: torch.Tensor
     bound: torch.Tensor
     distance: torch.Tensor
     finite: torch.Tensor  # both sides are numbers
     decided: torch.Tensor  # known to RESOLUTION, or zero density on both sides
+    known: torch.Tensor  # to RESOLUTION
     violates: torch.Tensor
     unexplained: torch.Tensor  # beyond its rounding bound, within the noise
     lopsided: torch.Tensor  # defined on one side only, where it may matter
@@ -264,85 +345,8 @@ def _residuals(
     beyond = finite & (residual.abs() > bound)
     violates = hole | (beyond & (residual.abs() > bound + noise))
     bound = torch.where(finite, bound, torch.inf).clamp_min(1e-300)
-    decided = (finite & (bound + noise <= RESOLUTION)) | outside
-    return _Residuals(z, residual, bound, distance, finite, decided, violates, beyond & ~violates, matters & ~hole)
-
-
-def _screen(
-    density: LogDensity, action: AffineAction, draws: torch.Tensor, log_p: torch.Tensor, generator: torch.Generator
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """The dozen draws with the largest residuals, and their group elements."""
-    g = _elements(action, len(draws), generator)
-    image = density(action.act(g, draws)).detach()
-    size = (image + action.log_abs_det(g, draws) - log_p).abs() / (1e-9 + 64 * _EPS * (log_p.abs() + image.abs()))
-    one_sided = torch.isfinite(image) ^ torch.isfinite(log_p)
-    size = torch.where(one_sided, torch.inf, size.nan_to_num(nan=0.0, posinf=0.0))
-    worst = size.topk(min(12, len(draws))).indices
-    return g[worst], draws[worst]
-
-
-def _points(action: AffineAction, scale: Scale, count: int, generator: torch.Generator) -> torch.Tensor:
-    third, dim = count // 3, len(scale.center)
-
-    def normal(n: int) -> torch.Tensor:
-        return torch.randn(n, dim, dtype=torch.float64, generator=generator)
-
-    def power(n: int, low: float, high: float) -> torch.Tensor:
-        return 10 ** (low + (high - low) * torch.rand(n, 1, dtype=torch.float64, generator=generator))
-
-    def sphere(n: int) -> torch.Tensor:
-        x = normal(n)
-        return x / x.norm(dim=-1, keepdim=True)
-
-    chi2 = torch.randn(third, 5, dtype=torch.float64, generator=generator).square().sum(-1, keepdim=True)
-    bulk = normal(third) * (5 / chi2).sqrt()
-    spread = sphere(third) * power(third, -3, 3)
-    moved = torch.zeros(dim, dtype=torch.bool)
-    moved[action.resolve_coordinates(dim)] = True
-    rest = count - 2 * third
-    beyond = rest // 8
-    lengths = torch.cat([power(rest - beyond, -1, 12), power(beyond, 12, 150)])
-    away = (sphere(rest) * lengths) @ scale.root.mT
-    last = scale.center + torch.where(moved, away, normal(rest) @ scale.root.mT)
-    return torch.cat([scale.center + bulk @ scale.root.mT, scale.center + spread @ scale.root.mT, last])
-
-
-def _elements(action: AffineAction, count: int, generator: torch.Generator) -> torch.Tensor:
-    if action.group.order == 2:
-        identity = action.group.identity(dtype=torch.float64)
-        other = [g for g in action.group.elements(dtype=torch.float64) if not torch.equal(g, identity)]
-        return other[0].expand(count, *other[0].shape)
-    return action.group.sample(count, dtype=torch.float64, generator=generator)
-
-
-def _ascend(
-    density: LogDensity, action: AffineAction, scale: Scale, g: torch.Tensor, z: torch.Tensor, steps: int
-) -> torch.Tensor:
-    """Normalised gradient ascent on |r| in whitened coordinates, from where the symmetry looks worst."""
-    x = whiten(scale, z - scale.center)
-    length = 0.3 * (1 + x.norm(dim=-1, keepdim=True)).clamp_max(10)
-    best, best_value = z.clone(), torch.zeros(len(z), dtype=torch.float64)
-    for _ in range(steps):
-        point = scale.center + x @ scale.root.mT
-        residual, gradient = _residual_and_gradient(density, action, g, point)
-        better = torch.isfinite(residual) & (residual.abs() > best_value)
-        best = torch.where(better[:, None], point, best)
-        best_value = torch.where(better, residual.abs(), best_value)
-        gradient = (residual.sign()[:, None] * gradient @ scale.root).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-        x = x + length * gradient / gradient.norm(dim=-1, keepdim=True).clamp_min(1e-300)
-        length = 0.9 * length
-    return best
-
-
-def _residual_and_gradient(
-    density: LogDensity, action: AffineAction, g: torch.Tensor, z: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """r_g and its gradient ``[n, d]``; the map is affine, so that its Jacobian is pulled back by one product."""
-    leaf = z.clone().requires_grad_()
-    image = action.act(g, leaf)
-    value, gradient = density.value_and_grad(torch.cat([image.detach(), z]))
-    there, here = value.chunk(2)
-    along, along_here = gradient.chunk(2)
-    along = along.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    (pulled,) = torch.autograd.grad(image, leaf, along)
-    return there + action.log_abs_det(g, z) - here, pulled - along_here
+    known = finite & (bound + noise <= RESOLUTION)
+    decided = known | outside
+    return _Residuals(
+        g, z, residual, bound, distance, finite, decided, known, violates, beyond & ~violates, matters & ~hole
+    )

@@ -15,4 +15,5 @@ def violation_of(test: ResidualTest) -> Witness | None:
     coordinates = tuple(int(j) for j in test.action.coordinates or ())
     center = getattr(test.action, "center", None)
     at = () if center is None else tuple(torch.as_tensor(center).double().tolist())
-    return Witness(type(test.action).__name__, coordinates, at, (-1.0,), float(test.witness_residual))
+    element = (-1.0,) if test.witness_element is None else tuple(test.witness_element.double().tolist())
+    return Witness(type(test.action).__name__, coordinates, at, element, float(test.witness_residual))
