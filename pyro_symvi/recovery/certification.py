@@ -17,7 +17,7 @@ from .evidence.optimum import with_divergence
 from .proofs import Proofs
 from .report.certificate import Certificate
 from .report.layout import Layout
-from .report.record import Provenance, hash_of, versions
+from .report.record import Probe, Provenance, hash_of, versions
 from .statistics.facts import Facts
 from .statistics.registry import STATISTICS, chosen
 from .subject import Subject, read_subject
@@ -125,7 +125,7 @@ def certify(
         region=_NOTHING_SEEN if found is None else found.region(),
         notes=(*read.notes, *notes),
         layout=Layout.of(read.density),
-        provenance=_provenance(read, proofs, symmetry, seed, num_points, num_draws),
+        provenance=_provenance(read, proofs, symmetry, {}, seed, num_points, num_draws),
     )
 
 
@@ -151,7 +151,13 @@ def _placed(read: Subject) -> Subject:
 
 
 def _provenance(
-    read: Subject, proofs: Proofs, symmetry: AffineAction | None, seed: int, num_points: int, num_draws: int
+    read: Subject,
+    proofs: Proofs,
+    symmetry: AffineAction | None,
+    contrasts: Mapping[str, Sequence[float]],
+    seed: int,
+    num_points: int,
+    num_draws: int,
 ) -> Provenance:
     return Provenance(
         what=read.title,
@@ -165,6 +171,8 @@ def _provenance(
         fingerprint=proofs.analysis.fingerprint,
         parameters="" if read.kind == "target" else hash_of(read.loc, read.root),
         versions=versions(),
+        contrasts=contrasts,
+        probe=Probe.of(read.density),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,10 @@ from ..verdicts import Premise, Verdict
 from .entry import Entry, StatisticReport
 from .explain import explanation
 from .layout import Layout
+from .reading import parsed, parts_of
 from .record import Provenance, certificate_record, symmetry_records
 from .table import COLOURS, COLUMNS, STYLES, Row, escape, folded, row
+from .verification import Verification, verification
 
 __all__ = ["Certificate", "Entry", "StatisticReport"]
 
@@ -85,6 +88,52 @@ class Certificate:
     def to_dict(self) -> dict[str, Any]:
         """Everything but tensors of test points, ready for ``json.dumps``; ``report/schema.json`` describes it."""
         return certificate_record(self)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """`to_dict` as JSON text, written to ``path`` if one is given."""
+        text = json.dumps(self.to_dict(), indent=1, allow_nan=False) + "\n"
+        if path is not None:
+            Path(path).write_text(text, encoding="utf-8")
+        return text
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Certificate:
+        """A certificate that prints, explains and can be verified, from what `to_dict` gave; no model is needed.
+
+        Raises:
+            ValueError: No such record, one of another format, or a damaged one.
+        """
+        return cls(**parts_of(record))
+
+    @classmethod
+    def from_json(cls, source: str | Path) -> Certificate:
+        """`from_dict` of JSON text, or of the file at a path.
+
+        Raises:
+            TypeError: Neither text nor a path.
+            ValueError: No JSON, or see `from_dict`.
+        """
+        return cls.from_dict(parsed(source))
+
+    def verify(self, target: Any, *args: Any, **kwargs: Any) -> Verification:
+        """Check a certificate, a saved one say, against a model or a density: does it speak of this target?
+
+        Compared are sites, the hash of graph and constants, and the log density at a few points; every proof is made
+        again; symmetries that were verified are tried at fresh points; witnesses are evaluated again. A model or a
+        datum that changed fails. Fitted values are not fitted again: they are compared with the proved ones.
+
+        Args:
+            target: A `LogDensity`; or a Pyro model, followed by its arguments.
+            *args: Arguments of the model.
+            **kwargs: Keyword arguments of the model.
+
+        Returns:
+            A `Verification`: true if everything agrees; ``str()`` of it lists what was checked.
+
+        Raises:
+            TypeError: The target is neither.
+        """
+        return verification(self, target, args, kwargs)
 
     # -- printing ----------------------------------------------------------------------------------------------
 

@@ -5,21 +5,64 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import pyro
 import torch
 
 from ... import __version__
+from ...density import LogDensity
 from ..evidence.residuals import ResidualTest
-from .entry import number
+from .entry import number, real
 
 if TYPE_CHECKING:
     from .certificate import Certificate
 
 FORMAT = 1
 """Version of the layout of the record."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Log density and gradient at a few points: what a target whose graph could not be read is recognised by.
+
+    Attributes:
+        points: ``[k, d]``, as rows.
+        log_p: At each.
+        gradient: At each.
+    """
+
+    points: tuple[tuple[float, ...], ...]
+    log_p: tuple[float, ...]
+    gradient: tuple[tuple[float, ...], ...]
+
+    @classmethod
+    def of(cls, density: LogDensity) -> Probe:
+        """At the density's starting points."""
+        if not density.starts:
+            return cls((), (), ())
+        points = torch.stack([start.double() for start in density.starts])
+        values, gradients = density.value_and_grad(points)
+        return cls(_rows(points), tuple(values.tolist()), _rows(gradients))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {
+            "points": [[number(x) for x in row] for row in self.points],
+            "log_p": [number(x) for x in self.log_p],
+            "gradient": [[number(x) for x in row] for row in self.gradient],
+        }
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Probe:
+        """The inverse of `to_dict`."""
+        rows = {key: tuple(tuple(real(x) for x in row) for row in record[key]) for key in ("points", "gradient")}
+        return cls(rows["points"], tuple(real(x) for x in record["log_p"]), rows["gradient"])
+
+
+def _rows(values: torch.Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in values.tolist())
 
 
 @dataclass(frozen=True)
@@ -38,6 +81,8 @@ class Provenance:
         fingerprint: Hash of the target's graph and constants; empty where it could not be read.
         parameters: Hash of the fitted location and scatter.
         versions: Of pyro_symvi, torch, pyro and python.
+        contrasts: Contrasts that the user named, ``{name: vector}``.
+        probe: The target at a few points.
     """
 
     what: str
@@ -51,6 +96,16 @@ class Provenance:
     fingerprint: str
     parameters: str
     versions: Mapping[str, str]
+    contrasts: Mapping[str, Sequence[float]]
+    probe: Probe
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        plain = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("versions", "contrasts", "probe")
+        }
+        contrasts = {name: list(vector) for name, vector in self.contrasts.items()}
+        return {**plain, "versions": dict(self.versions), "contrasts": contrasts, "probe": self.probe.to_dict()}
 
 
 def versions() -> dict[str, str]:
@@ -101,7 +156,7 @@ def certificate_record(certificate: Certificate) -> dict[str, Any]:
         "pyro_symvi": came.versions["pyro_symvi"],
         "guide": came.guide,
         "divergence": came.divergence,
-        "provenance": {**asdict(came), "versions": dict(came.versions)},
+        "provenance": came.to_dict(),
         "sites": certificate.layout.to_dict(),
         "coordinates": list(certificate.layout.coordinates),
         "statistics": {name: report.to_dict() for name, report in certificate.reports.items()},
