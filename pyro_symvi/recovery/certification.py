@@ -18,6 +18,7 @@ from .proofs import Proofs
 from .report.certificate import Certificate
 from .report.layout import Layout
 from .report.record import Probe, Provenance, hash_of, versions
+from .statistics.contrast import checked_contrasts
 from .statistics.facts import Facts
 from .statistics.registry import STATISTICS, chosen
 from .subject import Subject, read_subject
@@ -38,6 +39,7 @@ def certify(
     statistics: str | Sequence[str] = ("mean",),
     divergence: Divergence | None = None,
     parameters: Mapping[str, torch.Tensor] | None = None,
+    contrasts: Mapping[str, Any] | torch.Tensor | None = None,
     numerics: bool | None = None,
     num_points: int = 768,
     num_draws: int = 8192,
@@ -70,6 +72,8 @@ def certify(
         statistics: Of `pyro_symvi.recovery.STATISTICS`: ``"mean"``, ``"median"``, ``"correlation"``, ...
         divergence: What the guide was fitted by, if not known from ``subject``; checked to be finite.
         parameters: Parameters of a family.
+        contrasts: Vectors a of contrasts a.z to report beside the differences within exchangeable sets: ``{name: [d]}``
+            or ``[m, d]``; implies the statistic ``"contrast"``.
         numerics: Whether numbers are looked at beside static analysis. By default yes, except for a `LogDensity` of
             which static analysis proves something.
         num_points: Random points for each residual test, at least 384.
@@ -93,7 +97,8 @@ def certify(
         certificate = door(subject, args, kwargs, **options)
         if certificate is not None:
             return certificate
-    wanted = chosen(statistics)
+    asked = (statistics,) if isinstance(statistics, str) else tuple(statistics)
+    wanted = chosen(asked if contrasts is None or "contrast" in asked else (*asked, "contrast"))
     if symmetry is not None and not isinstance(symmetry, (PointReflection, AxisFlips, EllipticalRotation)):
         raise TypeError(
             f"expected symmetry as PointReflection, AxisFlips or EllipticalRotation, got {symmetry!r}, because a "
@@ -106,6 +111,7 @@ def certify(
         symmetry.resolve_coordinates(read.density.dim)
     if divergence is not None and read.family is not None and read.parameters is not None:
         require_finite_divergence(read.density, read.family, dict(read.parameters), divergence)
+    vectors = checked_contrasts(contrasts, read.density.dim)
     proofs = Proofs(read.density)
 
     def explore() -> Exploration:
@@ -114,7 +120,7 @@ def certify(
         return found
 
     looks = _looks(numerics, read, proofs, symmetry)
-    facts = Facts(read, proofs, explore if looks else None, symmetry)
+    facts = Facts(read, proofs, explore if looks else None, symmetry, vectors)
     reports = {statistic.name: statistic.report(facts) for statistic in wanted}
     found = facts.exploration
     notes = proofs.notes() if found is None else found.notes()
@@ -125,7 +131,9 @@ def certify(
         region=_NOTHING_SEEN if found is None else found.region(),
         notes=(*read.notes, *notes),
         layout=Layout.of(read.density),
-        provenance=_provenance(read, proofs, symmetry, {}, seed, num_points, num_draws),
+        provenance=_provenance(
+            read, proofs, symmetry, {k: v.tolist() for k, v in vectors.items()}, seed, num_points, num_draws
+        ),
     )
 
 

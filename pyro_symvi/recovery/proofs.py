@@ -10,12 +10,17 @@ import torch
 
 from ..density import LogDensity
 from ..groups import AffineAction, EllipticalRotation
-from .analysis import Block, Symmetry, analyze
+from .analysis import Block, Symmetry, analyze, exact
+from .analysis.findings import AffineCenter
 from .analysis.integrability import Moment
-from .analysis.report import ARITHMETIC
+from .analysis.polynomials import ONE
+from .analysis.report import ARITHMETIC, Ellipse
 from .evidence.residuals import CENTER_RESOLUTION, ResidualTest
 from .theorems import INVARIANCE, MOMENTS
 from .verdicts import Evidence, Premise
+
+Part = Block | Ellipse | Symmetry
+"""What is proved symmetric about a point."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +32,32 @@ class ProvedReflection:
         center: Exact centre by coordinate.
     """
 
-    parts: tuple[Block | Symmetry, ...]
+    parts: tuple[Part, ...]
     center: dict[int, Fraction]
 
     def moment(self, order: int) -> Moment:
         """The first moment of this order that was not shown to exist; else that of the first part."""
         found = [part.moments[order] for part in self.parts]
         return next((m for m in found if not m.exists), found[0])
+
+
+@dataclass(frozen=True)
+class ConstantCovariance:
+    """A block that is normal with a constant precision, whatever the rest.
+
+    Attributes:
+        coordinates: The block.
+        matrix: Its exact covariance.
+        moments: Its second moments.
+    """
+
+    coordinates: tuple[int, ...]
+    matrix: list[list[Fraction]]
+    moments: Moment
+
+    def at(self, i: int, j: int) -> float:
+        """Cov(z_i, z_j), rounded once."""
+        return float(self.matrix[self.coordinates.index(i)][self.coordinates.index(j)])
 
 
 class Proofs:
@@ -44,11 +68,13 @@ class Proofs:
 
     def __init__(self, density: LogDensity) -> None:
         self.analysis = analyze(density)
-        self.parts: list[Block | Symmetry] = []
+        self.parts: list[Part] = []
         if self.analysis.is_plain:
             self.parts = [b for b in self.analysis.blocks if b.is_symmetric]
+            self.parts += self.analysis.ellipses
             self.parts += self.analysis.reflections
         self.used = False
+        self._covariances: dict[tuple[int, ...], ConstantCovariance | None] = {}
         self.elliptical = True
         self.trusted = self.analysis.is_plain
         """Whether what was proved of the whole target may be used: nothing idealised, nothing contradicted."""
@@ -64,8 +90,8 @@ class Proofs:
     def find(self, coordinates: Sequence[int]) -> ProvedReflection | None:
         """The proved reflection of exactly these coordinates, one or several together."""
         left, parts = set(coordinates), []
-        exact = [part for part in self.parts if set(part.coordinates) == left]
-        for part in exact or self.parts:
+        same = [part for part in self.parts if set(part.coordinates) == left]
+        for part in same or self.parts:
             if set(part.coordinates) <= left:
                 parts.append(part)
                 left -= set(part.coordinates)
@@ -106,12 +132,70 @@ class Proofs:
         gap = (tested - center).abs() / unit[torch.tensor(coordinates)]
         return self.find(coordinates) if bool((gap <= 1e3 * CENTER_RESOLUTION).all()) else None
 
-    def ellipse(self, pair: Sequence[int]) -> Block | None:
+    def ellipse(self, pair: Sequence[int]) -> Block | Ellipse | None:
         """A block that was proved elliptical and holds these coordinates."""
         if not self.elliptical:
             return None
-        blocks = [part for part in self.parts if isinstance(part, Block) and part.is_elliptical]
+        blocks = [part for part in self.parts if isinstance(part, (Block, Ellipse)) and part.is_elliptical]
         return next((b for b in blocks if set(pair) <= set(b.coordinates)), None)
+
+    def shape(self, block: Block | Ellipse) -> list[list[float]]:
+        """The scatter matrix of an elliptical block up to a factor: exact, divided by its largest entry, rounded."""
+        inverse = exact.inverse(block.block.shape or [])
+        if not inverse:
+            raise ValueError(f"expected an elliptical block, got {block.names}")
+        largest = max(abs(x) for row in inverse for x in row)
+        return [[float(x / largest) for x in row] for row in inverse]
+
+    def affine_centers(self) -> tuple[AffineCenter, ...]:
+        """Proved centres of blocks that move with other coordinates, linearly; largest blocks first."""
+        if not self.trusted or not self.elliptical:
+            return ()
+        found: list[AffineCenter] = list(getattr(self.analysis, "affine_centers", ()))
+        found += [c for b in self.analysis.blocks if (c := getattr(b, "affine_center", None)) is not None]
+        return tuple(sorted(dict.fromkeys(found), key=lambda c: -len(c.coordinates)))
+
+    def orbits(self, dim: int) -> list[tuple[int, ...]]:
+        """Coordinates that proved permutations carry into one another, in sets of two and more."""
+        joined = list(range(dim))
+
+        def root(j: int) -> int:
+            while joined[j] != j:
+                j = joined[j]
+            return j
+
+        for i, j in self._exchanges():
+            joined[root(i)] = root(j)
+        sets: dict[int, list[int]] = {}
+        for j in range(dim):
+            sets.setdefault(root(j), []).append(j)
+        return [tuple(members) for members in sets.values() if len(members) > 1]
+
+    def _exchanges(self) -> list[tuple[int, int]]:
+        if not self.trusted or not self.elliptical:
+            return []
+        found = self.analysis
+        pairs = list(found.swaps)
+        pairs += [pair for sigma in found.permutations for pair in enumerate(sigma)]
+        pairs += [(group[0], j) for group in found.exchangeable for j in group[1:]]
+        for blocks in found.exchangeable_blocks:
+            pairs += [pair for block in blocks[1:] for pair in zip(blocks[0], block, strict=True)]
+        return pairs
+
+    def permuted(self, group: str) -> Premise:
+        """The premise that p is invariant under the permutations that carry some coordinates into one another."""
+        self.used = True
+        text = f"permutations of ({group}): by static analysis, exchanging them in the exact expression of log p gives "
+        return Premise(INVARIANCE, Evidence.PROVED, text + "the same expression")
+
+    def reflected_given(self, center: AffineCenter, group: str, others: str) -> Premise:
+        """The premise that p is invariant under the reflection of a block about a centre that moves with the rest."""
+        self.used = True
+        text = (
+            f"reflection of ({group}) about a linear function of ({others}): by static analysis, its intercept and "
+            "slopes, rational solutions of a linear system, leave log p unchanged whatever the rest"
+        )
+        return Premise(INVARIANCE, Evidence.PROVED, text)
 
     def separating(self, pair: Sequence[int]) -> ProvedReflection | None:
         """A proved reflection that moves one of two coordinates and not the other."""
@@ -120,6 +204,31 @@ class Proofs:
             if (i in part.coordinates) != (j in part.coordinates):
                 return self.find(part.coordinates)
         return None
+
+    def constant_covariance(self, pair: Sequence[int]) -> ConstantCovariance | None:
+        """A block of constant centre and precision that holds these coordinates."""
+        for part in self.parts if self.elliptical else []:
+            if not isinstance(part, Block) or not set(pair) <= set(part.coordinates) or not part.is_elliptical:
+                continue
+            if part.coordinates not in self._covariances:
+                curved = [f for f in part.block.factors if f.is_curved]
+                constant = len(curved) == 1 and curved[0].monomial == ONE and part.block.shape == curved[0].matrix
+                matrix = exact.inverse(curved[0].matrix) if constant else None
+                found = None if matrix is None else ConstantCovariance(part.coordinates, matrix, part.moments[2])
+                self._covariances[part.coordinates] = found
+            held = self._covariances[part.coordinates]
+            if held is not None:
+                return held
+        return None
+
+    def constant(self, group: str) -> Premise:
+        """The premise that a block is normal with constant precision."""
+        self.used = True
+        text = (
+            f"({group}): by static analysis, log p is quadratic in the block with one centre and one positive definite "
+            "precision, both exact and free of the rest"
+        )
+        return Premise(INVARIANCE, Evidence.PROVED, text)
 
     def reflected(self, proof: ProvedReflection, group: str) -> Premise:
         """The premise that p is invariant under a proved reflection."""
@@ -133,9 +242,14 @@ class Proofs:
             how = "substituting it in the exact expression of log p gives the same expression"
         return Premise(INVARIANCE, Evidence.PROVED, f"reflection of ({group}): by static analysis, {how}")
 
-    def rotated(self, group: str) -> Premise:
+    def rotated(self, group: str, gaussian: bool = True) -> Premise:
         """The premise that p is invariant under the rotations of an elliptical block."""
         self.used = True
+        if not gaussian:
+            text = (
+                f"rotations of ({group}): by static analysis, log p depends on the block through one exact quadratic "
+            )
+            return Premise(INVARIANCE, Evidence.PROVED, text + "form alone, whatever the rest")
         text = (
             f"rotations of ({group}): by static analysis, log p is quadratic in the block given the rest, its centre "
             "does not depend on the rest, and its precision is a positive multiple of one exact matrix"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +71,15 @@ class Subject:
         """Fitted correlation ``[d, d]``."""
         rows = self.root / self.root.square().sum(-1, keepdim=True).sqrt()
         return rows @ rows.mT
+
+    @property
+    def covariance(self) -> torch.Tensor | None:
+        """Fitted covariance ``[d, d]``; None where the fitted law has none."""
+        scatter = self.root @ self.root.mT
+        if self.family is None or self.kind != "guide":
+            return scatter
+        variance = self.family.law.variance(self.density.dim)
+        return variance * scatter if math.isfinite(variance) else None
 
     def value(self, i: int) -> float:
         """Fitted location of coordinate i; nan where nothing was fitted."""

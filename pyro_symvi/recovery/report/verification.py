@@ -198,7 +198,7 @@ def _symmetries(certificate: Certificate, density: LogDensity) -> Iterator[Check
         largest = float(size.max()) if len(size) else math.nan
         yield Check(
             f"reflection of coordinates {list(record['coordinates'])}",
-            bool(largest <= _RESOLUTION * (1 + float(density(z).detach().abs().nan_to_num(0, 0, 0).max()) * 1e-6)),
+            largest <= _RESOLUTION + _TOLERANCE * float(density(z).detach().abs().nan_to_num(0, 0, 0).max()),
             f"residuals at most {largest:.1e} at {len(size)} fresh points",
         )
 

@@ -32,6 +32,7 @@ class Claim:
         unit_name: Its name: ``" sd"``, or empty for absolute gaps.
         widest: A fitted value farther than this many units is refuted, not bounded.
         proof: Whether `exact` is rational algebra, rounded once.
+        near: Said after ``why`` where the fitted value is the exact one.
         caveat: What a conditional verdict is conditional on.
     """
 
@@ -43,6 +44,7 @@ class Claim:
     unit_name: str = ""
     widest: float = 1.0
     proof: bool = False
+    near: str = ""
     caveat: str = "if second moments exist"
 
 
@@ -111,7 +113,7 @@ def judge(facts: Facts, label: str, value: float, claim: Claim) -> Entry:
     premises = (*claim.premises, fitted)
     verdict, bound = weakest(premises), math.nan
     if near:
-        reason = f"{claim.why} about the fitted value; gap {gap_text(gap)}{claim.unit_name}" + _caveat(verdict, claim)
+        reason = f"{claim.why}{claim.near}; gap {gap_text(gap)}{claim.unit_name}" + _caveat(verdict, claim)
     else:
         reason = f"{claim.why}, which gives {claim.exact:.6g}; {_how_far(facts, gap, claim)}"
         if any(p.evidence not in ESTABLISHED for p in claim.premises):

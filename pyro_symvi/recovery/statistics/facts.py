@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 
 from ...density._importance import RELIABLE
 from ...groups import AffineAction
+from ..analysis import Block
 from ..analysis.integrability import Moment
 from ..evidence.exploration import Exploration
 from ..evidence.residuals import ResidualTest
@@ -50,6 +51,7 @@ class Shape:
         invariance: The premise.
         proved: Whether it was proved.
         moments: Its second moments, where looked at by static analysis.
+        correlations: Its correlation matrix, each entry rounded once, where that is known better than from ``matrix``.
     """
 
     coordinates: tuple[int, ...]
@@ -58,10 +60,13 @@ class Shape:
     invariance: Premise
     proved: bool = False
     moments: Moment | None = None
+    correlations: list[list[float]] | None = None
 
     def correlation(self, i: int, j: int) -> float:
         """M_ij / sqrt(M_ii M_jj)."""
         a, b = self.coordinates.index(i), self.coordinates.index(j)
+        if self.correlations is not None:
+            return self.correlations[a][b]
         return self.matrix[a][b] / math.sqrt(self.matrix[a][a] * self.matrix[b][b])
 
 
@@ -73,6 +78,7 @@ class Facts:
         proofs: What static analysis proves.
         explore: Makes the `Exploration`, symmetries searched; None where nothing but proofs is wanted.
         symmetry: The symmetry that the user named, if any.
+        contrasts: Contrasts that the user named, ``{name: [d]}``.
     """
 
     def __init__(
@@ -81,10 +87,12 @@ class Facts:
         proofs: Proofs,
         explore: Callable[[], Exploration] | None,
         symmetry: AffineAction | None = None,
+        contrasts: Mapping[str, torch.Tensor] | None = None,
     ) -> None:
-        self.subject, self.symmetry = subject, symmetry
+        self.subject, self.symmetry, self.contrasts = subject, symmetry, contrasts or {}
         self._proofs, self._explore = proofs, explore
         self._exploration: Exploration | None = None
+        self._shapes: dict[tuple[int, ...], Shape] = {}
 
     @property
     def exploration(self) -> Exploration | None:
@@ -151,23 +159,38 @@ class Facts:
         """An elliptical block that holds both coordinates."""
         found = self.exploration
         block = self.proofs.ellipse((i, j))
-        matrix = block.correlation if block is not None else None
-        if block is not None and matrix is not None:
-            group = self.names(block.coordinates)
-            return Shape(block.coordinates, matrix, group, self.proofs.rotated(group), True, block.moments[2])
+        correlations = block.correlation if block is not None else None
+        if block is not None and correlations is not None:
+            key = block.coordinates
+            if key not in self._shapes:
+                group = self.names(key)
+                invariance = self.proofs.rotated(group, isinstance(block, Block))
+                matrix = self.proofs.shape(block)
+                self._shapes[key] = Shape(key, matrix, group, invariance, True, block.moments[2], correlations)
+            return self._shapes[key]
         for test in found.ellipses if found is not None else ():
             inside = tuple(test.action.coordinates or ())
             if i in inside and j in inside and pinned_shape(test.action):
                 group = self.names(inside)
                 shape = torch.as_tensor(getattr(test.action, "shape")).double()  # noqa: B009
                 invariance = test.premise(INVARIANCE, f"rotations of ({group})")
-                return Shape(inside, shape.tolist(), group, invariance)
+                if inside not in self._shapes:
+                    self._shapes[inside] = Shape(inside, shape.tolist(), group, invariance)
+                return self._shapes[inside]
         return None
 
     def unit(self, i: int) -> float:
         """Posterior standard deviation, on the low side; 1 where nothing was measured."""
         found = self.exploration
         return 1.0 if found is None else float(found.sd[i])
+
+    def unit_along(self, vector: torch.Tensor) -> float:
+        """Posterior standard deviation of a.z, on the low side; 1 where nothing was measured."""
+        found = self.exploration
+        if found is None:
+            return 1.0
+        low = (found.sd / found.scale.root.square().sum(-1).sqrt()).min().clamp_max(1.0)
+        return float((found.scale.root.mT @ vector).norm() * low)
 
     # -- existence ---------------------------------------------------------------------------------------------
 

@@ -75,6 +75,7 @@ def _pinned(facts: Facts, i: int, pin: Pin) -> Entry:
         unit=facts.unit(i),
         unit_name=" sd",
         proof=pin.proof is not None,
+        near=" about the fitted value",
         caveat="if the posterior is proper and its mean exists",
     )
     return judge(facts, label, facts.subject.value(i), claim)

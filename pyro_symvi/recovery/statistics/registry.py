@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from .base import Statistic
+from .contrast import Contrast
 from .correlation import Correlation
+from .covariance import Covariance
 from .mean import Mean
 from .median import Median
+from .regression import Intercept, Slope
+from .scatter import Scatter
 
 STATISTICS: dict[str, Statistic] = {}
 """Every statistic by name."""
@@ -45,5 +49,5 @@ def chosen(names: str | Sequence[str], space: str = "real") -> tuple[Statistic, 
     return tuple(STATISTICS[name] for name in dict.fromkeys(asked))
 
 
-for _statistic in (Mean(), Median(), Correlation()):
+for _statistic in (Mean(), Median(), Correlation(), Scatter(), Covariance(), Contrast(), Slope(), Intercept()):
     register(_statistic)
