@@ -151,9 +151,7 @@ class Proofs:
         """Proved centres of blocks that move with other coordinates, linearly; largest blocks first."""
         if not self.trusted or not self.elliptical:
             return ()
-        found: list[AffineCenter] = list(getattr(self.analysis, "affine_centers", ()))
-        found += [c for b in self.analysis.blocks if (c := getattr(b, "affine_center", None)) is not None]
-        return tuple(sorted(dict.fromkeys(found), key=lambda c: -len(c.coordinates)))
+        return tuple(sorted(self.analysis.affine_centers, key=lambda c: -len(c.coordinates)))
 
     def orbits(self, dim: int) -> list[tuple[int, ...]]:
         """Coordinates that proved permutations carry into one another, in sets of two and more."""

@@ -102,10 +102,10 @@ def judge(facts: Facts, label: str, value: float, claim: Claim) -> Entry:
         return Entry(label, verdict, claim.exact, math.nan, reason, claim.theorem.name, claim.premises, claim.exact)
     gap = abs(value - claim.exact) / claim.unit
     near = gap <= FITTED_RESOLUTION
-    whose = "the symmetric value" if not claim.unit_name else "the centre"
+    whose = "the centre" if claim.unit_name == " sd" else "the symmetric value"
     if near:
         close = Evidence.PROVED if claim.proof else Evidence.VERIFIED
-        whose = "the exact centre (the sd is an estimate)" if claim.proof and claim.unit_name else whose
+        whose = "the exact centre (the sd is an estimate)" if claim.proof and claim.unit_name == " sd" else whose
         fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g}{_posterior(claim)} of {whose}")
     else:
         text = f"the fitted value is {gap:.2g}{_posterior(claim)} from {whose}, {claim.exact:.6g}"

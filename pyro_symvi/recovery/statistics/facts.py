@@ -184,6 +184,14 @@ class Facts:
         found = self.exploration
         return 1.0 if found is None else float(found.sd[i])
 
+    def unit_high(self, i: int) -> float:
+        """Posterior standard deviation, on the high side; 1 where nothing was measured."""
+        found = self.exploration
+        if found is None:
+            return 1.0
+        wide = float(found.scale.root[i].norm())
+        return max(2 * wide - float(found.sd[i]), float(found.sd[i]))
+
     def unit_along(self, vector: torch.Tensor) -> float:
         """Posterior standard deviation of a.z, on the low side; 1 where nothing was measured."""
         found = self.exploration

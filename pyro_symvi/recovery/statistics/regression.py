@@ -16,6 +16,9 @@ from ..verdicts import Premise
 from .base import Claim, Statistic, judge, unknown
 from .facts import Facts
 
+WIDEST = 0.5
+"""Farther than this from the exact one, a slope (in sd ratios) or an intercept (in sds) is refuted, not bounded."""
+
 
 @dataclass(frozen=True)
 class Regression:
@@ -81,8 +84,15 @@ class Slope(Statistic):
             for a, i in enumerate(found.center.coordinates):
                 for b, j in enumerate(found.center.on):
                     exact, value = float(found.center.slope[a][b]), float(found.slope[a, b])
-                    unit = facts.unit(i) / facts.unit(j)
-                    out.append((i, _entry(facts, f"slope of {names[i]} on {names[j]}", value, exact, unit, found, i)))
+                    unit = facts.unit(i) / facts.unit_high(j)
+                    out.append(
+                        (
+                            i,
+                            _entry(
+                                facts, f"slope of {names[i]} on {names[j]}", value, exact, unit, found, i, " sd ratios"
+                            ),
+                        )
+                    )
         return out or _nothing(facts, "slope")
 
 
@@ -97,18 +107,21 @@ class Intercept(Statistic):
         for found in regressions(facts):
             for a, i in enumerate(found.center.coordinates):
                 exact, value = float(found.center.intercept[a]), float(found.intercept[a])
-                out.append((i, _entry(facts, f"intercept of {names[i]}", value, exact, facts.unit(i), found, i)))
+                out.append((i, _entry(facts, f"intercept of {names[i]}", value, exact, facts.unit(i), found, i, " sd")))
         return out or _nothing(facts, "intercept")
 
 
-def _entry(facts: Facts, label: str, value: float, exact: float, unit: float, found: Regression, i: int) -> Entry:
+def _entry(
+    facts: Facts, label: str, value: float, exact: float, unit: float, found: Regression, i: int, unit_name: str
+) -> Entry:
     claim = Claim(
         exact=exact,
         premises=(found.invariance, facts.moments(1, [i])),
         theorem=CONDITIONAL_REFLECTION,
         why=f"the mean of ({found.group}) given the rest is linear",
         unit=unit,
-        unit_name=" sd",
+        unit_name=unit_name,
+        widest=WIDEST,
         proof=True,
         caveat="if the posterior is proper and its mean exists",
     )
