@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from .density import LogDensity as LogDensity
     from .infer import Fit as Fit
     from .infer import fit as fit
+    from .recovery import Advice as Advice
     from .recovery import Certificate as Certificate
     from .recovery import Verdict as Verdict
+    from .recovery import advise as advise
     from .recovery import certify as certify
     from .recovery import find_symmetries as find_symmetries
 
@@ -33,10 +35,12 @@ __version__ = "0.1.0"
 
 _MODULES = ("density", "distributions", "divergences", "examples", "families", "groups", "guides", "infer", "recovery")
 _NAMES = {
+    "Advice": "recovery",
     "Certificate": "recovery",
     "Fit": "infer",
     "LogDensity": "density",
     "Verdict": "recovery",
+    "advise": "recovery",
     "certify": "recovery",
     "find_symmetries": "recovery",
     "fit": "infer",

@@ -6,12 +6,15 @@ from .discovery import FoundSymmetry, Symmetries, find_symmetries
 from .report.certificate import Certificate
 from .report.entry import Entry, StatisticReport
 from .statistics import STATISTICS
-from .theorems import THEOREMS, Theorem
+from .theorems import THEOREMS, Theorem, guarantees
+from .theorems.advice import Advice
+from .theorems.advise import advise
 from .verdicts import Evidence, Premise, Verdict
 
 __all__ = [
     "STATISTICS",
     "THEOREMS",
+    "Advice",
     "Analysis",
     "Certificate",
     "Entry",
@@ -22,7 +25,9 @@ __all__ = [
     "Symmetries",
     "Theorem",
     "Verdict",
+    "advise",
     "analyze",
     "certify",
     "find_symmetries",
+    "guarantees",
 ]

@@ -9,7 +9,7 @@ from .general import COMMON
 from .setting import Setting, Symmetry
 from .strictness import location_strict, s_between, s_minus, s_plus
 from .theorem import CURVED, STRICT, UNIQUE, APriori, Judge
-from .uniqueness import keeps_scale, scatter_unique, symmetric_premises
+from .uniqueness import convex_scatter, keeps_scale, symmetric_premises
 
 
 def _at_fixed_scale(regime: str) -> Judge:
@@ -115,7 +115,7 @@ def _with_scale(setting: Setting, symmetry: Symmetry | None) -> tuple[Premise, .
         return None
     if keeps_scale(setting, symmetry.action):
         return None
-    both = all_of(scatter_unique(setting), location_strict(setting))
+    both = all_of(convex_scatter(setting), location_strict(setting))
     return symmetric_premises(setting, symmetry, both.premise(UNIQUE))
 
 
@@ -136,7 +136,7 @@ LAW = APriori(
 def _scatter(setting: Setting, symmetry: Symmetry | None) -> tuple[Premise, ...] | None:
     if symmetry is None or setting.regime not in ("reverse", "forward") or setting.p.on_sphere:
         return None
-    return symmetric_premises(setting, symmetry, scatter_unique(setting).premise(UNIQUE))
+    return symmetric_premises(setting, symmetry, convex_scatter(setting).premise(UNIQUE))
 
 
 SCATTER = APriori(

@@ -49,17 +49,21 @@ def scatter_unique(setting: Setting) -> Fact:
 
     At alpha <= 0 with p log-concave in C, at alpha >= 1 with q0 log-concave in its inverse. No strictness pack.
     """
+    return any_of(convex_scatter(setting), exponential_route(setting), student_route(setting))
+
+
+def convex_scatter(setting: Setting) -> Fact:
+    """The part of it that rests on log-concavity, or on a fixed scale."""
     q, p = setting.g, setting.p
     if q.scale_is_fixed:
         return proved("the scale is fixed")
-    curved = unknown("for 0 < alpha < 1 uniqueness of the scale is not settled")
     if setting.regime == "reverse":
-        curved = all_of(p.proper, p.log_concave, any_of(q.convex_scales, _triangular(setting)))
-    elif setting.regime == "forward":
-        curved = all_of(q.log_concave, any_of(q.convex_scales, _triangular(setting)))
-    elif setting.regime is None:
-        curved = unknown("no exponent alpha")
-    return any_of(exponential_route(setting), student_route(setting), curved)
+        return all_of(p.proper, p.log_concave, any_of(q.convex_scales, _triangular(setting)))
+    if setting.regime == "forward":
+        return all_of(q.log_concave, any_of(q.convex_scales, _triangular(setting)))
+    if setting.regime is None:
+        return unknown("no exponent alpha")
+    return unknown("for 0 < alpha < 1 uniqueness of the scale is not settled")
 
 
 def _triangular(setting: Setting) -> Fact:

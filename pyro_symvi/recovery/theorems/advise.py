@@ -1,0 +1,210 @@
+"""Which guide and which divergence would give the strongest certificate for a target, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from ...density import LogDensity
+from ...density._laplace import laplace_approximation
+from ...divergences import Alpha, ChiSquare, Divergence, ForwardKL, ReverseKL
+from ...families import LocationScale, Parameters
+from ...groups import LinearAction
+from ...infer.fitting.tails import require_finite_divergence
+from ..analysis import Analysis, analyze
+from ..verdicts import Evidence, Verdict
+from .advice import Advice, AdviceRow
+from .facts import Fact, assumed, proved, refuted
+from .facts_from_analysis import target_of
+from .finiteness import finite
+from .guarantees import Guarantee
+from .pins import standard
+from .setting import Objective, Setting, Symmetry, Target
+from .table import guarantees
+
+_GUIDES: tuple[dict[str, Any], ...] = (
+    {"base": "normal", "scale": "full"},
+    {"base": "student_t", "scale": "full", "df": 5.0},
+    {"base": "normal", "scale": "diagonal"},
+    {"base": "laplace", "scale": "diagonal"},
+    {"base": "logistic", "scale": "diagonal"},
+    {"base": "student_t", "scale": "diagonal", "df": 5.0},
+)
+_DIVERGENCES: tuple[Divergence, ...] = (ReverseKL(), ForwardKL(), Alpha(0.5), ChiSquare())
+_LARGEST_FULL = 200
+"""Beyond this many coordinates a full scale is not proposed: it has too many numbers."""
+_WIDER = 1.5
+"""Scale of the guide at which tails are compared, in units of a Laplace approximation."""
+
+
+def advise(target: Any, *args: Any, symmetry: LinearAction | None = None, **kwargs: Any) -> Advice:
+    r"""Rank guides and divergences by what theory proves of their optimum on this target, before any fit.
+
+    The model is read by `analyze`; what it proves (log-concavity, symmetries with exact centres, moments, growth) are
+    the facts on which the theorems of `recovery.theorems` are tried, for each of six guides and four divergences.
+    Ranked by how many means are proved; then by how near a fit comes to the optimum (a symmetry under which the noise
+    is closed leaves no sampling error in the location; importance weights do); then by correlations, and by cost.
+
+    An infinite divergence is never proposed: it is left out where tails prove it infinite, or where the integrand grows
+    along a ray.
+
+    Args:
+        target: A `LogDensity`; or a Pyro model, followed by its arguments.
+        *args: Arguments of the model.
+        symmetry: A symmetry you know of. It is proved by substitution if that is possible, else granted:
+            conclusions from it are then ``CONDITIONAL``.
+        **kwargs: Keyword arguments of the model.
+
+    Returns:
+        An `Advice`; ``advice.best.options`` go to `AutoLocationScale`, ``advice.best.divergence`` to `fit`.
+
+    Raises:
+        TypeError: A target that `analyze` refuses; a symmetry that is no linear action.
+        ValueError: The model is no flat density; a symmetry of another dimension.
+
+    Example:
+        >>> density = LogDensity.from_callable(lambda z: -((z[0] - z[1]).abs()) - z.square().sum(), dim=2)
+        >>> best = advise(density).best
+        >>> best.guide, best.divergence, best.exact("mean")
+        ('normal, full', ReverseKL(), 2)
+    """
+    if symmetry is not None and not isinstance(symmetry, LinearAction):
+        raise TypeError(
+            f"expected symmetry as a linear action, got {symmetry!r}, because families move with affine maps; try "
+            "PointReflection() from pyro_symvi.groups, or none"
+        )
+    density = target if isinstance(target, LogDensity) or not callable(target) else None
+    if density is None:
+        density, args, kwargs = LogDensity.from_model(target, *args, **kwargs), (), {}
+    analysis = analyze(density, *args, **kwargs)
+    known = target_of(analysis)
+    if symmetry is not None:
+        known = replace(known, symmetries=(*known.symmetries, given_symmetry(symmetry, analysis)))
+    rows, excluded = [], []
+    start = laplace_approximation(density)
+    for options in _GUIDES:
+        if options["scale"] == "full" and density.dim > _LARGEST_FULL:
+            continue
+        if density.dim == 1 and options["scale"] == "full":
+            continue
+        family = LocationScale(density.dim, **options)
+        parameters = _parameters(family, start.point, start.root)
+        for divergence in _DIVERGENCES:
+            found = _finite(density, family, parameters, divergence, known)
+            if found.is_refuted:
+                excluded.append(f"{divergence!r} with {options['base']}, {options['scale']}: {found.words}")
+                continue
+            told = guarantees(Setting(known, family, Objective(divergence, finite=found)))
+            rows.append(AdviceRow(family, dict(options), divergence, told, _how(told, divergence)))
+    notes = list(analysis.conditions)
+    if not analysis.refusal and not analysis.gradient_agrees:
+        notes.append("the gradient that an optimiser sees is not that of log p, so a fit need not reach the minimiser")
+    ranked = tuple(sorted(rows, key=_rank))
+    return Advice(analysis.coordinates, ranked, tuple(excluded), tuple(_help(analysis, known, rows)), tuple(notes))
+
+
+def given_symmetry(symmetry: LinearAction, analysis: Analysis) -> Symmetry:
+    """A symmetry the user named: proved by substitution, else granted.
+
+    Raises:
+        ValueError: It acts on another number of coordinates.
+    """
+    dim = len(analysis.coordinates)
+    if symmetry.dim is not None and symmetry.dim != dim:
+        raise ValueError(
+            f"expected a symmetry on {dim} coordinates, got one on {symmetry.dim}, because it moves the flat vector; "
+            f"try "
+            "an unbound action, or one with that dimension"
+        )
+    granted = assumed(f"assumed: the target is unchanged by {symmetry!r}")
+    if getattr(symmetry, "center", 0) is None or getattr(symmetry, "shape", 0) is None:
+        return Symmetry(symmetry, granted)
+    try:
+        action = standard(symmetry, dim)
+        finite_group = action.group.is_finite
+    except ValueError:
+        return Symmetry(symmetry, granted)
+    if not finite_group or analysis.refusal:
+        return Symmetry(action, granted)
+    origin = torch.zeros(dim, dtype=torch.float64)
+    for g in action.group.generators(dtype=torch.float64):
+        matrix = action.matrix(g)
+        shown = analysis.prove_invariance(matrix, action.act(g, origin))
+        if not shown.proved or shown.idealisations:
+            return Symmetry(action, granted)
+    return Symmetry(action, proved(f"the target is unchanged by {action!r} (by substitution)"))
+
+
+def _parameters(family: LocationScale, point: torch.Tensor, root: torch.Tensor) -> Parameters:
+    matrix = _WIDER * (torch.diag(root) if root.ndim == 1 else root)
+    return {**family.initial(1.0, point), "loc": point, "scale": family.pattern.from_root(matrix)}
+
+
+def _finite(
+    density: LogDensity, family: LocationScale, parameters: Parameters, divergence: Divergence, known: Target
+) -> Fact:
+    """Worked out from tails where that is possible; else no growth along rays, which is verified at most."""
+    found = finite(Setting(known, family, divergence))
+    if found.evidence not in (Evidence.UNKNOWN, Evidence.VERIFIED):
+        return found
+    try:
+        require_finite_divergence(density, family, parameters, divergence)
+    except ValueError as error:
+        return refuted(str(error).split(", because ")[-1].split("; try")[0])
+    return Fact(Evidence.VERIFIED, f"no growth of the integrand was seen along rays ({found.words})")
+
+
+_ROUNDING = "to rounding, noise closed under the symmetry"
+_WEIGHTED = "location without sampling error, given good weights"
+_SAMPLED = "up to sampling error"
+_WEIGHTS = "up to importance weights, worse in high dimensions"
+_NEARNESS = {_ROUNDING: 0.0, _WEIGHTED: 1.0, _SAMPLED: 2.0, _WEIGHTS: 3.0}
+
+
+def _how(told: tuple[Guarantee, ...], divergence: Divergence) -> str:
+    by_symmetry = any(
+        g.verdict is Verdict.PROVED and g.statistic in ("mean", "centre") and getattr(g.theorem, "symmetric", False)
+        for g in told
+    )
+    if divergence.alpha <= 0:
+        return _ROUNDING if by_symmetry else _SAMPLED
+    return _WEIGHTED if by_symmetry else _WEIGHTS
+
+
+def _rank(row: AdviceRow) -> tuple[float, ...]:
+    """Smaller is better: proved means, granted means, nearness of a fit, proved correlations, order of preference."""
+    granted = row.count("mean", Verdict.VERIFIED) + 0.5 * row.count("mean", Verdict.CONDITIONAL)
+    others = sum(min(row.exact(s), 1) for s in ("contrasts", "slope", "covariance"))
+    preference = [type(d) for d in _DIVERGENCES].index(type(row.divergence))
+    return (
+        -row.exact("mean"),
+        -granted,
+        _NEARNESS[row.how],
+        -row.exact("correlation"),
+        -others,
+        float(preference),
+        float(_GUIDES.index(row.options)),
+    )
+
+
+def _help(analysis: Analysis, known: Target, rows: list[AdviceRow]) -> Iterator[str]:
+    """What stands in the way."""
+    whole = bool(rows) and max(row.exact("mean") for row in rows) == len(analysis.coordinates)
+    if whole:
+        return
+    if analysis.refusal:
+        yield f"nothing could be proved of this model: {analysis.refusal}"
+        return
+    if not known.symmetries:
+        yield "no symmetry was proved: name one you know of (symmetry=...), or recode data so that there is one"
+    filled = known.with_implications()
+    if not filled.log_concave.is_proved:
+        yield f"{filled.log_concave.words}: with a log-concave target reverse KL would do"
+    if not filled.second_moment.is_proved:
+        yield f"moments: {filled.second_moment.words}: with second moments forward KL and a normal guide would do"
+
+
+__all__ = ["advise", "given_symmetry"]
