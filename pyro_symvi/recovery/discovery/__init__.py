@@ -2,6 +2,15 @@
 
 from .actions import Conjugated, JointRotation
 from .find import find_symmetries
+from .spherical import OnSphere
 from .symmetries import FoundSymmetry, RefutedSymmetry, Symmetries
 
-__all__ = ["Conjugated", "FoundSymmetry", "JointRotation", "RefutedSymmetry", "Symmetries", "find_symmetries"]
+__all__ = [
+    "Conjugated",
+    "FoundSymmetry",
+    "JointRotation",
+    "OnSphere",
+    "RefutedSymmetry",
+    "Symmetries",
+    "find_symmetries",
+]

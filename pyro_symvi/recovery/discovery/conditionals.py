@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import torch
 
 from ...groups import BlockSigns, ConditionalReflection, PointReflection
-from ..evidence.search import refine_center
 from .actions import Conjugated
 from .landscape import Landscape
 from .maps import maps_of
 from .proposals import Proposal
 from .proving import rational
+from .stationary import stationary_point
 
 _ALL_SINGLES = 16
 _FLAT = 1e-9
@@ -44,7 +44,7 @@ def _conditional(land: Landscape, block: tuple[int, ...]) -> Proposal | None:
     if not rest:
         return None
     for start in (land.modes[0], land.scale.center):
-        point = refine_center(land.density, start, block, land.scale)
+        point = stationary_point(land.density, start, block, land.unit, curvature=land.hessian(start))
         hessian = None if point is None else land.hessian(point)
         if point is None or hessian is None:
             continue

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ...density._laplace import inverse_root
 from ...groups import EllipticalRotation
+from ..analysis import exact
 from .actions import JointRotation
 from .flips import flip_sets
 from .landscape import Landscape
@@ -25,20 +27,7 @@ _MOST = 60
 def ellipses(land: Landscape) -> Iterator[Proposal]:
     """Blocks proved elliptical; then all coordinates, sites and sets of sites, reflecting sets, pairs."""
     d = land.dim
-    for block in land.prover.analysis.blocks:
-        shape = block.block.covariance_shape if block.is_elliptical else None
-        if shape is None or block.center is None or len(block.coordinates) < 2 or not land.prover.reads:
-            continue
-        center = torch.tensor([float(c) for c in block.center], dtype=torch.float64)
-        proposal = ellipse(land, tuple(block.coordinates), center, _rounded(shape))
-        if proposal is not None:
-            reason = (
-                "log p is quadratic in the block given the rest, with an exact constant centre, and its precision is "
-                "a positive multiple of one exact matrix"
-            )
-            yield Proposal(
-                proposal.kind, proposal.action, proposal.coordinates, proposal.generators, headline=True, proved=reason
-            )
+    yield from _proved(land)
     headlines = {tuple(range(d)), *(tuple(range(d)[site.slice]) for site in land.density.sites)}
     for number, center in enumerate(land.centers):
         hessian = land.hessian(center)
@@ -49,6 +38,31 @@ def ellipses(land: Landscape) -> Iterator[Proposal]:
                 proposal = ellipse(land, chosen, center[torch.tensor(chosen)], found, headline=whole)
                 if proposal is not None:
                     yield proposal
+
+
+def _proved(land: Landscape) -> Iterator[Proposal]:
+    """What static analysis shows to be elliptical."""
+    analysis = land.prover.analysis
+    shapes: list[tuple[tuple[int, ...], Sequence[Fraction], Sequence[Sequence[Fraction]], str]] = []
+    for block in analysis.blocks if land.prover.reads else ():
+        shape = block.block.covariance_shape if block.is_elliptical else None
+        if shape is not None and block.center is not None:
+            reason = (
+                "log p is quadratic in the block given the rest, with an exact constant centre, and its precision is "
+                "a positive multiple of one exact matrix"
+            )
+            shapes.append((block.coordinates, block.center, shape, reason))
+    for other in analysis.ellipses if land.prover.reads else ():
+        inverse = exact.inverse(other.block.shape)
+        if inverse is not None:
+            reason = "log p depends on the block through one exact quadratic alone, given the rest"
+            shapes.append((other.coordinates, other.center, inverse, reason))
+    for coordinates, center, matrix, reason in shapes:
+        if len(coordinates) > 1:
+            about = torch.tensor([float(c) for c in center], dtype=torch.float64)
+            found = ellipse(land, tuple(coordinates), about, _rounded(matrix), headline=True)
+            if found is not None:
+                yield dataclasses.replace(found, proved=reason)
 
 
 def ellipse(
@@ -73,7 +87,7 @@ def _shape(hessian: Tensor, block: tuple[int, ...]) -> Tensor | None:
     return None
 
 
-def _rounded(shape: list[list[Fraction]]) -> Tensor:
+def _rounded(shape: Sequence[Sequence[Fraction]]) -> Tensor:
     return torch.tensor([[float(x) for x in row] for row in shape], dtype=torch.float64)
 
 

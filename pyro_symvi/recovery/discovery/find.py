@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from pyro import poutine
+from pyro.distributions import constraints
 
 from ...density import LogDensity
 from ...families import Closure, Family
@@ -19,10 +22,11 @@ from .ellipses import ellipses, rotations
 from .flips import reflections
 from .landscape import Landscape
 from .membership import implied
-from .permutations import exchanges
+from .permutations import exchanges, proved_permutations
 from .pins import pins_of
 from .planes import plane_groups
 from .proposals import Proposal
+from .spherical import NOT_SEARCHED, SEARCHED, OnSphere, SphereLandscape, spherical_proposals
 from .symmetries import FoundSymmetry, RefutedSymmetry, Symmetries, fixed_point
 from .testing import clear_witness, residuals_of
 
@@ -34,11 +38,12 @@ _FINDERS: tuple[tuple[Callable[[Landscape], Iterator[Proposal]], str], ...] = (
         "permutations of coordinates (as they are, in units of their curvature, with signs), of the index of a plate "
         "or label across sites, of whole sites",
     ),
+    (proved_permutations, "permutations of coordinates that static analysis proves"),
     (reflections, "reflections of any coordinates about stationary points, proved centres and zero"),
     (conditional_reflections, "reflections of sites and single coordinates about an affine function of the others"),
     (plane_groups, "cyclic and dihedral groups of order up to 12 and mirrors in planes of two coordinates"),
 )
-_NOT_SEARCHED = (
+_NOT_SEARCHED: tuple[str, ...] = (
     "maps that are not affine in the unconstrained coordinates (a simplex's labels, for one)",
     "rotations by finite groups in three or more dimensions, and planes that are not spanned by two coordinates",
     "permutations that move several sites by different rearrangements, other than by one common index",
@@ -61,7 +66,8 @@ def find_symmetries(
     a far or narrow mode that no point came near is not seen.
 
     Args:
-        target: A `LogDensity`; a Pyro model, followed by its arguments; or a `Fit`.
+        target: A `LogDensity`; a Pyro model, followed by its arguments; a `Fit`; or, on the sphere, an `OnSphere`, a
+            law with that support, or a model with one unit vector as its latent site.
         *args: Arguments of the model.
         guide: A `Fit`, family or `AutoLocationScale`: say which symmetries its family is closed under.
         generator: Random state; a fixed one by default.
@@ -79,25 +85,32 @@ def find_symmetries(
         >>> [f.kind for f in find_symmetries(density)]
         ['point reflection']
     """
-    density, loc = _read_target(target, args, kwargs)
     family = _read_family(guide)
     generator = torch.Generator().manual_seed(6) if generator is None else generator
-    land = Landscape(density, generator, loc)
+    sphere = _on_sphere(target, args, kwargs)
+    land: Landscape | SphereLandscape
+    if sphere is not None:
+        land = SphereLandscape(sphere, generator)
+        proposals, searched, not_searched = spherical_proposals(land), SEARCHED, NOT_SEARCHED
+    else:
+        density, loc = _read_target(target, args, kwargs)
+        land = Landscape(density, generator, loc)
+        proposals = itertools.chain.from_iterable(finder(land) for finder, _ in _FINDERS)
+        searched, not_searched = tuple(words for _, words in _FINDERS), _NOT_SEARCHED
     search = _Search(land)
-    for finder, _ in _FINDERS:
-        for proposal in finder(land):
-            search.consider(proposal)
-    found = _without_implied(search.found, density.dim)
+    for proposal in proposals:
+        search.consider(proposal)
+    found = _without_implied(search.found, land.dim)
     if family is not None:
         found = [dataclasses.replace(f, closure=_closure(family, f)) for f in found]
     found.sort(key=lambda f: f.pins.rank, reverse=True)
     return Symmetries(
-        density,
+        land.density,
         tuple(found),
         tuple(search.refuted),
         tuple(search.undecided),
-        tuple(words for _, words in _FINDERS),
-        _NOT_SEARCHED,
+        searched,
+        not_searched,
         search.region(),
     )
 
@@ -105,7 +118,7 @@ def find_symmetries(
 class _Search:
     """Takes proposals one by one and keeps what holds."""
 
-    def __init__(self, land: Landscape) -> None:
+    def __init__(self, land: Landscape | SphereLandscape) -> None:
         self.land = land
         self.found: list[FoundSymmetry] = []
         self.refuted: list[RefutedSymmetry] = []
@@ -151,7 +164,7 @@ class _Search:
         """How it is proved, or nothing."""
         if proposal.proved:
             return f"by static analysis, {proposal.proved}"
-        if self.land.prover.invariant(proposal.generators):
+        if self.land.prover is not None and self.land.prover.invariant(proposal.generators):
             return (
                 "by static analysis, substituting the generators in the exact expression of log p gives the same "
                 "expression"
@@ -206,6 +219,24 @@ def _without_implied(found: list[FoundSymmetry], dim: int) -> list[FoundSymmetry
         if others and implied(candidate.maps, [f.action for f in others], dim):
             kept = others
     return kept
+
+
+def _on_sphere(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> OnSphere | None:
+    """The target as a density on a sphere, if it is one: given as such, a law on a sphere, or a model of one."""
+    if isinstance(target, OnSphere):
+        return target
+    if isinstance(target, torch.distributions.Distribution):
+        if target.support is constraints.sphere and len(target.batch_shape) == 0:
+            return OnSphere.from_law(target)
+        return None
+    if isinstance(target, (Fit, LogDensity)) or not callable(target):
+        return None
+    with torch.no_grad(), poutine.block():
+        nodes = poutine.trace(target).get_trace(*args, **kwargs).nodes.values()
+    sites = [n for n in nodes if n["type"] == "sample" and not n["is_observed"]]
+    if any(getattr(n["fn"], "support", None) is constraints.sphere for n in sites):
+        return OnSphere.from_model(target, *args, **kwargs)
+    return None
 
 
 def _read_target(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[LogDensity, torch.Tensor | None]:

@@ -14,9 +14,9 @@ from ...density._importance import WeightedDraws, weighted_draws
 from ...density._laplace import laplace_approximation
 from ...density._modes import distant_modes
 from ...density._proposal import Scale
-from ..evidence.search import refine_center
 from .maps import Screen
 from .proving import Prover
+from .stationary import stationary_point
 
 _DRAWS = 4096
 _SAME = 1e-7
@@ -103,12 +103,12 @@ class Landscape:
         starts = [self.modes[0], self.scale.center, torch.zeros(d, dtype=torch.float64)]
         starts += [(self.modes[0] + m) / 2 for m in self.modes[1:4]]
         for start in starts:
-            point = refine_center(self.density, start, tuple(range(d)), self.scale)
+            point = stationary_point(self.density, start, tuple(range(d)), self.unit)
             found += [] if point is None else [point]
         for start in (self.modes[0], self.scale.center):  # site by site, the rest held
             point = start.clone()
             for site in self.density.sites:
-                part = refine_center(self.density, point, tuple(range(d)[site.slice]), self.scale)
+                part = stationary_point(self.density, point, tuple(range(d)[site.slice]), self.unit)
                 point = point if part is None else part
             found.append(point)
         found.append(torch.zeros(d, dtype=torch.float64))

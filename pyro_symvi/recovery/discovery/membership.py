@@ -7,12 +7,21 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...groups import EllipticalRotation, FiniteMatrixGroup, LinearAction, PermutationGroup
-from .actions import JointRotation
+from ...groups import (
+    AxialRotation,
+    EllipticalRotation,
+    FiniteMatrixGroup,
+    LinearAction,
+    Orthogonal,
+    PermutationGroup,
+    SphereRotation,
+)
+from .actions import Conjugated, JointRotation
 from .maps import AffineMap, maps_of
 
 _TOLERANCE = 1e-6
 _LARGEST = 1500
+_FEW = 8
 
 
 def implied(maps: Sequence[AffineMap], by: Sequence[LinearAction], dim: int) -> bool:
@@ -24,10 +33,27 @@ def implied(maps: Sequence[AffineMap], by: Sequence[LinearAction], dim: int) -> 
     """
     if not by:
         return all(m.is_identity for m in maps)
-    turning = [a for a in by if isinstance(a, (EllipticalRotation, JointRotation))]
+    turning = [a for a in by if _is_turning(a)]
     finite = [a for a in by if a not in turning and a.group.is_finite]
     generators = [m for a in finite for m in maps_of(a, dim)]
-    return all(_is_product(_divided(m, turning, dim), generators) for m in maps)
+    return all(_is_member(m, turning, generators, dim) for m in maps)
+
+
+def _is_turning(action: LinearAction) -> bool:
+    if isinstance(action, Conjugated):
+        return isinstance(action.group, Orthogonal)
+    return isinstance(action, (EllipticalRotation, JointRotation, AxialRotation, SphereRotation))
+
+
+def _is_member(given: AffineMap, turning: Sequence[LinearAction], generators: list[AffineMap], dim: int) -> bool:
+    """Divide out continuous parts, look up the rest; failing that, do so after each short product of generators."""
+    if _is_product(_divided(given, turning, dim), generators):
+        return True
+    if not turning:
+        return False
+    first = [given.then(g.inverse()) for g in generators[:_FEW]]
+    second = [m.then(g.inverse()) for m in first for g in generators[:_FEW]]
+    return any(_divided(m, turning, dim).is_identity for m in [*first, *second])
 
 
 def _divided(given: AffineMap, turning: Sequence[LinearAction], dim: int) -> AffineMap:
@@ -65,11 +91,30 @@ def _part(given: AffineMap, action: LinearAction, dim: int) -> AffineMap | None:
             return None
         a, b = expected, torch.zeros(len(index), dtype=torch.float64)
     else:
-        return None
+        return given if _turns_sphere(given, action) else None
     matrix, offset = torch.eye(dim, dtype=torch.float64), torch.zeros(dim, dtype=torch.float64)
     matrix[index[:, None], index] = a
     offset[index] = b
     return AffineMap(matrix, offset)
+
+
+def _turns_sphere(given: AffineMap, action: LinearAction) -> bool:
+    """Whether an orthogonal map about zero leaves fixed what a group of rotations about zero does."""
+    a = given.matrix
+    eye = torch.eye(len(a), dtype=torch.float64)
+    if float((a @ a.mT - eye).abs().max() + given.offset.abs().max()) > _TOLERANCE:
+        return False
+    improper = not isinstance(action, (AxialRotation, SphereRotation)) or action.improper
+    if not improper and float(torch.linalg.det(a)) < 0:
+        return False
+    if isinstance(action, SphereRotation):
+        return True
+    if isinstance(action, AxialRotation):
+        return float((a @ action.axis - action.axis).abs().max()) < _TOLERANCE
+    if isinstance(action, Conjugated) and not bool(action.center.any()):
+        rest = action.frame[:, [k for k in range(len(a)) if k not in set(action.index)]]
+        return float((a @ rest - rest).abs().max()) < _TOLERANCE
+    return False
 
 
 def _preserves(matrix: Tensor, index: Tensor, dim: int) -> bool:

@@ -15,6 +15,7 @@ from ...groups import (
     FiniteMatrixGroup,
     LinearAction,
     NaturalAction,
+    PermutationGroup,
     Symmetric,
 )
 from .actions import Conjugated
@@ -68,6 +69,16 @@ def classes(land: Landscape, blocks: Blocks) -> list[list[int]]:
     for k, value in enumerate(label):
         found.setdefault(value, []).append(k)
     return [members for members in found.values() if len(members) > 1]
+
+
+def proved_permutations(land: Landscape) -> Iterator[Proposal]:
+    """Permutations that static analysis proves, whatever their pattern, one by one."""
+    for sigma in land.prover.analysis.permutations:
+        group = PermutationGroup.generated_by([torch.tensor(sigma).argsort().tolist()])
+        action = CoordinatePermutation(land.dim, permutations=group)
+        moved = tuple(j for j, k in enumerate(sigma) if j != k)
+        if moved:
+            yield Proposal("permutation of coordinates", action, moved, tuple(maps_of(action, land.dim)))
 
 
 def _indices(land: Landscape) -> Iterator[Proposal]:

@@ -15,6 +15,7 @@ from .maps import AffineMap
 
 _DENOMINATOR = 2000
 _CLOSE = 1e-11
+_SAME = 1e-9
 _MOST_PROOFS = 400
 
 
@@ -33,10 +34,24 @@ class Prover:
         plain = self.analysis.is_plain
         self._expression: tuple[Expressions, Polynomial] | None = self.analysis.reading if plain else None
         self.centers: dict[int, list[Fraction]] = {}
+        self._rows: dict[int, list[tuple[list[Fraction], Fraction]]] = {}
         parts: list[Any] = [*self.analysis.blocks, *self.analysis.ellipses, *self.analysis.reflections]
         for part in parts:
             for j, c in zip(part.coordinates, part.center or (), strict=False):
                 self.centers.setdefault(j, []).append(c)
+                self._reflected(j, (), (), c, density.dim)
+        affine = [*(b.affine_center for b in self.analysis.blocks), *self.analysis.affine_centers]
+        for center in (c for c in affine if c is not None):
+            for j, slope, start in zip(center.coordinates, center.slope, center.intercept, strict=True):
+                self._reflected(j, center.on, slope, start, density.dim)
+
+    def _reflected(self, j: int, on: Sequence[int], slope: Sequence[Fraction], intercept: Fraction, dim: int) -> None:
+        """Keep the exact row of z_j -> 2 (a + B y) - z_j."""
+        row = [Fraction(0)] * dim
+        row[j] = Fraction(-1)
+        for k, b in zip(on, slope, strict=True):
+            row[k] = 2 * b
+        self._rows.setdefault(j, []).append((row, 2 * intercept))
 
     @property
     def reads(self) -> bool:
@@ -65,17 +80,21 @@ class Prover:
 
     def _row(self, given: AffineMap, j: int) -> tuple[list[Fraction], Fraction] | None:
         """Row j of the matrix and of the offset, exact; None where the matrix has no simple fractions."""
-        row = [rational(value) for value in given.matrix[j].tolist()]
+        values, constant = given.matrix[j].tolist(), float(given.offset[j])
+        for exact, shift in self._rows.get(j, []):
+            if _alike([*values, constant], [*exact, shift]):
+                return exact, shift
+        row = [rational(value) for value in values]
         if any(x is None for x in row):
             return None
-        coefficients = [x or Fraction(0) for x in row]
-        constant = float(given.offset[j])
-        flips = all(x == (-1 if k == j else 0) for k, x in enumerate(coefficients))
-        for c in self.centers.get(j, []) if flips else []:
-            if abs(float(2 * c) - constant) <= 1e-7 * max(1.0, abs(constant)):
-                return coefficients, 2 * c
-        exact = rational(constant)
-        return coefficients, Fraction(constant) if exact is None else exact
+        simple = rational(constant)
+        return [x or Fraction(0) for x in row], Fraction(constant) if simple is None else simple
+
+
+def _alike(values: Sequence[float], exact: Sequence[Fraction]) -> bool:
+    """Whether numbers agree to 1e-9 of the largest."""
+    size = max(1.0, *(abs(value) for value in values))
+    return all(abs(value - float(x)) <= _SAME * size for value, x in zip(values, exact, strict=True))
 
 
 def rational(value: float) -> Fraction | None:

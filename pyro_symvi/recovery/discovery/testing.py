@@ -12,6 +12,7 @@ from ...groups import LinearAction
 from ..evidence.residuals import ResidualTest, residual_test
 from ..verdicts import Evidence
 from .landscape import Landscape
+from .spherical import SphereLandscape
 
 _QUICK = 48
 _POINTS = 768
@@ -39,14 +40,15 @@ class _Tested:
 
 
 def residuals_of(
-    land: Landscape, action: LinearAction, moved: tuple[int, ...], *, quick_only: bool = False
+    land: Landscape | SphereLandscape, action: LinearAction, moved: tuple[int, ...], *, quick_only: bool = False
 ) -> ResidualTest:
     """Forty-eight points first; if none speaks against the action, 768, with ascent, out to 10^12 scales."""
     tested: Any = _Tested(action, moved)
     found = residual_test(land.density, tested, land.scale, num_points=_QUICK, steps=0, generator=land.generator)
     if found.evidence is Evidence.REFUTED or quick_only:
         return found
-    draws = (land.draws.z, land.draws.log_p) if land.draws.reliable else (None, None)
+    known = land.draws
+    draws = (known.z, known.log_p) if known is not None and known.reliable else (None, None)
     return residual_test(
         land.density,
         tested,
@@ -58,7 +60,7 @@ def residuals_of(
     )
 
 
-def clear_witness(land: Landscape, action: LinearAction) -> tuple[Tensor, Tensor, float] | None:
+def clear_witness(land: Landscape | SphereLandscape, action: LinearAction) -> tuple[Tensor, Tensor, float] | None:
     """The point of the bulk where the action changes log p most, its image and the change; None if it hardly does."""
     points = land.screen.points
     if len(points) == 0:

@@ -1,0 +1,269 @@
+r"""Symmetries of a density on the sphere: rotations about an axis or in a subspace, the antipode, mirrors.
+
+The density f on the unit sphere of R^n is continued along rays, :math:`\log p(z) = f(z/|z|) + h(|z|)` with a heavy
+radial tail h. An orthogonal map leaves p unchanged if and only if it leaves f unchanged; so the tests of flat space,
+residuals and search included, apply as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from pyro.distributions import constraints
+from pyro.poutine.util import site_is_subsample
+from torch import Tensor
+
+from ...density import LogDensity
+from ...density._importance import WeightedDraws
+from ...density._proposal import Scale
+from ...groups import (
+    Antipodal,
+    AxialRotation,
+    BlockSigns,
+    CoordinatePermutation,
+    LinearAction,
+    NaturalAction,
+    Orthogonal,
+    SphereRotation,
+)
+from .actions import Conjugated
+from .maps import Screen, maps_of
+from .proposals import Proposal
+from .proving import Prover
+
+_ZERO = 1e-9
+_STARTS = 256
+SEARCHED: tuple[str, ...] = (
+    "rotations of the sphere: all of them, those about an axis, those of a subspace",
+    "the antipode",
+    "mirrors along coordinates and along the axes of curvature at the mode; exchanges of coordinates",
+)
+NOT_SEARCHED: tuple[str, ...] = (
+    "finite groups of rotations about an axis",
+    "products of rotations of several subspaces",
+)
+
+
+@dataclass(frozen=True)
+class OnSphere:
+    """A log density on the unit sphere of R^dim, as a target of `find_symmetries`.
+
+    Attributes:
+        function: Maps a unit vector ``x[dim]`` (or ``x[..., dim]``) to the log density, up to a constant.
+        dim: n for the sphere in R^n; at least 2.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    dim: int
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise TypeError(f"expected a function of unit vectors, got {self.function!r}; try a log_prob")
+        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 2:
+            raise ValueError(f"expected dim >= 2, got {self.dim!r}, because the sphere lies in R^dim; try dim=3")
+
+    @classmethod
+    def from_law(cls, law: torch.distributions.Distribution) -> OnSphere:
+        """A law whose support is a sphere."""
+        free = copy.copy(law)
+        free._validate_args = False
+        return cls(free.log_prob, int(law.event_shape[0]))
+
+    @classmethod
+    def from_model(cls, model: Callable[..., Any], *args: Any, **kwargs: Any) -> OnSphere:
+        """The posterior of a Pyro model whose one latent site lies on a sphere, without plates.
+
+        Raises:
+            ValueError: Other latent sites, or a site that is no single unit vector.
+        """
+        with torch.no_grad(), poutine.block():
+            trace = poutine.trace(model).get_trace(*args, **kwargs)
+        latent = [n for n in trace.stochastic_nodes if not site_is_subsample(trace.nodes[n])]
+        site = trace.nodes[latent[0]] if len(latent) == 1 else None
+        if site is None or site["fn"].support is not constraints.sphere or site["value"].ndim != 1:
+            raise ValueError(
+                f"expected one latent site, a unit vector, got {latent}, because symmetries are looked for on one "
+                "sphere; try OnSphere(function, dim) of the others held fixed"
+            )
+        name, dim = latent[0], len(site["value"])
+
+        def function(x: Tensor) -> Tensor:
+            with poutine.block(), pyro.validation_enabled(False):
+                found = poutine.trace(poutine.condition(model, data={name: x})).get_trace(*args, **kwargs)
+            return found.log_prob_sum()
+
+        return cls(function, dim)
+
+
+@dataclass
+class SphereLandscape:
+    """What the search asks of a target, for a density on the sphere.
+
+    Attributes:
+        target: The density on the sphere.
+        generator: Random state.
+    """
+
+    target: OnSphere
+    generator: torch.Generator
+    density: LogDensity = field(init=False)
+
+    def __post_init__(self) -> None:
+        n, function = self.target.dim, self.target.function
+
+        def continued(z: Tensor) -> Tensor:
+            square = z.square().sum(-1, keepdim=True)
+            value = function(z / square.sqrt())
+            return value - (n + 5) / 2 * torch.log1p(square[..., 0] / 5)
+
+        self.density = LogDensity.from_callable(continued, n)
+        self.scale = Scale(torch.zeros(n, dtype=torch.float64), torch.eye(n, dtype=torch.float64))
+        self.screen = Screen(self.density, self.scale, self.generator)
+        self.draws: WeightedDraws | None = None
+        try:
+            self.prover: Prover | None = Prover(LogDensity.from_callable(function, n))
+        except ValueError:  # no function off the sphere
+            self.prover = None
+        self.modes = [self.mode()]
+
+    @property
+    def dim(self) -> int:
+        """n, the sphere lying in R^n."""
+        return self.target.dim
+
+    def names(self, coordinates: tuple[int, ...] | list[int]) -> str:
+        """Coordinates in words."""
+        return "the sphere" if len(coordinates) == self.dim else ", ".join(f"z[{i}]" for i in coordinates)
+
+    def units(self, count: int) -> Tensor:
+        """Uniform draws ``[count, n]``."""
+        x = torch.randn(count, self.dim, dtype=torch.float64, generator=self.generator)
+        return x / x.norm(dim=-1, keepdim=True)
+
+    def mode(self) -> Tensor:
+        """A highest point: steps along the tangent gradient from the best of 256 uniform draws, then Newton's."""
+        x = self.units(_STARTS)
+        x = x[int(self.density(x).detach().argmax())]
+        step = 0.1
+        value = float(self.density(x))
+        for _ in range(400):
+            gradient = self.density.value_and_grad(x)[1]
+            gradient = gradient - (gradient @ x) * x
+            trial = x + step * gradient
+            trial = trial / trial.norm()
+            there = float(self.density(trial))
+            x, value, step = (trial, there, 1.5 * step) if there > value else (x, value, step / 4)
+            if step * float(gradient.norm()) < 1e-13:
+                break
+        for _ in range(6):
+            tangent = torch.eye(self.dim, dtype=torch.float64) - torch.outer(x, x)
+            gradient, hessian = self.density.value_and_grad(x)[1], self.density.hessian(x)
+            curvature = tangent @ hessian @ tangent - (gradient @ x) * tangent
+            trial = x - torch.linalg.pinv(curvature, rtol=1e-9, hermitian=True) @ (tangent @ gradient)
+            trial = trial / trial.norm()
+            if not bool(torch.isfinite(trial).all()) or float((trial - x).norm()) > 1e-3:
+                break
+            x = trial
+        return x
+
+
+def spherical_proposals(land: SphereLandscape) -> Iterator[Proposal]:
+    """The largest group of rotations, the antipode, mirrors and exchanges of coordinates."""
+    n = land.dim
+    yield from _rotations(land)
+    yield _proposal(land, "antipode", Antipodal(n), headline=True)
+    for members in _exchangeable(land):
+        yield _proposal(land, "exchangeable coordinates", CoordinatePermutation(n, [(i,) for i in members]))
+    yield from _mirrors(land, torch.eye(n, dtype=torch.float64))
+    hessian = land.density.hessian(land.modes[0])
+    values, axes = torch.linalg.eigh((hessian + hessian.mT) / 2)
+    simple = [k for k in range(n) if all(abs(float(values[k] - values[j])) > 1e-6 for j in range(n) if j != k)]
+    if simple:
+        yield from _mirrors(land, axes, simple)
+
+
+def _proposal(land: SphereLandscape, kind: str, action: LinearAction, headline: bool = False) -> Proposal:
+    maps = maps_of(action, land.dim)
+    moved = tuple(sorted({i for m in maps for i in m.moved}))
+    return Proposal(kind, action, moved, tuple(maps), headline)
+
+
+def flows(land: SphereLandscape) -> Tensor:
+    r"""Basis ``[k, n, n]`` of the skew S with :math:`\nabla f(x)\cdot Sx = 0` for all x: infinitesimal rotations."""
+    n = land.dim
+    rows, columns = torch.triu_indices(n, n, 1)
+    x = land.units(4 * len(rows) + 32)
+    gradient = land.density.value_and_grad(x)[1]
+    good = torch.isfinite(gradient).all(-1)
+    x, gradient = x[good], gradient[good]
+    equations = gradient[:, rows] * x[:, columns] - gradient[:, columns] * x[:, rows]
+    size = float(gradient.norm(dim=-1).max())
+    _, values, right = torch.linalg.svd(equations, full_matrices=True)
+    rank = int((values > _ZERO * max(size, 1e-3) * len(x) ** 0.5).sum())
+    basis = torch.zeros(len(rows) - rank, n, n, dtype=torch.float64)
+    basis[:, rows, columns] = right[rank:]
+    return basis - basis.mT
+
+
+def _rotations(land: SphereLandscape) -> Iterator[Proposal]:
+    n = land.dim
+    found = flows(land)
+    if len(found) == 0:
+        return
+    casimir = (found.mT @ found).sum(0)
+    values, vectors = torch.linalg.eigh(casimir)
+    moved = vectors[:, values > 1e-6]
+    k = moved.shape[1]
+    if len(found) != k * (k - 1) // 2:
+        return  # several subspaces, or a smaller group: told as not searched
+    if k == n:
+        yield _proposal(land, "all rotations", SphereRotation(n, improper=True), headline=True)
+    elif k == n - 1:
+        axis = vectors[:, 0]
+        axis = axis * axis[axis.abs().argmax()].sign()
+        axis = torch.where(axis.abs() < 1e-12, torch.zeros_like(axis), axis)
+        words = ", ".join(f"{a:.4g}" for a in axis.tolist()) if n <= 6 else "its axis"
+        yield _proposal(land, f"rotations about the axis ({words})", AxialRotation(axis, improper=True), headline=True)
+    else:
+        frame = torch.cat([moved, vectors[:, values <= 1e-6]], 1)
+        zero = torch.zeros(n, dtype=torch.float64)
+        action = Conjugated(NaturalAction(Orthogonal(k)), frame, zero, range(k), f"rotations of {k} dimensions")
+        yield _proposal(land, f"rotations of a subspace of {k} dimensions", action, headline=True)
+
+
+def _mirrors(land: SphereLandscape, frame: Tensor, chosen: list[int] | None = None) -> Iterator[Proposal]:
+    """The columns v of an orthonormal frame along which x -> x - 2 (x v) v holds, as one action."""
+    n = land.dim
+    chosen = list(range(n)) if chosen is None else chosen
+    maps = torch.stack([torch.eye(n, dtype=torch.float64) - 2 * torch.outer(frame[:, k], frame[:, k]) for k in chosen])
+    held = land.screen.holds(maps, torch.zeros(len(chosen), n, dtype=torch.float64))
+    index = tuple(k for k, holds in zip(chosen, held.tolist(), strict=True) if holds)
+    if index:
+        inner = BlockSigns(len(index), [(k,) for k in range(len(index))])
+        zero = torch.zeros(n, dtype=torch.float64)
+        words = f"mirrors along {len(index)} axes" if len(index) > 1 else "mirror"
+        yield _proposal(land, words, Conjugated(inner, frame, zero, index, words))
+
+
+def _exchangeable(land: SphereLandscape) -> list[list[int]]:
+    """Classes of coordinates that may be swapped."""
+    n = land.dim
+    left, found = list(range(n)), []
+    while left:
+        first = left.pop(0)
+        members = [first]
+        for j in list(left):
+            matrix = torch.eye(n, dtype=torch.float64)
+            matrix[[first, j]] = matrix[[j, first]]
+            if bool(land.screen.holds(matrix[None], torch.zeros(1, n, dtype=torch.float64))[0]):
+                members.append(j)
+                left.remove(j)
+        if len(members) > 1:
+            found.append(members)
+    return found
