@@ -292,8 +292,7 @@ class Analysis:
         lines = [str(found) for found in (*self.blocks, *self.ellipses, *self.reflections)]
         if not any(b.is_symmetric for b in self.blocks) and not self.reflections and not self.ellipses:
             lines.append("No reflection was proved, so no centre is.")
-        for a, b in self.swaps:
-            lines.append(f"log p is unchanged when {self.coordinates[a]} and {self.coordinates[b]} are swapped")
+        lines += self._permutation_texts()
         lines.append(self._concavity_text())
         if self.unimodal:
             names = short([self.coordinates[j] for j in self.unimodal])
@@ -309,6 +308,37 @@ class Analysis:
 
     def __str__(self) -> str:
         return self.explain()
+
+    def _permutation_texts(self) -> list[str]:
+        names = self.coordinates
+        lines = []
+        for part in self.exchangeable:
+            lines.append(f"({short([names[j] for j in part])}): log p is unchanged by every permutation of them")
+        for blocks in self.exchangeable_blocks:
+            shown = ", ".join(f"({short([names[j] for j in block])})" for block in blocks[:3])
+            more = ", ..." if len(blocks) > 3 else ""
+            lines.append(f"log p is unchanged when blocks are permuted as wholes: {shown}{more}")
+        within = {
+            j: part for part in (*self.exchangeable, *(sum(b, ()) for b in self.exchangeable_blocks)) for j in part
+        }
+        for images in self.permutations:
+            moved = [j for j, k in enumerate(images) if j != k]
+            if not all(within.get(j) is not None and images[j] in within[j] for j in moved):
+                lines.append(f"log p is unchanged when {_moves(names, images, moved)}")
+        for g in self.signed_permutations:
+            lines.append(
+                f"log p is unchanged by a signed or shifted permutation of ({short([names[j] for j in g.moved])})"
+            )
+        for center in self.affine_centers:
+            on, block = (short([names[j] for j in part]) for part in (center.on, center.coordinates))
+            lines.append(f"({block}): log p is unchanged by reflection about an affine function of ({on})")
+        for group in self.rotations:
+            frame = short([names[j] for j in group.frames[0]])
+            lines.append(
+                f"log p is unchanged when ({frame}) and {len(group.frames) - 1} more frames of {group.degree} are "
+                "rotated together, by any rotation or reflection"
+            )
+        return lines
 
     def _concavity_text(self) -> str:
         found = self.concavity
@@ -327,6 +357,11 @@ class Analysis:
 def _correlation(covariance: Matrix) -> list[list[float]]:
     n = range(len(covariance))
     return [[1.0 if i == j else _ratio(covariance[i][j], covariance[i][i] * covariance[j][j]) for j in n] for i in n]
+
+
+def _moves(names: tuple[str, ...], images: tuple[int, ...], moved: list[int]) -> str:
+    shown = ", ".join(f"{names[images[j]]} for {names[j]}" for j in moved[:6])
+    return f"one puts {shown}" + (", ..." if len(moved) > 6 else "")
 
 
 def _ratio(value: Fraction, square: Fraction) -> float:

@@ -5,6 +5,9 @@ Every part has a budget of its own, so that one that is too large does not keep 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from .affine_centers import affine_center
@@ -14,10 +17,12 @@ from .expressions import BUDGET, Expressions
 from .findings import AffineCenter
 from .gaussian_block import GaussianBlock, gaussian_block
 from .integrability import Moment, moment
+from .invariance import proposed_center
+from .permutations import find_permutations
 from .polynomials import Polynomial
 from .refusals import Refused
 from .report import Block, Ellipse, Symmetry
-from .symmetries import reflections, swaps
+from .symmetries import reflections
 
 
 def find_structure(
@@ -25,13 +30,21 @@ def find_structure(
 ) -> dict[str, Any]:
     """The fields of `Analysis` that speak of symmetry, for a density without open obligations."""
     blocks = find_blocks(table, p, names, sites)
-    found, pairs = find_symmetries(table, p, names, sites, blocks)
+    found = find_reflections(table, p, names, sites, blocks)
     ellipses = find_ellipses(table, p, names, blocks)
+    center = _center(table, p, len(names), (*blocks, *found, *ellipses))
+    table.allow(BUDGET)
+    permutations = find_permutations(table, p, len(names), sites, center)
+    generators = permutations.generators
     return {
         "blocks": blocks,
         "ellipses": ellipses,
         "reflections": found,
-        "swaps": pairs,
+        "swaps": _neighbours(sites, permutations.exchangeable),
+        "permutations": tuple(g.images for g in generators if g.is_permutation),
+        "signed_permutations": tuple(g for g in generators if not g.is_permutation),
+        "exchangeable": permutations.exchangeable,
+        "exchangeable_blocks": permutations.blocks,
         "affine_centers": find_affine_centers(table, p, sites, blocks, len(names)),
     }
 
@@ -111,14 +124,14 @@ def find_affine_centers(
     return tuple(found)
 
 
-def find_symmetries(
+def find_reflections(
     table: Expressions,
     p: Polynomial,
     names: tuple[str, ...],
     sites: tuple[tuple[int, ...], ...],
     blocks: tuple[Block, ...],
-) -> tuple[tuple[Symmetry, ...], tuple[tuple[int, int], ...]]:
-    """Reflections beyond those of the blocks, and swaps; each part with a budget of its own."""
+) -> tuple[Symmetry, ...]:
+    """Reflections beyond those of the blocks; each with a budget of its own."""
     dim = len(names)
     symmetric = tuple(b.block for b in blocks if b.is_symmetric)
     held = [set(b.coordinates) for b in symmetric]
@@ -130,8 +143,26 @@ def find_symmetries(
             table.allow(BUDGET)
             moments = moments_of(table, p, where, dim)
             found.append(Symmetry(where, tuple(names[j] for j in where), reflection.center, moments))
-    table.allow(BUDGET)
-    return tuple(found), swaps(table, p, sites)
+    return tuple(found)
+
+
+def _center(
+    table: Expressions, p: Polynomial, dim: int, parts: Sequence[Block | Symmetry | Ellipse]
+) -> tuple[Fraction, ...]:
+    """A point about which signs may change: proved centres, guesses elsewhere."""
+    center = list(proposed_center(table, p, tuple(range(dim))))
+    for part in parts:
+        for j, c in zip(part.coordinates, part.center or (), strict=False):
+            center[j] = c
+    return tuple(center)
+
+
+def _neighbours(
+    sites: tuple[tuple[int, ...], ...], exchangeable: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, int], ...]:
+    """Neighbours of a site that may be swapped."""
+    part = {j: number for number, members in enumerate(exchangeable) for j in members}
+    return tuple((a, b) for site in sites for a, b in pairwise(site) if a in part and part[a] == part.get(b))
 
 
 def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
