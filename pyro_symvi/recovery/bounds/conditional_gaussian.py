@@ -98,7 +98,7 @@ def conditional_gaussian_moments(density: LogDensity, analysis: Analysis | None 
         try:
             line = LineMarginal(table, p, nuisance, density.dim)
         except Refused as refusal:
-            why = refusal.reason if nuisance == 0 else why
+            why = refusal.reason if nuisance == 0 or "quadratic" not in refusal.reason else why
             continue
         return _integrate(line, density.coordinates, analysis)
     return _refusal(density.dim, why)
@@ -132,11 +132,16 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
         if math.isnan(peak):
             return _refusal(line.dim, "the others have no positive definite precision anywhere", line.nuisance)
         line.recenter(peak)
-    values = line(grid)
-    first = int(np.argmin(abs(grid - peak)))
-    left, right = _contiguous(values.definite, first)
-    log_m = values.log_marginal[left : right + 1]
     top = float(line(np.array([peak])).log_marginal[0])
+    while True:
+        values = line(grid)
+        left, right = _contiguous(values.definite, int(np.argmin(abs(grid - peak))))
+        log_m = values.log_marginal[left : right + 1]
+        slow = (left == 0 and log_m[0] > top - _SHALLOW) or (right == len(grid) - 1 and log_m[-1] > top - _SHALLOW)
+        if not slow or 4 * reach / step > _MOST_SCANNED:
+            break
+        reach *= 2
+        grid = np.arange(-reach, reach + step, step)
     if not float(log_m[0]) < top - _SHALLOW or not float(log_m[-1]) < top - _SHALLOW or float(log_m.max()) > top + 1e-6:
         return _refusal(line.dim, f"the marginal of {name} was not seen to fall off at both ends", line.nuisance)
     inside = np.flatnonzero(log_m > top - _DEEP)

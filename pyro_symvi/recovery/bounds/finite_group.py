@@ -23,7 +23,7 @@ def group_tau2(log_p: Tensor) -> Tensor:
 
     Between 0 (all equal) and n - 1 (all weight on one); for n = 2 it is :math:`\tanh^2(r/2)`.
     """
-    return log_p.shape[-1] * log_p.softmax(-1).square().sum(-1) - 1
+    return (log_p.shape[-1] * log_p.softmax(-1).square().sum(-1) - 1).clamp_min(0.0)
 
 
 def finite_group_bound(density: LogDensity, draws: WeightedDraws, matrices: Tensor, center: Tensor) -> Bound:

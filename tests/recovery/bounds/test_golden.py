@@ -196,7 +196,7 @@ def test_distance_to_the_centre_is_no_bound_on_the_error() -> None:
 def test_the_guides_form_needs_its_second_term() -> None:
     """Negative test: a narrow guide at the mode, where grad r vanishes, sees no asymmetry; the error is .2 sd.
 
-    With 1 <= U'' <= 1 + a^2, grad r is Lipschitz with constant a^2 about a centre, and grad log(q/p-bar) = s - grad r/2.
+    With 1 <= U'' <= 1 + a^2, grad r is Lipschitz with constant a^2; grad log(q/p-bar) = s - grad r/2.
     """
     case = Case(5.0, 0.02)
     first, under_bar = math.sqrt(case.q @ case.dr**2), math.sqrt(case.bar @ case.dr**2)
