@@ -5,6 +5,7 @@ from .certification import certify
 from .discovery import FoundSymmetry, Symmetries, find_symmetries
 from .report.certificate import Certificate
 from .report.entry import Entry, StatisticReport
+from .sphere import SphereDensity
 from .statistics import STATISTICS
 from .theorems import THEOREMS, Theorem, guarantees
 from .theorems.advice import Advice
@@ -21,6 +22,7 @@ __all__ = [
     "Evidence",
     "FoundSymmetry",
     "Premise",
+    "SphereDensity",
     "StatisticReport",
     "Symmetries",
     "Theorem",

@@ -92,8 +92,9 @@ def certify(
     _check_counts(num_points, num_draws)
     generator = torch.Generator().manual_seed(2) if generator is None else generator
     seed = generator.initial_seed()
+    options: dict[str, Any] = {"statistics": statistics, "parameters": parameters, "symmetry": symmetry}
+    options |= {"divergence": divergence, "num_draws": num_draws, "generator": generator}
     for door in DOORS:
-        options = {"statistics": statistics, "parameters": parameters, "symmetry": symmetry, "generator": generator}
         certificate = door(subject, args, kwargs, **options)
         if certificate is not None:
             return certificate

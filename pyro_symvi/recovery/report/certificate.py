@@ -20,7 +20,7 @@ from .explain import explanation
 from .layout import Layout
 from .reading import parsed, parts_of
 from .record import Provenance, certificate_record, symmetry_records
-from .table import COLOURS, COLUMNS, STYLES, Row, escape, folded, row
+from .table import COLOURS, COLUMNS, STYLES, Row, escape, folded, row, units
 from .verification import Verification, verification
 
 __all__ = ["Certificate", "Entry", "StatisticReport"]
@@ -189,7 +189,7 @@ class Certificate:
         """What stands below the table: premises, region, units, notes."""
         lines = [f"- {premise}" for premise in self.shown_premises()]
         lines.append(f"Region: {self.region}")
-        lines.append("Values are of unconstrained coordinates; error bounds are in posterior standard deviations.")
+        lines.append(units(self.statistics))
         return lines + [f"Note: {note}" for note in self.notes]
 
     def shown_premises(self) -> list[Premise]:

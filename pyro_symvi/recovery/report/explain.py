@@ -104,6 +104,8 @@ def _unit(entry: Entry) -> str:
         return "on the scale of correlations"
     if kind == "covariance":
         return "in products of posterior standard deviations"
+    if kind in ("direction", "axis", "concentration"):
+        return "absolute" if kind == "concentration" else "in radians"
     if kind == "slope":
         return "in units of sd(response) / sd(predictor)"
     return "in posterior standard deviations"

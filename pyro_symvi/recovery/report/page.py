@@ -6,7 +6,7 @@ import html
 from typing import TYPE_CHECKING
 
 from .entry import Entry
-from .table import COLUMNS, folded, row
+from .table import COLUMNS, folded, row, units
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -36,13 +36,12 @@ def fragment(certificate: Certificate) -> str:
     groups = [entries for report in certificate.reports.values() for entries in folded(report)]
     body = "".join(_row(entries) for entries in groups)
     shown = "".join(f"<li>{html.escape(str(p))}</li>" for p in certificate.shown_premises())
-    units = "Values are of unconstrained coordinates; error bounds are in posterior standard deviations."
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in certificate.notes)
     return (
         f'<div class="symvi">{_STYLE}<p><b>{html.escape(certificate.title)}</b></p>'
         f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
         f"<details><summary>All premises</summary><ul>{shown}</ul></details>"
-        f"<p><b>Region:</b> {html.escape(certificate.region)}</p><p>{units}</p>"
+        f"<p><b>Region:</b> {html.escape(certificate.region)}</p><p>{units(certificate.statistics)}</p>"
         + (f"<details><summary>Notes</summary><ul>{notes}</ul></details>" if notes else "")
         + "</div>"
     )

@@ -29,6 +29,18 @@ COLOURS = {
 _FOLD = 24
 
 
+def is_directional(statistics: Sequence[str]) -> bool:
+    """Whether a certificate is one of a direction."""
+    return bool(set(statistics) & {"direction", "axis", "concentration"})
+
+
+def units(statistics: Sequence[str]) -> str:
+    """In which coordinates values are, and in which units bounds."""
+    if is_directional(statistics):
+        return "Directions are unit vectors; their error bounds are in radians, those of concentrations absolute."
+    return "Values are of unconstrained coordinates; error bounds are in posterior standard deviations."
+
+
 def folded(report: StatisticReport) -> list[list[Entry]]:
     """Entries row by row; in large reports, those of one verdict and theorem are one row."""
     entries = list(report.lower())

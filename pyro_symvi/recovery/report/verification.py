@@ -11,11 +11,11 @@ import torch
 
 from ...density import LogDensity
 from ...groups import PointReflection
-from ..evidence.witness import recompute_witness
 from ..verdicts import Evidence, Verdict
 from .entry import Entry, StatisticReport, Witness
 from .layout import Layout
 from .record import Probe
+from .table import is_directional
 
 if TYPE_CHECKING:
     from .certificate import Certificate
@@ -71,7 +71,10 @@ class Verification:
 
 def verification(certificate: Certificate, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Verification:
     """`Certificate.verify`."""
-    density = _density(target, args, kwargs)
+    if is_directional(certificate.statistics):
+        density: Any = _directional(target, args, kwargs)
+    else:
+        density = _density(target, args, kwargs)
     layout = _layout(certificate, density)
     checks = [layout]
     if layout.holds:
@@ -98,6 +101,19 @@ def _density(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> LogD
     return LogDensity.from_model(target, *args, **kwargs)
 
 
+def _directional(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    from ..sphere import SphereDensity
+
+    return target if isinstance(target, SphereDensity) else SphereDensity.from_model(target, *args, **kwargs)
+
+
+def _fingerprint(density: Any) -> str:
+    from ..analysis import analyze
+    from ..sphere import SphereDensity, fingerprint
+
+    return fingerprint(density) if isinstance(density, SphereDensity) else analyze(density).fingerprint
+
+
 def _layout(certificate: Certificate, density: LogDensity) -> Check:
     here = Layout.of(density)
     same = here == certificate.layout
@@ -108,11 +124,9 @@ def _layout(certificate: Certificate, density: LogDensity) -> Check:
 
 
 def _target(certificate: Certificate, density: LogDensity) -> Iterator[Check]:
-    from ..analysis import analyze
-
     saved = certificate.provenance.fingerprint
     if saved:
-        found = analyze(density).fingerprint
+        found = _fingerprint(density)
         yield Check("hash of graph and constants", found == saved, f"{saved[:12]} saved, {found[:12] or 'none'} here")
     probe = certificate.provenance.probe
     if probe.points:
@@ -211,10 +225,15 @@ def _witnesses(certificate: Certificate, density: LogDensity) -> Iterator[Check]
         for entry in report.entries:
             if entry.witness is not None and entry.violation is not None and entry.witness not in seen:
                 seen.add(entry.witness)
-                yield _witness(entry, entry.violation, density)
+                yield _witness(entry, entry.witness, entry.violation, density)
 
 
-def _witness(entry: Entry, violation: Witness, density: LogDensity) -> Check:
-    found = recompute_witness(density, entry)
+def _witness(entry: Entry, point: tuple[float, ...], violation: Witness, density: LogDensity) -> Check:
+    z = torch.tensor(point, dtype=torch.float64)
+    action = PointReflection(coordinates=violation.coordinates).bind(density.dim, center=violation.center)
+    found = float((density(action.act(torch.tensor([-1.0], dtype=torch.float64), z)) - density(z)).detach())
     near = abs(found - violation.residual) <= 1e-6 * abs(violation.residual) + 1e-12
-    return Check(f"witness against {entry.label}", near, f"residual {violation.residual:.6g} saved, {found:.6g} here")
+    hole = abs(violation.residual) >= 1e299 and not math.isfinite(found)
+    return Check(
+        f"witness against {entry.label}", near or hole, f"residual {violation.residual:.6g} saved, {found:.6g} here"
+    )

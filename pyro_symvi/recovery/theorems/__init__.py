@@ -4,7 +4,7 @@ One frozen record each, in files by idea; `guarantees` tries the a priori ones o
 a record to its file's ``THEOREMS``.
 """
 
-from . import a_posteriori, approximate
+from . import a_posteriori, approximate, directions
 from .a_posteriori import ELLIPTICAL_CORRELATION, REFLECTION_MEAN
 from .approximate import REFLECTION_BOUND
 from .facts import Fact, assumed, proved, refuted, unknown
@@ -16,7 +16,14 @@ from .setting import Decreasing, Growth, Objective, Setting, Symmetry, Target
 from .table import A_PRIORI, REFUSALS, guarantees
 from .theorem import FITTED, INVARIANCE, MOMENTS, SUPPORT, APriori, Refusal, Theorem
 
-THEOREMS: tuple[Theorem, ...] = (*a_posteriori.THEOREMS, *PINNED, *approximate.THEOREMS, *A_PRIORI, *REFUSALS)
+THEOREMS: tuple[Theorem, ...] = (
+    *a_posteriori.THEOREMS,
+    *PINNED,
+    *approximate.THEOREMS,
+    *directions.THEOREMS,
+    *A_PRIORI,
+    *REFUSALS,
+)
 """Every record."""
 
 __all__ = [

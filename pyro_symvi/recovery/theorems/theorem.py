@@ -41,7 +41,7 @@ class Theorem:
     Attributes:
         name: How reports refer to it.
         statistic: What it speaks of: ``"mean"``, ``"correlation"``, ``"covariance"``, ``"contrasts"``, ``"slope"``,
-            ``"axis"``, ``"direction"``, ``"median"`` or ``"any"``.
+            ``"axis"``, ``"direction"``, ``"concentration"``, ``"median"`` or ``"any"``.
         premises: Names of what must hold.
         statement: The claim.
         proof: Its proof in a few lines.

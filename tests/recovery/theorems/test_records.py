@@ -14,7 +14,7 @@ from tests.recovery.targets import vector
 
 STATISTICS = {
     *("mean", "correlation", "covariance", "variances", "contrasts", "slope", "axis", "direction", "escort direction"),
-    *("median", "location", "any", "scatter", "contrast"),
+    *("median", "location", "any", "scatter", "contrast", "concentration"),
 }
 
 

@@ -1,0 +1,318 @@
+"""Certificates of directions, axes and concentrations: what is certified, what is bounded, what is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+import torch
+
+from pyro_symvi import certify, examples
+from pyro_symvi.divergences import Alpha, ForwardKL, ReverseKL
+from pyro_symvi.families import PowerSphericalFamily, VonMisesFisherFamily
+from pyro_symvi.groups import Antipodal, AxialRotation, FiniteMatrixGroup, NaturalAction, PointReflection
+from pyro_symvi.guides import AutoSymmetric
+from pyro_symvi.recovery import Certificate, Evidence, SphereDensity, Verdict
+from tests.recovery.sphere.targets import (
+    E1,
+    E3,
+    bipolar,
+    certify_at,
+    flipped,
+    small_circle,
+    unit,
+    verdicts,
+)
+
+PLANETS = examples.get("planets")
+POLES = PLANETS.args[0]
+
+
+def names(direction: str, axis: str, concentration: str) -> dict[str, str]:
+    return {"direction": direction, "axis": axis, "concentration": concentration}
+
+
+# exact targets
+
+
+def test_the_conjugate_posterior_is_proved_for_any_divergence() -> None:
+    density, b = SphereDensity.from_model(PLANETS.model, POLES, 500.0), 500.0 * POLES.sum(0)
+    for divergence in (None, ReverseKL()):
+        found = certify_at(density, b / b.norm(), float(b.norm()), divergence=divergence)
+        assert verdicts(found) == names("PROVED", "PROVED", "PROVED")
+    assert torch.allclose(found["direction"].exact, b / b.norm(), atol=1e-15)
+    assert "exact" not in str(certify_at(small_circle(0.5, 10.0), E3, 2.69))
+
+
+@pytest.mark.parametrize("angle", [2e-6, 1e-3, 0.1])
+def test_a_fitted_direction_that_is_off_is_bounded_by_its_angle_or_refuted(angle: float) -> None:
+    """The posterior's angular sd is sqrt(2 / 3997) = .022 rad: farther off is not recovered."""
+    density, b = SphereDensity.from_model(PLANETS.model, POLES, 500.0), POLES.sum(0)
+    d = b / b.norm()
+    across = E1 - (E1 @ d) * d
+    found = certify_at(density, math.cos(angle) * d + math.sin(angle) * across / across.norm(), 4000.0)
+    if angle < 0.02:
+        assert found["direction"].verdict is Verdict.BOUNDED
+        bounds = found["direction"].bounds
+        assert bool(((bounds >= angle) & (bounds < angle + 2e-6)).all())
+    else:
+        assert found["direction"].verdict is Verdict.REFUTED
+
+
+def test_a_zonal_target_with_an_increasing_profile_is_proved() -> None:
+    found = certify_at(lambda x: x[..., 2] + 0.25 * x[..., 2] ** 3, E3, 1.3)
+    assert verdicts(found) == names("PROVED", "PROVED", "BOUNDED")
+    assert {p.evidence for p in found["direction"].premises} == {Evidence.PROVED}
+
+
+def test_what_rests_on_quadrature_is_verified_and_says_where_it_looked() -> None:
+    found = certify_at(small_circle(0.8, 50.0), E3, 7.318771)
+    assert verdicts(found)["direction"] == "VERIFIED" and verdicts(found)["axis"] == "VERIFIED"
+    assert "spacing" in found.region and "nothing is known of mass narrower" in found.region
+
+
+def test_above_three_dimensions() -> None:
+    axis = torch.eye(5, dtype=torch.float64)[1]
+    zonal = certify_at(lambda x: torch.exp(2 * x[..., 1]), axis, 2.0)
+    assert verdicts(zonal)["direction"] == "VERIFIED"
+
+    def rough(x: torch.Tensor) -> torch.Tensor:
+        return 3 * x[..., 1] + 0.3 * x[..., 2] ** 3 + 0.1 * x[..., 0] * x[..., 1] ** 2
+
+    bounded = certify_at(rough, axis, 2.0)
+    assert verdicts(bounded) == names("BOUNDED", "UNKNOWN", "UNKNOWN")
+    points = torch.randn(400_000, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    points = points / points.norm(dim=-1, keepdim=True)
+    mean = rough(points).softmax(0) @ points  # 400,000 uniform points: error about 0.002 rad
+    truth = math.acos(float(mean @ axis / mean.norm()))
+    assert truth - 0.01 < float(bounded["direction"].bounds[0]) < 5 * truth
+
+
+# no direction
+
+
+@pytest.mark.parametrize("k", [3.7, 20.0])
+def test_1c1_a_bipolar_target_has_no_direction(k: float) -> None:
+    """E x = 0; reverse KL goes to either pole (to both at k = 3.7, below the local threshold 15/4)."""
+    at = {3.7: 2.902009, 20.0: 37.888544}[k]
+    for pole in (E3, -E3):
+        found = certify_at(bipolar(k), pole, at, divergence=ReverseKL())
+        assert verdicts(found)["direction"] == "REFUTED" and verdicts(found)["concentration"] == "REFUTED"
+        assert "no mean direction" in found["direction"].entries[0].reason
+    # the line of the poles is an axis of symmetry; a fit elsewhere has not found it
+    assert verdicts(found)["axis"] == "PROVED"
+    assert verdicts(certify_at(bipolar(k), E1, at))["axis"] == "REFUTED"
+
+
+def test_a_girdle_and_the_uniform_law_have_no_direction() -> None:
+    girdle = certify_at(bipolar(-14.0), E1, 4.5)
+    assert verdicts(girdle) == names("REFUTED", "REFUTED", "REFUTED")
+    uniform = certify_at(lambda x: 0 * x[..., 0], E1, 4.5)
+    assert verdicts(uniform) == names("REFUTED", "UNKNOWN", "REFUTED")
+
+
+def test_several_axes_are_no_axis() -> None:
+    """x_1^2 + 2 x_2^2: half-turns about three axes, none of all rotations."""
+    found = certify_at(lambda x: x[..., 0] ** 2 + 2 * x[..., 1] ** 2, E3, 3.0)
+    assert verdicts(found)["direction"] == "REFUTED" and verdicts(found)["axis"] == "UNKNOWN"
+    plane = certify_at(lambda x: x[..., 0] ** 2, unit(1.0, 0.0), 3.0)
+    assert verdicts(plane)["direction"] == "REFUTED" and verdicts(plane)["axis"] == "UNKNOWN"
+
+
+def test_a_fitted_concentration_of_zero_has_no_direction() -> None:
+    found = certify_at(lambda x: x[..., 2] + 0.25 * x[..., 2] ** 3, E3, 0.0)
+    assert verdicts(found) == names("UNKNOWN", "UNKNOWN", "REFUTED")
+    assert verdicts(certify_at(bipolar(4.0), E3, 0.0)) == names("REFUTED", "UNKNOWN", "PROVED")
+
+
+def test_a_resultant_of_rounding_errors_is_no_direction() -> None:
+    """Balanced data: b = 1e-9 e_1 is what is left of sums that cancel."""
+    found = certify_at(lambda x: 1e-9 * x[..., 0], E1, 1e-3)
+    assert verdicts(found)["direction"] == "UNKNOWN" and verdicts(found)["axis"] == "UNKNOWN"
+
+
+# wrong optima
+
+
+@pytest.mark.parametrize(
+    ("alpha", "signed"), [(0.0, 3.40201), (0.5, 2.15728), (1.0, 0.62121), (1.5, -0.31596), (2.0, -0.72067)]
+)
+def test_1c2_the_direction_of_higher_orders_is_the_opposite_one(alpha: float, signed: float) -> None:
+    """E t = +.2019; at alpha >= 1.5 the optimum follows the escort mean: right axis, wrong direction."""
+    divergence = {0.0: ReverseKL(), 1.0: ForwardKL()}.get(alpha, Alpha(alpha))
+    found = certify_at(flipped, math.copysign(1.0, signed) * E3, abs(signed), divergence=divergence)
+    assert verdicts(found)["axis"] == "VERIFIED"
+    assert verdicts(found)["direction"] == ("VERIFIED" if signed > 0 else "REFUTED")
+    if signed < 0:
+        assert "points the opposite way" in found["direction"].entries[0].reason
+        assert any("opposite to E x" in note for note in found.notes)
+    if alpha == 1.0:
+        assert found["concentration"].entries[0].exact == pytest.approx(0.621213, abs=1e-6)
+    else:
+        assert "does not match moments" in found["concentration"].entries[0].reason
+
+
+def test_1c3_an_optimum_off_the_axis_is_refuted() -> None:
+    """b = 50, t0 = 1/2: reverse KL is lowest at kappa 33.8, 58 degrees from the axis."""
+    off = torch.tensor([math.sqrt(1 - 0.530931**2), 0.0, 0.530931], dtype=torch.float64)
+    found = certify_at(small_circle(0.5, 50.0), off, 33.8069, divergence=ReverseKL())
+    assert verdicts(found) == names("REFUTED", "REFUTED", "REFUTED")
+
+
+def test_a_symmetry_of_three_thirds_pins_the_mean_but_not_the_fit() -> None:
+    """C_3 about e_3: E x on the axis, and a fit off it is refuted however isolated its optimum is."""
+    angle = 2 * math.pi / 3
+    turn = torch.eye(3, dtype=torch.float64)
+    turn[:2, :2] = torch.tensor(
+        [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]], dtype=torch.float64
+    )
+    action = NaturalAction(FiniteMatrixGroup.generated_by([turn]))
+
+    def three(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x[..., 2] + 0.5 * (x[..., 0] ** 3 - 3 * x[..., 0] * x[..., 1] ** 2)
+
+    assert verdicts(certify_at(three, E3, 2.0, symmetry=action))["direction"] == "VERIFIED"
+    off = certify_at(three, unit(1.0, 0.0, 0.2), 2.0, symmetry=action)
+    assert verdicts(off)["direction"] == "REFUTED"
+
+
+def test_a_target_without_symmetry_gets_the_angle_to_its_mean() -> None:
+    def rough(x: torch.Tensor) -> torch.Tensor:
+        return 3 * x[..., 2] + x[..., 0] ** 3 - x[..., 1] * x[..., 0] ** 2
+
+    found = certify_at(rough, E3, 3.0)
+    assert verdicts(found)["direction"] == "BOUNDED"
+    z, phi = (
+        torch.linspace(-1, 1, 801, dtype=torch.float64),
+        torch.linspace(0, 2 * math.pi, 401, dtype=torch.float64)[:-1],
+    )
+    z = (z[1:] + z[:-1]) / 2
+    s = (1 - z**2).sqrt()[:, None]
+    points = torch.stack([s * phi.cos(), s * phi.sin(), z[:, None].expand(-1, 400)], -1).reshape(-1, 3)
+    mean = rough(points).softmax(0) @ points  # midpoint rule: error about 1e-6
+    assert float(found["direction"].bounds[0]) == pytest.approx(math.acos(float(mean @ E3 / mean.norm())), abs=1e-4)
+
+
+# traps
+
+
+def test_a_needle_named_in_the_expression_is_found() -> None:
+    """Width 1e-4 rad, 5 % of the mass, no slope that leads to it; its direction occurs in the density's graph."""
+    needle = unit(0.6, 0.0, -0.8)
+
+    def target(x: torch.Tensor) -> torch.Tensor:
+        return torch.logaddexp(3 * x[..., 2], 1e8 * (x @ needle - 1) + 17.0)
+
+    found = certify_at(target, E3, 3.0)
+    assert not found["direction"].verdict.is_exact
+
+
+def test_half_turn_with_a_violation_of_small_mass() -> None:
+    """A bump of mass 1e-3 far from the mode is not overlooked."""
+    where = unit(1.0, 0.3, -2.0)
+
+    def target(x: torch.Tensor) -> torch.Tensor:
+        return torch.logaddexp(20 * (x[..., 2] - 1), 200 * (x @ where - 1) - 4.6)
+
+    found = certify_at(target, E3, 20.0)
+    assert not found["direction"].verdict.is_exact and not found["axis"].verdict.is_exact
+
+
+def test_rotations_of_the_plane_about_an_axis_are_nothing() -> None:
+    """1c.4: SO(1) is trivial, so it pins no direction; only the mirror does."""
+    axis = unit(0.0, 1.0)
+
+    def skewed(x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x[..., 1]) + 0.2 * x[..., 0] * x[..., 1]
+
+    found = certify_at(skewed, axis, 1.2, symmetry=AxialRotation(axis))
+    assert not found["direction"].verdict.is_exact
+    assert any("moves nothing" in note for note in found.notes)
+    assert verdicts(certify_at(lambda x: torch.exp(x[..., 1]), axis, 1.2))["direction"] == "VERIFIED"
+
+
+def test_a_symmetry_that_does_not_hold_certifies_nothing() -> None:
+
+    def zonal(x: torch.Tensor) -> torch.Tensor:
+        return torch.exp(x[..., 2])
+
+    for action in (AxialRotation(E1), Antipodal(3)):
+        found = certify_at(zonal, E3, 1.2, symmetry=action)
+        assert not found["direction"].verdict.is_exact
+        assert any("not shown to hold" in note for note in found.notes)
+    assert certify_at(zonal, E3, 1.2, symmetry=AxialRotation(E3))["direction"].verdict is Verdict.VERIFIED
+
+
+def test_power_spherical_laws_have_the_same_direction_rows() -> None:
+    """No exponential family: the concentration is that of the mean's length, (n - 1) m / (1 - m), and no optimum."""
+
+    def target(x: torch.Tensor) -> torch.Tensor:
+        return x[..., 2] + 0.25 * x[..., 2] ** 3
+
+    found = certify_at(target, E3, 1.1, family=PowerSphericalFamily, divergence=ForwardKL())
+    vmf = certify_at(target, E3, 1.1)
+    assert verdicts(found)["direction"] == "PROVED"
+    t = torch.linspace(-1, 1, 200_001, dtype=torch.float64)
+    m = float((t + t**3 / 4).softmax(0) @ t)  # |E x| by a fine sum: the cosine has the density exp(t + t^3 / 4)
+    assert found["concentration"].entries[0].exact == pytest.approx(2 * m / (1 - m), rel=1e-4)
+    assert vmf["concentration"].entries[0].exact != pytest.approx(2 * m / (1 - m), rel=1e-2)
+    assert any("no exponential family" in note for note in found.notes)
+
+
+# doors
+
+
+def test_the_target_alone() -> None:
+    density = SphereDensity.from_model(PLANETS.model, POLES, 500.0)
+    found = certify(density)
+    b = POLES.sum(0)
+    assert found.statistics == ("direction", "axis") and found["direction"].verdict is Verdict.PROVED
+    assert torch.allclose(found["direction"].values, b / b.norm(), atol=1e-15)
+    record = json.loads(json.dumps(found.to_dict()))
+    again = Certificate.from_dict(record)
+    assert again["direction"].verdict is Verdict.PROVED and "radians" in str(again)
+    assert again.verify(density) and again.verify(PLANETS.model, POLES, 500.0)
+    assert not again.verify(PLANETS.model, POLES, 499.0)
+    assert "radians" in str(found) and "radians" in found._repr_html_()
+    assert "exact" in found.explain("direction", 0)
+
+
+def test_the_same_seed_gives_the_same_certificate() -> None:
+    pair = [certify_at(small_circle(0.5, 10.0), E3, 2.69).to_dict() for _ in range(2)]
+    assert pair[0] == pair[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"statistics": ("mean", "axis")}, ValueError, "expected statistics among .*'direction', 'axis'.*; try"),
+        (
+            {"symmetry": PointReflection(center=[1.0, 0.0, 0.0])},
+            ValueError,
+            "expected a symmetry about the origin.*; try",
+        ),
+        ({"symmetry": AxialRotation(torch.ones(4))}, ValueError, r"expected a symmetry of R\^3.*; try"),
+        ({"symmetry": "zonal"}, TypeError, "expected symmetry as an action by orthogonal matrices.*; try"),
+        ({"divergence": "kl"}, TypeError, "expected a divergence"),
+    ],
+)
+def test_bad_options(options: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        certify_at(lambda x: x[..., 2], E3, 1.0, **options)
+
+
+def test_bad_subjects() -> None:
+    density = SphereDensity.from_callable(lambda x: x[..., 2], 3)
+    with pytest.raises(TypeError, match=r"expected certify\(family, sphere_density.*; try"):
+        certify(VonMisesFisherFamily(3), density)
+    with pytest.raises(ValueError, match="expected parameters 'direction' and 'concentration'"):
+        certify(VonMisesFisherFamily(3), density, parameters={"direction": E3})
+    with pytest.raises(ValueError, match="expected a direction of length 3.*dimension 2.*; try"):
+        certify(VonMisesFisherFamily(2), density, parameters={"direction": E3, "concentration": torch.tensor(1.0)})
+    with pytest.raises(ValueError, match="expected a unit direction.*; try"):
+        certify_at(density, 2 * E3, 1.0)
+    with pytest.raises(TypeError, match="expected no further arguments beside a SphereDensity"):
+        certify(density, POLES)
+    with pytest.raises(ValueError, match="expected no latent site but one direction, got .*kappa"):
+        certify(AutoSymmetric(PLANETS.model), POLES)
