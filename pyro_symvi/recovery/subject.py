@@ -14,6 +14,7 @@ from pyro.infer.autoguide import (
     AutoMultivariateNormal,
     AutoNormal,
 )
+from pyro.ops.stats import effective_sample_size, split_gelman_rubin
 
 from ..density import LogDensity
 from ..density._model import without_initialisation
@@ -21,7 +22,7 @@ from ..divergences import Divergence
 from ..families import LocationScale
 from ..guides import AutoLocationScale
 from ..infer import Fit, FitStatus, Optima
-from ..infer.fitting.posterior_draws import read_draws
+from ..infer.fitting.posterior_draws import MIXED, read_draws
 
 _GAUSSIAN = (AutoNormal, AutoDiagonalNormal, AutoMultivariateNormal, AutoLowRankMultivariateNormal)
 _FEWEST_DRAWS = 100
@@ -195,8 +196,26 @@ def _of_draws(given: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Subj
             f"expected draws that vary in every direction, got a singular covariance from {len(flat)} draws, because "
             "gaps are measured in their spread; try more draws, or those of all latent sites"
         )
+    effective, mixing = mixing_of(z)
+    notes = (
+        f"the draws are worth {float(effective.min()):.0f} to {float(effective.max()):.0f} independent ones, so that "
+        f"their means have Monte-Carlo errors of up to {1 / math.sqrt(float(effective.min())):.2g} of their standard "
+        f"deviations if the chains have mixed ({mixing})",
+        "values computed from draws are never called exact: they are held against what symmetry says of the target",
+    )
     name = f"{len(flat)} draws in {len(z)} chain{'s' if len(z) > 1 else ''}"
-    return Subject(density, loc, unit[:, None] * root, True, name, kind="draws", draws=z)
+    return Subject(density, loc, unit[:, None] * root, True, name, kind="draws", draws=z, notes=notes)
+
+
+def mixing_of(draws: torch.Tensor) -> tuple[torch.Tensor, str]:
+    """Effective numbers of draws ``[d]`` of ``draws[chains, n, d]``, autocorrelation counted, and split R-hat in words.
+
+    Vehtari, Gelman, Simpson, Carpenter & Buerkner (2021), as in ``pyro.ops.stats``.
+    """
+    total = float(draws.shape[0] * draws.shape[1])
+    effective = effective_sample_size(draws, chain_dim=0, sample_dim=1).nan_to_num(nan=1.0).clamp(1.0, total)
+    r_hat = float(split_gelman_rubin(draws, chain_dim=0, sample_dim=1).max()) if draws.shape[1] >= 4 else math.nan
+    return effective, f"split R-hat {r_hat:.3f}" + (", which says they have not" if not r_hat <= MIXED else "")
 
 
 def _of_family(

@@ -132,7 +132,8 @@ class Features:
     Known are :math:`y`, :math:`y^2`, :math:`e^{ay}`, and softplus, sigmoid and tanh of :math:`ay + b`; logarithms,
     reciprocals and powers of sums :math:`\sum_k c_k e^{a_k y}` with positive coefficients; and their products. Each
     changes over a length :math:`1/|a|`, and no farther out than terms of different slopes are equal, :math:`|\log
-    (c_k/c_l)|/|a_k-a_l|`. A logarithm of a sum of *Gaussians* is refused: it can hide a mode anywhere.
+    (c_k/c_l)|/|a_k-a_l|`. Gaussians of one width in a logarithm are a quadratic and such a sum, so their modes
+    lie within reach; Gaussians of *different* widths are refused: they can hide a mode anywhere.
 
     Attributes:
         steepest: The largest \|a\|.

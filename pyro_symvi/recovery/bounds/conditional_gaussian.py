@@ -8,7 +8,6 @@ tower property), and the marginal of :math:`\sigma` is known in closed form.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,17 +21,15 @@ from ..analysis.refusals import Refused
 from ..theorems import MOMENTS
 from ..verdicts import Evidence, Premise
 from ._bound import Bound, judged, refused
-from ._line_marginal import LineMarginal, OnLine
+from ._line_marginal import LineMarginal
+from ._line_quadrature import converged
 
 NAME = "conditional Gaussian quadrature"
 _DEEP = 60.0
 """The marginal is followed until it has fallen by this many nats: a share of 10^-26."""
 _SHALLOW = 45.0
 """It must have fallen by this many at both ends."""
-_MOST_SCANNED, _MOST_NODES, _MOST_BLOCK = 6000, 2049, 40
-_AGREE = 1e-7
-"""Two rules that differ by more than this (in sds) settle nothing."""
-_FLOOR = 1e-12
+_MOST_SCANNED, _MOST_BLOCK = 6000, 40
 Array = Any
 
 
@@ -101,7 +98,7 @@ def conditional_gaussian_moments(density: LogDensity, analysis: Analysis | None 
         try:
             line = LineMarginal(table, p, nuisance, density.dim)
         except Refused as refusal:
-            why = refusal.reason if nuisance == 0 else why
+            why = refusal.reason if nuisance == 0 or "quadratic" not in refusal.reason else why
             continue
         return _integrate(line, density.coordinates, analysis)
     return _refusal(density.dim, why)
@@ -135,17 +132,22 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
         if math.isnan(peak):
             return _refusal(line.dim, "the others have no positive definite precision anywhere", line.nuisance)
         line.recenter(peak)
-    values = line(grid)
-    first = int(np.argmin(abs(grid - peak)))
-    left, right = _contiguous(values.definite, first)
-    log_m = values.log_marginal[left : right + 1]
     top = float(line(np.array([peak])).log_marginal[0])
+    while True:
+        values = line(grid)
+        left, right = _contiguous(values.definite, int(np.argmin(abs(grid - peak))))
+        log_m = values.log_marginal[left : right + 1]
+        slow = (left == 0 and log_m[0] > top - _SHALLOW) or (right == len(grid) - 1 and log_m[-1] > top - _SHALLOW)
+        if not slow or 4 * reach / step > _MOST_SCANNED:
+            break
+        reach *= 2
+        grid = np.arange(-reach, reach + step, step)
     if not float(log_m[0]) < top - _SHALLOW or not float(log_m[-1]) < top - _SHALLOW or float(log_m.max()) > top + 1e-6:
         return _refusal(line.dim, f"the marginal of {name} was not seen to fall off at both ends", line.nuisance)
     inside = np.flatnonzero(log_m > top - _DEEP)
     low, high = grid[left + max(inside.min(initial=len(log_m)) - 1, 0)], grid[left + inside.max(initial=0) + 1]
     low, high = min(low, peak - step), max(high, peak + step)
-    found = _converged(line, peak, low, high)
+    found = converged(line, peak, low, high)
     if found is None:
         return _refusal(line.dim, "quadrature rules disagree", line.nuisance)
     (means, sds, correlations), error, nodes = found
@@ -175,74 +177,6 @@ def _contiguous(definite: Array, start: int) -> tuple[int, int]:
     while right < len(definite) - 1 and definite[right + 1]:
         right += 1
     return left, right
-
-
-Moments = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
-
-
-def _converged(line: LineMarginal, peak: float, low: float, high: float) -> tuple[Moments, float, int] | None:
-    """Trapezoids with halved steps until nothing changes, and panels of Gauss-Legendre nodes as a second opinion."""
-    width = _width(line, peak)
-    ends = math.asinh((low - peak) / width), math.asinh((high - peak) / width)
-    nodes, last = 129, _moments(line, peak, width, *_trapezoid(ends, 129))
-    while nodes < _MOST_NODES:
-        nodes = 2 * nodes - 1
-        here = _moments(line, peak, width, *_trapezoid(ends, nodes))
-        error = math.nan if last is None or here is None else _difference(last, here)
-        if here is not None and error < 1e-10:
-            break
-        last = here
-    if here is None:
-        return None
-    panels = _moments(line, peak, width, *_panels(ends, max(8, nodes // 24)))
-    if panels is None:
-        return None
-    error = 2 * max(error, _difference(here, panels)) + _FLOOR
-    return (here, error, nodes) if error < _AGREE else None
-
-
-def _width(line: LineMarginal, peak: float) -> float:
-    h = 1e-3
-    a, b, c = (float(v) for v in line(np.array([peak - h, peak, peak + h])).log_marginal)
-    curvature = -(a - 2 * b + c) / h**2
-    return 1 / math.sqrt(curvature) if math.isfinite(curvature) and curvature > 1e-4 else 1.0
-
-
-def _trapezoid(ends: tuple[float, float], nodes: int) -> tuple[Array, Array]:
-    t = np.linspace(*ends, nodes, dtype=np.longdouble)
-    return t, np.full(nodes, t[1] - t[0])
-
-
-def _panels(ends: tuple[float, float], count: int) -> tuple[Array, Array]:
-    x, w = np.polynomial.legendre.leggauss(20)
-    edges = np.linspace(*ends, count + 1, dtype=np.longdouble)
-    half = (edges[1:] - edges[:-1])[:, None] / 2
-    return ((edges[1:] + edges[:-1])[:, None] / 2 + half * x).ravel(), (half * w).ravel()
-
-
-def _moments(line: LineMarginal, peak: float, width: float, t: Array, dt: Array) -> Moments | None:
-    y = peak + width * np.sinh(t)
-    found: OnLine = line(y)
-    if not bool(found.definite.all()):
-        return None
-    weights = np.exp(found.log_marginal - found.log_marginal.max()) * np.cosh(t) * dt
-    weights /= weights.sum()
-    conditional = np.insert(found.mean, line.nuisance, y - peak, axis=1)
-    mean = weights @ conditional
-    centred = conditional - mean
-    inner = np.insert(np.insert(found.covariance, line.nuisance, 0, axis=1), line.nuisance, 0, axis=2)
-    covariance = np.tensordot(weights, inner, 1) + (weights[:, None] * centred).T @ centred
-    sds = np.sqrt(np.diagonal(covariance))
-    origin = np.insert(np.array([float(c) for c in line.center], dtype=np.longdouble), line.nuisance, peak)
-    correlations = covariance / np.outer(sds, sds)
-    tensor: Callable[[Array], torch.Tensor] = lambda a: torch.tensor(np.asarray(a, dtype=np.float64))  # noqa: E731
-    return tensor(origin + mean), tensor(sds), tensor(correlations)
-
-
-def _difference(a: Moments, b: Moments) -> float:
-    """Of means in sds, of sds relatively, of correlations."""
-    parts = (a[0] - b[0]) / b[1], a[1] / b[1] - 1, a[2] - b[2]
-    return max(float(x.abs().max()) for x in parts)
 
 
 def _premises(

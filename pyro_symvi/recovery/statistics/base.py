@@ -108,7 +108,8 @@ def judge(facts: Facts, label: str, value: float, claim: Claim) -> Entry:
         whose = "the exact centre (the sd is an estimate)" if claim.proof and claim.unit_name == " sd" else whose
         fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g}{_posterior(claim)} of {whose}")
     else:
-        text = f"the fitted value is {gap:.2g}{_posterior(claim)} from {whose}, {claim.exact:.6g}"
+        what = "value of the draws" if facts.subject.kind == "draws" else "fitted value"
+        text = f"the {what} is {gap:.2g}{_posterior(claim)} from {whose}, {claim.exact:.6g}"
         fitted = Premise(FITTED, Evidence.REFUTED, text)
     premises = (*claim.premises, fitted)
     verdict, bound = weakest(premises), math.nan
@@ -152,7 +153,9 @@ def _caveat(verdict: Verdict, claim: Claim) -> str:
 
 def _how_far(facts: Facts, gap: float, claim: Claim) -> str:
     if facts.subject.kind == "draws":
-        return f"that of the draws is {gap:.2g}{claim.unit_name} away"
+        error = facts.monte_carlo_error
+        chance = f"Monte-Carlo error of a mean up to {error:.1g} sd"
+        return f"that of the draws is {gap:.2g}{claim.unit_name} away ({chance})"
     return f"the optimiser stopped {gap:.2g}{claim.unit_name} away"
 
 

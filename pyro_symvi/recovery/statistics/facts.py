@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -15,7 +16,7 @@ from ..analysis.integrability import Moment
 from ..evidence.exploration import Exploration
 from ..evidence.residuals import ResidualTest
 from ..proofs import Proofs, ProvedReflection
-from ..subject import Subject
+from ..subject import Subject, mixing_of
 from ..theorems import INVARIANCE, MOMENTS, pinned_mean, pinned_shape
 from ..theorems.pinned import PROPER
 from ..verdicts import Evidence, Premise
@@ -199,6 +200,13 @@ class Facts:
             return 1.0
         low = (found.sd / found.scale.root.square().sum(-1).sqrt()).min().clamp_max(1.0)
         return float((found.scale.root.mT @ vector).norm() * low)
+
+    @cached_property
+    def monte_carlo_error(self) -> float:
+        """The largest Monte-Carlo error of a mean of the draws, in their standard deviations; nan without draws."""
+        if self.subject.draws is None:
+            return math.nan
+        return 1 / math.sqrt(float(mixing_of(self.subject.draws)[0].min()))
 
     # -- existence ---------------------------------------------------------------------------------------------
 
