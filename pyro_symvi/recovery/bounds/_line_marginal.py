@@ -28,6 +28,7 @@ from ..analysis.refusals import Refused
 Array = Any
 _WIDE = np.longdouble
 _EPS = float(np.finfo(_WIDE).eps)
+_ELEMENTS = 2**17
 _NOISE = 0.05
 """Where log m is known only to more nats than this, it is not used."""
 
@@ -62,7 +63,7 @@ class LineMarginal:
         self.factors = list(grouped(table, p, self.block).values())
         self.features = Features(table, nuisance, self.factors)
         self.center: tuple[Fraction, ...] = (Fraction(0),) * len(self.block)
-        self._moved = self.factors
+        self._wide = self._rounded(self.factors)
 
     def recenter(self, y: float) -> None:
         """Expand about the conditional mean at y (rounded), exactly: nothing large is left to cancel there."""
@@ -70,48 +71,74 @@ class LineMarginal:
         if bool(found.definite[0]):
             moved = [c + Fraction(float(m)) for c, m in zip(self.center, found.mean[0], strict=True)]
             self.center = tuple(moved)
-            self._moved = [_about(f, moved) for f in self.factors]
+            self._wide = self._rounded([_about(f, moved) for f in self.factors])
 
     def __call__(self, y: Array) -> OnLine:
         """Evaluate at nodes ``y[n]``, in extended precision where the platform has it."""
+        with np.errstate(all="ignore"):
+            return _integrated(*self._coefficients(y))
+
+    def scan(self, y: Array) -> Array:
+        """Log m alone at many nodes, minus infinity where it could not be computed, ``[n]``."""
+        size = max(1, _ELEMENTS // max(1, len(self.block) ** 2))
+        with np.errstate(all="ignore"):
+            parts = [_factored(*self._coefficients(part))[0] for part in np.split(y, range(size, len(y), size))]
+        return np.concatenate(parts)
+
+    def _coefficients(self, y: Array) -> tuple[Array, Array, Array, Array]:
+        """Precision ``[n, k, k]``, vector ``[n, k]``, height and the sum of the sizes of its terms ``[n]``."""
         n, k = len(y), len(self.block)
         z = np.zeros((n, self.dim), dtype=_WIDE)
         z[:, self.nuisance] = y
-        with np.errstate(all="ignore"):
-            evaluate = Evaluator(self.table, z, np.zeros_like(z))
-            precision, vector = np.zeros((n, k, k), dtype=_WIDE), np.zeros((n, k), dtype=_WIDE)
-            height, size = np.zeros(n, dtype=_WIDE), np.zeros(n, dtype=_WIDE)
-            for f in self._moved:
-                r = evaluate(Polynomial({f.monomial: 1}, 1, self.table.monomial_sign(f.monomial)))[0]
-                precision += r[:, None, None] * _wide(f.matrix).reshape(k, k)
-                vector += r[:, None] * _wide([f.vector]).reshape(k)
-                height += r * _wide([[f.constant]])[0, 0]
-                size += abs(r * _wide([[f.constant]])[0, 0])
-            return _integrated(precision, vector, height, size)
+        evaluate = Evaluator(self.table, z, np.zeros_like(z))
+        precision, vector = np.zeros((n, k, k), dtype=_WIDE), np.zeros((n, k), dtype=_WIDE)
+        height, size = np.zeros(n, dtype=_WIDE), np.zeros(n, dtype=_WIDE)
+        for monomial, matrix, linear, constant in self._wide:
+            r = evaluate(Polynomial({monomial: 1}, 1, self.table.monomial_sign(monomial)))[0]
+            precision += r[:, None, None] * matrix
+            vector += r[:, None] * linear
+            height += r * constant
+            size += abs(r * constant)
+        return precision, vector, height, size
+
+    def _rounded(self, factors: list[Factor]) -> list[tuple[int, Array, Array, Array]]:
+        k = len(self.block)
+        return [
+            (f.monomial, _wide(f.matrix).reshape(k, k), _wide([f.vector]).reshape(k), _wide([[f.constant]])[0, 0])
+            for f in factors
+        ]
+
+
+def _factored(precision: Array, vector: Array, height: Array, size: Array) -> tuple[Array, Array, Array, Array]:
+    """Log m, the scales of the diagonal, the Cholesky factor L of the scaled precision, L^-1 of the scaled vector."""
+    k = vector.shape[1]
+    unit = np.sqrt(np.einsum("nii->ni", precision))
+    scaled = precision / (unit[:, :, None] * unit[:, None, :])
+    low, white = np.zeros_like(scaled), np.zeros_like(vector)
+    for j in range(k):
+        column = scaled[:, j:, j] - np.einsum("nik,nk->ni", low[:, j:, :j], low[:, j, :j])
+        low[:, j:, j] = column / np.sqrt(column[:, :1])
+        white[:, j] = (vector[:, j] / unit[:, j] - (low[:, j, :j] * white[:, :j]).sum(-1)) / low[:, j, j]
+    quadratic = np.square(white).sum(-1) / 2
+    pivots = np.einsum("nii->ni", low)
+    log_m = height + quadratic - (np.log(pivots) + np.log(unit)).sum(-1)
+    condition = (1 + k) / np.square(pivots).min(-1, initial=1.0)
+    noise = 16 * _EPS * ((size + quadratic) * (1 + k) + condition * (1 + quadratic))
+    known = np.isfinite(log_m) & (noise < _NOISE)
+    return np.where(known, log_m, -np.inf), unit, low, white
 
 
 def _integrated(precision: Array, vector: Array, height: Array, size: Array) -> OnLine:
     """Integrate the block out, by Cholesky factors of the precisions scaled to unit diagonal."""
-    n, k = vector.shape
-    unit = np.sqrt(np.einsum("nii->ni", precision))
-    scaled = precision / (unit[:, :, None] * unit[:, None, :])
-    low, inverse = np.zeros_like(scaled), np.zeros_like(scaled)
+    log_m, unit, low, white = _factored(precision, vector, height, size)
+    k = vector.shape[1]
+    inverse = np.zeros_like(low)
     for i in range(k):
-        for j in range(i):
-            low[:, i, j] = (scaled[:, i, j] - (low[:, i, :j] * low[:, j, :j]).sum(-1)) / low[:, j, j]
-        low[:, i, i] = np.sqrt(scaled[:, i, i] - np.square(low[:, i, :i]).sum(-1))
+        inverse[:, i, :i] = -np.einsum("nj,njk->nk", low[:, i, :i], inverse[:, :i, :i]) / low[:, i, i, None]
         inverse[:, i, i] = 1 / low[:, i, i]
-        for j in range(i):
-            inverse[:, i, j] = -(low[:, i, j:i] * inverse[:, j:i, j]).sum(-1) / low[:, i, i]
-    white = (inverse * (vector / unit)[:, None, :]).sum(-1)
     covariance = np.einsum("nki,nkj->nij", inverse, inverse) / (unit[:, :, None] * unit[:, None, :])
-    mean = (inverse * white[:, :, None]).sum(1) / unit
-    quadratic = np.square(white).sum(-1) / 2
-    pivots = np.log(np.einsum("nii->ni", low)) + np.log(unit)
-    log_m = height + quadratic - pivots.sum(-1)
-    condition = np.square(inverse).sum((-1, -2)) if k else np.ones(n)
-    noise = 16 * _EPS * ((size + quadratic) * (1 + k) + condition * (1 + quadratic))
-    definite = np.isfinite(log_m) & (noise < _NOISE) & np.isfinite(mean).all(-1)
+    mean = np.einsum("nki,nk->ni", inverse, white) / unit
+    definite = np.isfinite(log_m) & np.isfinite(mean).all(-1)
     return OnLine(np.where(definite, log_m, -np.inf), mean, covariance, definite)
 
 

@@ -134,9 +134,9 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
         line.recenter(peak)
     top = float(line(np.array([peak])).log_marginal[0])
     while True:
-        values = line(grid)
-        left, right = _contiguous(values.definite, int(np.argmin(abs(grid - peak))))
-        log_m = values.log_marginal[left : right + 1]
+        values = line.scan(grid)
+        left, right = _contiguous(np.isfinite(values), int(np.argmin(abs(grid - peak))))
+        log_m = values[left : right + 1]
         slow = (left == 0 and log_m[0] > top - _SHALLOW) or (right == len(grid) - 1 and log_m[-1] > top - _SHALLOW)
         if not slow or 4 * reach / step > _MOST_SCANNED:
             break
@@ -157,14 +157,14 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
 
 
 def _peak(line: LineMarginal, grid: Array) -> float:
-    values = line(grid).log_marginal
+    values = line.scan(grid)
     if not np.isfinite(values).any():
         return math.nan
     best = int(np.argmax(values))
     around = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
 
     def down(y: float) -> float:
-        value = float(line(np.array([y])).log_marginal[0])
+        value = float(line.scan(np.array([y]))[0])
         return -value if math.isfinite(value) else 1e300
 
     return float(optimize.minimize_scalar(down, bounds=around, method="bounded", options={"xatol": 1e-6}).x)
