@@ -185,6 +185,22 @@ class Certificate:
 
         Path(path).write_text(page(self), encoding="utf-8")
 
+    def plot(self, statistic: str | None = None) -> Any:
+        """A matplotlib figure of a statistic, by default the first that can be drawn: means or a matrix.
+
+        Means: intervals of guide and target, the fitted values, error bounds and exact centres, one row a coordinate.
+        Correlations, scatters, covariances: one tile a pair. Verdicts in words and colours. ``figure.savefig(path)``.
+
+        Raises:
+            KeyError: No such statistic.
+            ValueError: Neither means nor a matrix; means without a fit or draws to draw.
+        """
+        from .forest import forest_figure
+        from .tiles import tile_figure
+
+        chosen = statistic or next((s for s in self.statistics if s == "mean" or len(self[s].shape) == 2), "mean")
+        return forest_figure(self) if chosen == "mean" and "mean" in self.statistics else tile_figure(self, chosen)
+
     def below(self) -> list[str]:
         """What stands below the table: premises, region, units, notes."""
         lines = [f"- {premise}" for premise in self.shown_premises()]
