@@ -21,6 +21,7 @@ from .facts import Fact, assumed, proved, refuted
 from .facts_from_analysis import target_of
 from .finiteness import finite
 from .guarantees import Guarantee
+from .guide import Guide
 from .pins import standard
 from .setting import Objective, Setting, Symmetry, Target
 from .table import guarantees
@@ -91,13 +92,14 @@ def advise(target: Any, *args: Any, symmetry: LinearAction | None = None, **kwar
         if density.dim == 1 and options["scale"] == "full":
             continue
         family = LocationScale(density.dim, **options)
+        guide = Guide.of(family)
         parameters = _parameters(family, start.point, start.root)
         for divergence in _DIVERGENCES:
             found = _finite(density, family, parameters, divergence, known)
             if found.is_refuted:
                 excluded.append(f"{divergence!r} with {options['base']}, {options['scale']}: {found.words}")
                 continue
-            told = guarantees(Setting(known, family, Objective(divergence, finite=found)))
+            told = guarantees(Setting(known, guide, Objective(divergence, finite=found)))
             rows.append(AdviceRow(family, dict(options), divergence, told, _how(told, divergence)))
     notes = list(analysis.conditions)
     if not analysis.refusal and not analysis.gradient_agrees:

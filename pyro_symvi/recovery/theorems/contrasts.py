@@ -27,9 +27,7 @@ def _between(setting: Setting, symmetry: Symmetry | None) -> tuple[Premise, ...]
 
 
 def _leaves_means_equal(setting: Setting, symmetry: Symmetry) -> bool:
-    from .pins import pins
-
-    return bool(pins(symmetry.action, setting.p.dim).orbits)
+    return bool(symmetry.pins(setting.p.dim).orbits)
 
 
 _PROOF = (

@@ -9,6 +9,7 @@ import torch
 
 from ...groups import AxisFlips, ConditionalReflection, CoordinatePermutation, EllipticalRotation, PointReflection
 from ..analysis import Analysis, Block
+from ..analysis.exact import Matrix
 from ..analysis.report import Ellipse
 from ..analysis.report import Symmetry as Reflection
 from .facts import Fact, assumed, proved, unknown
@@ -58,10 +59,9 @@ class _Reader:
         return Symmetry(action, self.said(True, f"log p is even in {self._names(coordinates)} about an exact centre"))
 
     def _ellipse(self, block: Block | Ellipse) -> Iterator[Symmetry]:
-        shape = block.block.covariance_shape if isinstance(block, Block) else _inverse(block)
-        if shape is None or block.center is None:
+        precision = block.block.shape
+        if precision is None or block.center is None:
             return
-        matrix = torch.tensor([[float(x) for x in row] for row in shape], dtype=torch.float64)
         center = [float(c) for c in block.center]
         fact = self.said(True, f"log p is elliptical in {self._names(block.coordinates)}, with an exact shape")
         whole = len(block.coordinates) == self.dim
@@ -70,9 +70,9 @@ class _Reader:
             falls and (block.is_gaussian or (isinstance(block, Ellipse) and block.block.strictly)) and self._positive
         )
         profile = self.said(falls, "p falls with the radius")
-        action = EllipticalRotation(center, matrix, block.coordinates)
+        action = EllipticalRotation(center, _covariance(precision), block.coordinates)
         yield Symmetry(action, fact, profile, self.said(strict, "p falls strictly with the radius, and is positive"))
-        if not any(x for i, row in enumerate(shape) for j, x in enumerate(row) if i != j):
+        if _is_diagonal(precision):
             yield Symmetry(AxisFlips(block.coordinates, center), fact)
 
     def _regression(self, block: Block) -> Iterator[Symmetry]:
@@ -112,8 +112,8 @@ class _Reader:
                 strict = self._positive and j in concavity.strict_given_rest
                 yield Decreasing(j, self.said(True, words), self.said(strict, f"{words}, strictly"))
         for block in self.analysis.blocks:
-            shape = block.block.covariance_shape if block.is_elliptical and block.is_gaussian else None
-            if shape is None or any(x for i, row in enumerate(shape) for j, x in enumerate(row) if i != j):
+            shape = block.block.shape if block.is_elliptical and block.is_gaussian else None
+            if shape is None or not _is_diagonal(shape):
                 continue
             for j in block.coordinates:
                 if j not in seen:
@@ -161,10 +161,14 @@ def target_of(analysis: Analysis) -> Target:
     )
 
 
-def _inverse(block: Ellipse) -> list[list[Fraction]] | None:
-    from ..analysis import exact
+def _is_diagonal(matrix: Matrix) -> bool:
+    return not any(x for i, row in enumerate(matrix) for j, x in enumerate(row) if i != j)
 
-    return exact.inverse(block.block.shape)
+
+def _covariance(precision: Matrix) -> torch.Tensor:
+    """The inverse, rounded; of a diagonal matrix entry by entry."""
+    numbers = torch.tensor([[float(x) for x in row] for row in precision], dtype=torch.float64)
+    return torch.diag(1 / numbers.diagonal()) if _is_diagonal(precision) else torch.linalg.inv(numbers)
 
 
 def _connected(pairs: Sequence[tuple[int, int]]) -> list[tuple[int, ...]]:

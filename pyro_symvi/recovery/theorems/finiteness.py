@@ -14,9 +14,10 @@ from __future__ import annotations
 
 from ...distributions.bases import Tail
 from .facts import Fact, all_of, proved, refuted, unknown
-from .setting import Setting
+from .setting import Setting, once
 
 
+@once
 def finite(setting: Setting) -> Fact:
     """Whether the objective is finite at its optimum."""
     o = setting.o
@@ -108,6 +109,7 @@ def _on_sphere(setting: Setting, alpha: float) -> Fact:
     return Fact(p.positive.evidence, f"log p has to be bounded below on the sphere: {p.positive.words}")
 
 
+@once
 def exists(setting: Setting, fixed_scale: bool = False) -> Fact:
     """Whether a minimiser exists: over location and scale, or over the location at every fixed scale.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from ...distributions.bases import Base, GeneralizedNormal, Logistic, Normal, StudentT, Tail, UniformBall
@@ -41,6 +41,9 @@ class Guide:
     dim: int
     name: str
     family: Family | None = None
+    _closures: dict[int, tuple[LinearAction, Fact, bool]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @classmethod
     def of(cls, family: Family) -> Guide:
@@ -119,8 +122,11 @@ class Guide:
         """Whether the family is closed under an action, and whether the action moves the scale."""
         if self.family is None:
             return unknown(f"a {self.name} is not known to be closed under any group"), True
-        found = self.family.closure(action)
-        return decided(found.holds, f"the {self.name} is closed: {found.reason}", found.reason), found.moves_scale
+        if id(action) not in self._closures:  # the action is kept, so that its id stays its own
+            found = self.family.closure(action)
+            fact = decided(found.holds, f"the {self.name} is closed: {found.reason}", found.reason)
+            self._closures[id(action)] = (action, fact, found.moves_scale)
+        return self._closures[id(action)][1:]
 
     # -- the base law ------------------------------------------------------------------------------------------
 

@@ -64,6 +64,8 @@ class Pinned:
     @cached_property
     def orbits(self) -> tuple[tuple[int, ...], ...]:
         """Sets of two or more coordinates whose means are equal and free: equal rows of `mean_space`."""
+        if isinstance(self.action, AffineAction):  # each coordinate is pinned, or free by itself
+            return ()
         rows = self.mean_space
         left = [i for i in range(self.dim) if i not in self.mean]
         found: list[tuple[int, ...]] = []

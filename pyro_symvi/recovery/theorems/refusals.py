@@ -146,12 +146,10 @@ DIAGONAL_CORRELATION = Refusal(
 
 
 def _antipodal(setting: Setting) -> str | None:
-    from .pins import pins
-
     if not setting.p.on_sphere:
         return None
     for symmetry in setting.p.symmetries:
-        if symmetry.fact.is_proved and pins(symmetry.action, setting.p.dim).mean_space.shape[-1] == 0:
+        if symmetry.fact.is_proved and symmetry.pins(setting.p.dim).mean_space.shape[-1] == 0:
             return "the symmetry leaves no direction fixed: E x = 0"
     return None
 

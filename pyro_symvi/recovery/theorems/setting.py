@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 from ...divergences import Divergence, FDivergence, Jeffreys
 from ...families import Family
 from ...groups import LinearAction
-from .facts import Fact, any_of, assumed, decided, proved, refuted, unknown
+from .facts import Fact, assumed, decided, proved, refuted, unknown
 from .guide import Guide
+from .pins import Pinned, pins
 
 NOT_KNOWN = unknown("not known")
 NOT_UNIQUE = unknown("uniqueness of the optimum was not shown")
@@ -32,6 +34,13 @@ class Symmetry:
     fact: Fact
     profile: Fact = NOT_KNOWN
     strict_profile: Fact = NOT_KNOWN
+    _pins: dict[int, Pinned] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def pins(self, dim: int) -> Pinned:
+        """What it pins on R^dim, computed once."""
+        if dim not in self._pins:
+            self._pins[dim] = pins(self.action, dim)
+        return self._pins[dim]
 
 
 @dataclass(frozen=True)
@@ -275,6 +284,15 @@ class Setting:
         return "reverse" if alpha <= 0 else "between" if alpha < 1 else "forward"
 
 
-def combined(facts: Sequence[Fact]) -> Fact:
-    """The strongest of several facts that say the same; unknown if there is none."""
-    return any_of(*facts) if facts else NOT_KNOWN
+def once(function: Callable[..., Fact]) -> Callable[..., Fact]:
+    """Keep what a function of a setting (and of plain further arguments) returns, with the setting."""
+
+    @functools.wraps(function)
+    def kept(setting: Setting, *args: Any, **kwargs: Any) -> Fact:
+        memo: dict[Any, Fact] = setting.__dict__.setdefault("_memo", {})
+        key = (function.__qualname__, args, tuple(kwargs.items()))
+        if key not in memo:
+            memo[key] = function(setting, *args, **kwargs)
+        return memo[key]
+
+    return kept

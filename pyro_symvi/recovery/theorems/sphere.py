@@ -6,7 +6,6 @@ from ..verdicts import Evidence, Premise
 from .facts import decided
 from .finiteness import finite
 from .general import COMMON, capped, is_connected
-from .pins import pins
 from .setting import Setting, Symmetry
 from .theorem import BASE, EXISTS, FINITE, INVARIANCE, MOMENTS, OBJECTIVE, PROFILE, PROPER, UNIQUE, APriori
 from .uniqueness import exponential_route, symmetric_premises
@@ -16,7 +15,7 @@ def fixes_an_axis(setting: Setting, symmetry: Symmetry | None) -> bool:
     """Whether the target is on a sphere and the group leaves one line fixed, the axis."""
     if symmetry is None or not setting.p.on_sphere:
         return False
-    return pins(symmetry.action, setting.p.dim).mean_space.shape[-1] == 1
+    return symmetry.pins(setting.p.dim).mean_space.shape[-1] == 1
 
 
 def _vmf(setting: Setting) -> Premise:

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from ..verdicts import Premise
 from .facts import Fact, all_of, any_of, decided
-from .setting import Setting, Symmetry
+from .setting import Setting, Symmetry, once
 from .theorem import STRICT
 
 
+@once
 def s_minus(setting: Setting) -> Fact:
     """S- (alpha <= 0): p log-concave, and p > 0 everywhere with q0 > 0 almost everywhere, or p strictly log-concave.
 
@@ -24,6 +25,7 @@ def s_minus(setting: Setting) -> Fact:
     return all_of(p.proper, p.log_concave, any_of(p.strictly_log_concave, whole))
 
 
+@once
 def s_plus(setting: Setting) -> Fact:
     """S+ (alpha >= 1): q0 log-concave, and one of three.
 
@@ -48,6 +50,7 @@ def s_plus(setting: Setting) -> Fact:
     )
 
 
+@once
 def s_between(setting: Setting) -> Fact:
     """S01 (0 < alpha < 1): p and q0 log-concave, and both positive everywhere, or one strictly and positive everywhere.
 
@@ -66,6 +69,7 @@ def s_between(setting: Setting) -> Fact:
     )
 
 
+@once
 def s_unimodal(setting: Setting) -> Fact:
     """SU: p and q0 positive, continuous, strictly decreasing along rays; f'' > 0."""
     return all_of(decreasing_target(setting), setting.g.decreasing, setting.o.strictly_convex)
@@ -93,6 +97,7 @@ def pack(setting: Setting) -> Premise:
     return location_strict(setting).premise(STRICT)
 
 
+@once
 def location_strict(setting: Setting) -> Fact:
     """S-, S01 or S+, by alpha; unknown outside the alpha family."""
     if setting.regime == "reverse":

@@ -18,20 +18,40 @@ from ...groups import (
 )
 from .facts import Fact, proved
 from .pins import standard
-from .setting import Symmetry
+from .setting import Symmetry, Target
 
 _LARGEST = 1024
 _MOST_UNEQUAL = 4
 
 
+def subgroups(target: Target) -> tuple[Symmetry, ...]:
+    """The symmetries of a target with their subgroups, worked out once for each target."""
+    kept: tuple[Symmetry, ...] | None = target.__dict__.get("_subgroups")
+    if kept is None:
+        kept = target.__dict__["_subgroups"] = expanded(target.symmetries, target.dim)
+    return kept
+
+
 def expanded(symmetries: tuple[Symmetry, ...], dim: int) -> tuple[Symmetry, ...]:
     """The symmetries and the subgroups worth a look: reflections inside flips and rotations, flips inside B_d."""
-    found: list[Symmetry] = []
+    found = list(symmetries)
+    proved_reflections = {_reflected(s.action, dim) for s in symmetries if s.fact.is_proved}
     for symmetry in symmetries:
-        found.append(symmetry)
         for action in _inside(symmetry.action, dim):
+            reflected = _reflected(action, dim)
+            if reflected is not None and symmetry.fact.is_proved:
+                if reflected in proved_reflections:
+                    continue
+                proved_reflections.add(reflected)
             found.append(replace(symmetry, action=action, fact=_said(symmetry)))
     return tuple(found)
+
+
+def _reflected(action: LinearAction, dim: int) -> frozenset[int] | None:
+    """The coordinates of a point reflection; None for other actions."""
+    if not isinstance(action, PointReflection):
+        return None
+    return frozenset(action.resolve_coordinates(dim).tolist())
 
 
 def _inside(action: LinearAction, dim: int) -> Iterator[LinearAction]:

@@ -20,9 +20,8 @@ from . import (
     unimodal,
 )
 from .guarantees import Guarantee, Item
-from .pins import pins
 from .setting import Setting, Symmetry
-from .subgroups import expanded
+from .subgroups import subgroups
 from .theorem import APriori, Refusal, Theorem
 
 A_PRIORI: tuple[APriori, ...] = (
@@ -84,7 +83,7 @@ def guarantees(setting: Setting) -> tuple[Guarantee, ...]:
 
 def _attempts(setting: Setting) -> Iterator[tuple[APriori, Symmetry | None, tuple[Premise, ...]]]:
     """Every theorem on every symmetry it speaks of, with premises."""
-    symmetries = expanded(setting.p.symmetries, setting.p.dim)
+    symmetries = subgroups(setting.target)
     for theorem in A_PRIORI:
         for symmetry in symmetries if theorem.symmetric else (None,):
             premises = theorem.judge(setting, symmetry)
@@ -100,7 +99,7 @@ def _claims(theorem: APriori, setting: Setting, symmetry: Symmetry | None) -> It
             whole = statistic in ("mean", "variances")
             yield from (((statistic, (i,)) for i in range(dim)) if whole else [(statistic, ())])
         return
-    pinned = pins(symmetry.action, dim)
+    pinned = symmetry.pins(dim)
     if name == "mean":
         exists = setting.p.first_moment.is_proved
         yield from (("mean" if exists else "centre", (i,)) for i in pinned.mean)

@@ -10,16 +10,18 @@ from ...groups import LinearAction
 from ..verdicts import Premise
 from .facts import Fact, all_of, any_of, decided, proved, unknown
 from .finiteness import exists, finite
-from .setting import Setting, Symmetry
+from .setting import Setting, Symmetry, once
 from .strictness import location_strict, s_minus, s_plus
 from .theorem import CLOSED, EXISTS, FINITE, INVARIANCE, OBJECTIVE, PROPER
 
 
+@once
 def exponential_route(setting: Setting) -> Fact:
     """U4: a minimal exponential family at alpha >= 1: strictly convex in the natural parameter, p arbitrary."""
     return all_of(_forward_population(setting), setting.g.exponential)
 
 
+@once
 def student_route(setting: Setting) -> Fact:
     """U5: forward KL, Student-t with more than one degree of freedom, location and scale free; P with a density.
 
@@ -44,6 +46,7 @@ def student_route(setting: Setting) -> Fact:
     )
 
 
+@once
 def scatter_unique(setting: Setting) -> Fact:
     """Whether all minimisers have one scatter: fixed; or U4, U5; or -log|C| strictly convex on a convex set of scales.
 
@@ -52,6 +55,7 @@ def scatter_unique(setting: Setting) -> Fact:
     return any_of(convex_scatter(setting), exponential_route(setting), student_route(setting))
 
 
+@once
 def convex_scatter(setting: Setting) -> Fact:
     """The part of it that rests on log-concavity, or on a fixed scale."""
     q, p = setting.g, setting.p
@@ -73,12 +77,14 @@ def _triangular(setting: Setting) -> Fact:
     return all_of(decided(setting.g.is_triangular, "a triangular scale", "no triangular scale"), strict, everywhere)
 
 
+@once
 def law_unique(setting: Setting) -> Fact:
     """Whether the minimising law is unique: granted; U4; U5; or unique scatter and a unique location at it."""
     convex = all_of(scatter_unique(setting), _strict(setting))
     return any_of(exponential_route(setting), student_route(setting), convex, setting.o.unique)
 
 
+@once
 def location_unique(setting: Setting) -> Fact:
     """Whether the location is unique at every fixed scale (S-, S01, S+), or the law is."""
     return any_of(location_strict(setting), law_unique(setting))
@@ -100,6 +106,7 @@ def _forward_population(setting: Setting) -> Fact:
     )
 
 
+@once
 def invariant_tuples(setting: Setting) -> Fact:
     """The population objective; or tuples whose law is invariant (independent draws, or as stated), at a >= 1."""
     if setting.o.kind == "climbing":
