@@ -36,10 +36,10 @@ def candidate_blocks(
     return ordered[:_MOST]
 
 
-def candidate_affine(dim: int, sites: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+def candidate_affine(dim: int, sites: tuple[tuple[int, ...], ...], singles: bool = True) -> list[tuple[int, ...]]:
     """Blocks whose centre may move with the rest: all but one site, sites, and single coordinates; few of each."""
     outside = [tuple(sorted(set(range(dim)) - set(site))) for site in sites] if 1 < len(sites) <= _MOST else []
-    single = [(j,) for j in range(dim)]
+    single = [(j,) for j in range(dim)] if singles else []
     return list(dict.fromkeys([*outside[:_MOST], *sites[:_MOST], *single]))
 
 

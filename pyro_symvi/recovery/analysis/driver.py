@@ -17,7 +17,7 @@ from .lowering import lower
 from .polynomials import Polynomial
 from .refusals import Refused
 from .report import Analysis
-from .structure import find_blocks, find_structure, moments_of
+from .structure import find_blocks, find_structure
 from .unimodality import unimodality
 
 __all__ = ["analyze", "analyze_function", "find_blocks", "prove_invariance", "read"]
@@ -176,11 +176,6 @@ def _analysis(
         raise Refused(f"log p does not depend on {', '.join(missing)}, so the density is improper")
     structure = find_structure(table, p, names, sites)
     table.allow(BUDGET)
-    moments = moments_of(table, p, tuple(range(dim)), dim)
-    for ellipse in structure["ellipses"]:
-        if len(ellipse.coordinates) == dim:
-            moments = {order: m if m.exists else ellipse.moments[order] for order, m in moments.items()}
-    table.allow(BUDGET)
     try:
         concavity: LogConcavity | None = log_concavity(table, p, dim)
     except Refused:
@@ -192,7 +187,6 @@ def _analysis(
     return Analysis(
         names,
         "",
-        moments=moments,
         concavity=concavity,
         idealisations=idealised,
         conditions=conditions,

@@ -182,7 +182,8 @@ def add(a: Matrix, b: Matrix) -> Matrix:
 
 def multiply_vector(a: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Vector:
     """A x."""
-    return [sum((u * v for u, v in zip(row, x, strict=True)), Fraction(0)) for row in a]
+    moving = [(j, v) for j, v in enumerate(x) if v]
+    return [sum((row[j] * v for j, v in moving if row[j]), Fraction(0)) for row in a]
 
 
 def inverse(a: Matrix) -> Matrix | None:

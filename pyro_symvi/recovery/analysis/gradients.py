@@ -68,12 +68,12 @@ class Span:
         for column, reduced in self._rows.items():
             if left[column]:
                 factor = left[column]
-                left = [x - factor * y for x, y in zip(left, reduced, strict=True)]
+                left = [x - factor * y if y else x for x, y in zip(left, reduced, strict=True)]
         pivot = next((i for i, x in enumerate(left) if x), None)
         if pivot is None:
             return False
         lead = left[pivot]
-        self._rows[pivot] = [x / lead for x in left]
+        self._rows[pivot] = [x / lead if x else x for x in left]
         return True
 
     @property

@@ -25,8 +25,9 @@ from .refusals import Refused
 
 _MOST_CLUSTERS = 8
 _MOST_PAIRS = 400
-_MOST_REFINED = 400_000
-"""Terms coloured while matching coordinates, about a second."""
+_MOST_FAILURES = 6
+_MOST_REFINED = 200_000
+"""Terms coloured while matching coordinates, about half a second."""
 _MOST_STEPS = 6
 Sites = tuple[tuple[int, ...], ...]
 
@@ -151,15 +152,19 @@ class PermutationSearch:
 
     def _match(self, incidence: Incidence, colours: list[int], classes: list[list[int]], signed: bool) -> None:
         """Maps of one coordinate of a class to the next that is in no orbit with it."""
-        tried = 0
         for members in classes:
+            failures = 0
             for a, b in pairwise(members):
-                tried += 1
-                if tried > _MOST_PAIRS or self._orbits.find(a) == self._orbits.find(b):
+                if failures == _MOST_FAILURES or self._orbits.find(a) == self._orbits.find(b):
                     continue
                 images = dict.fromkeys(self._of_sites(a, b))
-                if not self._prove_first(list(images), signed):
-                    self._prove_first(self._refined(incidence, colours, a, b), signed)
+                if self._prove_first(list(images), signed):
+                    continue
+                work = self._work
+                if self._prove_first(self._refined(incidence, colours, a, b), signed):
+                    self._work = work  # only what was in vain counts
+                else:
+                    failures += 1
 
     def _prove_first(self, images: Sequence[tuple[int, ...]], signed: bool) -> bool:
         candidates = []

@@ -45,7 +45,7 @@ def curved_directions(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
     pieces = curvature.split(p)
     for factor, hessian in pieces.quadratics.items():
         if curvature.table.monomial_sign(factor) in _STRICT:
-            yield from (row for row in hessian if any(row))
+            yield from sorted((row for row in hessian if any(row)), key=lambda row: sum(map(bool, row)))  # sparse first
     for (atom, power), weight in pieces.functions.items():
         if quadratic_sign(curvature.table, curvature.weighted(weight)) in _STRICT:
             yield from _of_function(curvature, curvature.table.atoms[atom], power)

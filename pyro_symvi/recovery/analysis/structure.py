@@ -29,14 +29,21 @@ def find_structure(
     table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...]
 ) -> dict[str, Any]:
     """The fields of `Analysis` that speak of symmetry, for a density without open obligations."""
-    blocks = find_blocks(table, p, names, sites)
-    found = find_reflections(table, p, names, sites, blocks)
+    table.allow(BUDGET)
+    everything = moments_of(table, p, tuple(range(len(names))), len(names))
+    table.allow(BUDGET)
+    blocks = find_blocks(table, p, names, sites, everything)
+    found = find_reflections(table, p, names, sites, blocks, everything)
     ellipses = find_ellipses(table, p, names, blocks)
+    for ellipse in ellipses:
+        if len(ellipse.coordinates) == len(names):
+            everything = {order: m if m.exists else ellipse.moments[order] for order, m in everything.items()}
     center = _center(table, p, len(names), (*blocks, *found, *ellipses))
     table.allow(BUDGET)
     permutations = find_permutations(table, p, len(names), sites, center)
     generators = permutations.generators
     return {
+        "moments": everything,
         "blocks": blocks,
         "ellipses": ellipses,
         "reflections": found,
@@ -50,7 +57,11 @@ def find_structure(
 
 
 def find_blocks(
-    table: Expressions, p: Polynomial, names: tuple[str, ...], sites: tuple[tuple[int, ...], ...] = ()
+    table: Expressions,
+    p: Polynomial,
+    names: tuple[str, ...],
+    sites: tuple[tuple[int, ...], ...] = (),
+    known: dict[int, Moment] | None = None,
 ) -> tuple[Block, ...]:
     """The blocks of a density without open obligations, largest claims first."""
     everything = tuple(range(len(names)))
@@ -65,7 +76,7 @@ def find_blocks(
             continue
         if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
             continue
-        moments = moments_of(table, p, candidate, len(names)) if found.is_symmetric else _NO_MOMENTS
+        moments = _moments(table, p, candidate, len(names), known) if found.is_symmetric else _NO_MOMENTS
         affine = _affine_center(table, p, found, len(names))
         blocks.append(Block(candidate, tuple(names[j] for j in candidate), found, moments, affine))
     return tuple(sorted(blocks, key=lambda b: (not b.is_symmetric, not b.is_gaussian, -len(b.coordinates))))
@@ -111,7 +122,7 @@ def find_affine_centers(
 ) -> tuple[AffineCenter, ...]:
     """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
     found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
-    for candidate in candidate_affine(dim, sites):
+    for candidate in candidate_affine(dim, sites, singles=dim <= _MOST_SINGLE):
         if len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
             continue
         table.allow(BUDGET)
@@ -130,18 +141,19 @@ def find_reflections(
     names: tuple[str, ...],
     sites: tuple[tuple[int, ...], ...],
     blocks: tuple[Block, ...],
+    known: dict[int, Moment] | None = None,
 ) -> tuple[Symmetry, ...]:
     """Reflections beyond those of the blocks; each with a budget of its own."""
     dim = len(names)
     symmetric = tuple(b.block for b in blocks if b.is_symmetric)
     held = [set(b.coordinates) for b in symmetric]
-    found = []
+    found: list[Symmetry] = []
     table.allow(BUDGET)
     for reflection in reflections(table, p, dim, symmetric, sites):
         where = reflection.coordinates
         if set(where) not in held:
             table.allow(BUDGET)
-            moments = moments_of(table, p, where, dim)
+            moments = _moments(table, p, where, dim, known, looked=len(found) < _MOST_MOMENTS)
             found.append(Symmetry(where, tuple(names[j] for j in where), reflection.center, moments))
     return tuple(found)
 
@@ -165,6 +177,20 @@ def _neighbours(
     return tuple((a, b) for site in sites for a, b in pairwise(site) if a in part and part[a] == part.get(b))
 
 
+def _moments(
+    table: Expressions,
+    p: Polynomial,
+    of: tuple[int, ...],
+    dim: int,
+    known: dict[int, Moment] | None,
+    looked: bool = True,
+) -> dict[int, Moment]:
+    """`moments_of`, unless those of all coordinates are known to exist; not looked at where too many were."""
+    if known is not None and known[2].exists:
+        return known
+    return moments_of(table, p, of, dim) if looked else _TOO_MANY
+
+
 def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int) -> dict[int, Moment]:
     """First and second moments of some coordinates; order 0 is integrability alone."""
     found = {order: moment(table, p, tuple(range(dim)), of, order) for order in (1, 2)}
@@ -173,4 +199,8 @@ def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int)
 
 
 _NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
+_MOST_MOMENTS = 40
+_MOST_SINGLE = 30
+_LEFT_OUT = Moment(False, f"its moments were not looked at: more than {_MOST_MOMENTS} reflections were found")
+_TOO_MANY = {0: _LEFT_OUT, 1: _LEFT_OUT, 2: _LEFT_OUT}
 _NO_MOMENTS = {1: _NOT_LOOKED_AT, 2: _NOT_LOOKED_AT}

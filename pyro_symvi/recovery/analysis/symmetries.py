@@ -13,7 +13,7 @@ from .polynomials import Polynomial
 from .refusals import Refused
 from .sign_flips import flip_group
 
-_MOST_FLIPS = 24
+_MOST_FLIPS = 400
 _MOST_SWAPS = 400
 
 
