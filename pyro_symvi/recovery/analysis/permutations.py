@@ -26,6 +26,7 @@ from .refusals import Refused
 _MOST_CLUSTERS = 8
 _MOST_PAIRS = 400
 _MOST_FAILURES = 6
+_MOST_AT_ONCE = 300
 _MOST_REFINED = 200_000
 """Terms coloured while matching coordinates, about half a second."""
 _MOST_STEPS = 6
@@ -152,33 +153,37 @@ class PermutationSearch:
 
     def _match(self, incidence: Incidence, colours: list[int], classes: list[list[int]], signed: bool) -> None:
         """Maps of one coordinate of a class to the next that is in no orbit with it."""
-        for members in classes:
-            failures = 0
-            for a, b in pairwise(members):
-                if failures == _MOST_FAILURES or self._orbits.find(a) == self._orbits.find(b):
-                    continue
-                images = dict.fromkeys(self._of_sites(a, b))
-                if self._prove_first(list(images), signed):
-                    continue
-                work = self._work
-                if self._prove_first(self._refined(incidence, colours, a, b), signed):
-                    self._work = work  # only what was in vain counts
-                else:
-                    failures += 1
+        pairs = [pair for members in classes for pair in pairwise(members)][:_MOST_PAIRS]
+        pairs = [(a, b) for a, b in pairs if self._orbits.find(a) != self._orbits.find(b)]
+        at_once = [self._maps(dict.fromkeys(self._of_sites(a, b)), signed) for a, b in pairs]
+        passed = iter(self._plausible([g for maps in at_once for g in maps]))
+        plausible = [[g for g in maps if next(passed)] for maps in at_once]
+        failures: dict[int, int] = {}
+        for (a, b), maps in zip(pairs, plausible, strict=True):
+            if failures.get(colours[a], 0) == _MOST_FAILURES or self._orbits.find(a) == self._orbits.find(b):
+                continue
+            if any(self._prove(g) for g in maps):
+                continue
+            work = self._work
+            maps = self._maps(self._refined(incidence, colours, a, b), signed)
+            if any(ok and self._prove(g) for g, ok in zip(maps, self._plausible(maps), strict=True)):
+                self._work = work  # only what was in vain counts
+            else:
+                failures[colours[a]] = failures.get(colours[a], 0) + 1
 
-    def _prove_first(self, images: Sequence[tuple[int, ...]], signed: bool) -> bool:
-        candidates = []
+    def _maps(self, images: Iterable[tuple[int, ...]], signed: bool) -> list[SignedPermutation]:
+        """The permutations, or with signs and shifts what may become of them."""
+        found = []
         for image in images:
             if not signed:
-                candidates.append(self._map(image))
+                found.append(self._map(image))
                 continue
             moved = [-1 if j != k else 1 for j, k in enumerate(image)]
-            candidates += [self._map(image, moved, True), self._map(image, [-1] * self.dim, True)]
-            candidates += [self._map(image, signs, True) for signs in self._signs(image)]
+            found += [self._map(image, moved, True), self._map(image, [-1] * self.dim, True)]
+            found += [self._map(image, signs, True) for signs in self._signs(image)]
             if any(self.center):
-                candidates.append(self._map(image, None, True))
-        passed = self._plausible(candidates)
-        return any(ok and self._prove(candidate) for candidate, ok in zip(candidates, passed, strict=True))
+                found.append(self._map(image, None, True))
+        return found
 
     def _of_sites(self, a: int, b: int) -> list[tuple[int, ...]]:
         """Swaps of two indices of a plate in all sites of its length (rows or columns of longer ones); of two sites."""
@@ -309,9 +314,11 @@ class PermutationSearch:
         return refined[0] if refined is not None else [0] * self.dim
 
     def _plausible(self, candidates: Sequence[SignedPermutation]) -> list[bool]:
-        """Whether values at two random points agree, for each candidate; one evaluation for all."""
+        """Whether values at two random points agree, for each candidate; one evaluation for many."""
         if not candidates:
             return []
+        if len(candidates) > _MOST_AT_ONCE:
+            return self._plausible(candidates[:_MOST_AT_ONCE]) + self._plausible(candidates[_MOST_AT_ONCE:])
         generator = np.random.default_rng(7)
         z = 0.7 * generator.standard_normal((2, self.dim))
         images = [z]

@@ -199,7 +199,7 @@ def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int)
 
 
 _NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
-_MOST_MOMENTS = 40
+_MOST_MOMENTS = 12
 _MOST_SINGLE = 30
 _LEFT_OUT = Moment(False, f"its moments were not looked at: more than {_MOST_MOMENTS} reflections were found")
 _TOO_MANY = {0: _LEFT_OUT, 1: _LEFT_OUT, 2: _LEFT_OUT}
