@@ -4,6 +4,7 @@ from ..certification import DOORS
 from .algebra import SphereAlgebra
 from .certification import certify_sphere, door
 from .density import SphereDensity
+from .matching import SphereOptimum, fit_sphere
 
 DOORS.append(door)
 
@@ -13,4 +14,4 @@ def fingerprint(density: SphereDensity) -> str:
     return SphereAlgebra(density).fingerprint
 
 
-__all__ = ["SphereDensity", "certify_sphere", "fingerprint"]
+__all__ = ["SphereDensity", "SphereOptimum", "certify_sphere", "fingerprint", "fit_sphere"]

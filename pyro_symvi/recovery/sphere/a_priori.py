@@ -26,7 +26,7 @@ def a_priori(facts: SphereFacts, known: MeanDirection) -> tuple[str, ...]:
         )
     notes = []
     order = subject.divergence.alpha
-    increasing = _increases(facts, known)
+    increasing = facts.increases and known.d is not None
     if increasing:
         notes.append(
             "a priori: p = w(a.x) with w increasing (proved), so every stationary point of every f-divergence has the "
@@ -42,16 +42,6 @@ def a_priori(facts: SphereFacts, known: MeanDirection) -> tuple[str, ...]:
             "off the axis, or there may be several"
         )
     return tuple(notes)
-
-
-def _increases(facts: SphereFacts, known: MeanDirection) -> bool:
-    if facts.exact is not None:
-        return known.d is not None
-    return any(
-        axis.rational is not None
-        and any(facts.algebra.increases_along([s * x for x in axis.rational]) for s in (1, -1))
-        for axis in facts.found
-    )
 
 
 def _escort(facts: SphereFacts, known: MeanDirection, order: float) -> str:

@@ -15,6 +15,7 @@ from ..report.layout import Layout
 from ..report.record import Probe, Provenance, hash_of, versions
 from .a_priori import a_priori
 from .facts import SphereFacts
+from .optimum import Optimum
 from .statistics import SPHERE_STATISTICS, axis_entries, concentration_entry, direction_entries, mean_direction
 from .subject import SphereSubject, is_sphere_subject, read_sphere_subject
 
@@ -50,7 +51,8 @@ def certify_sphere(
         symmetry: Test this action only (`AxialRotation`, `Antipodal`, a finite group of orthogonal matrices); by
             default half-turns about axes are searched for.
         statistics: Of ``"direction"``, ``"axis"``, ``"concentration"``.
-        divergence: What the guide was fitted by, if known.
+        divergence: What the guide was fitted by, if known: nothing is said of a fitted value on the circle or the
+            sphere of R^3 that this divergence does not hold where it is (a saddle, a better optimum elsewhere).
         parameters: Parameters of a family.
         num_draws: Weighted draws, above three dimensions.
         generator: Random state; a fixed one by default, so that certificates repeat.
@@ -71,9 +73,10 @@ def certify_sphere(
     seed, layout = generator.initial_seed(), Layout.of(read.density)  # type: ignore[arg-type]
     facts = SphereFacts(read, symmetry, num_draws, generator)
     known = mean_direction(facts)
+    held = Optimum(facts)
     entries = {
-        "direction": lambda: direction_entries(facts, known),
-        "axis": lambda: axis_entries(facts, known),
+        "direction": lambda: held.vetoed(direction_entries(facts, known), signed=True),
+        "axis": lambda: held.vetoed(axis_entries(facts, known), signed=False),
         "concentration": lambda: (concentration_entry(facts, known),),
     }
     reports = {}

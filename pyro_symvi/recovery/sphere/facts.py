@@ -109,6 +109,14 @@ class SphereFacts:
             return None
         return torch.tensor([float(b) for b in self.natural], dtype=torch.float64)
 
+    @property
+    def increases(self) -> bool:
+        """Whether log p is proved to be w(a.x) with w never decreasing and not constant, about some axis."""
+        if self.exact is not None:
+            return True
+        found = [axis.rational for axis in self.found if axis.rational is not None]
+        return any(self.algebra.increases_along([s * x for x in a]) for a in found for s in (1, -1))
+
     def along(self, a: torch.Tensor) -> tuple[float, float]:
         """E a.x and its error."""
         mean, error = self.moments.mean_of(self.moments.x @ a)

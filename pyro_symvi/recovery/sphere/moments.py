@@ -8,7 +8,7 @@ of a mixture of von Mises-Fisher laws at the maxima found and the uniform law, w
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -111,6 +111,26 @@ def sphere_moments(
             rule.x, rule.weights(), rule.log_p, rule.log_area, True, error, rule.spacing, math.nan, how
         )
     return _draws(density, peaks, num_draws, generator)
+
+
+def thinned(density: SphereDensity, moments: SphereMoments) -> SphereMoments:
+    """A rule of some 5,000 nodes on the sphere of R^3 where it agrees to 1e-6 with the adaptive one; else that one.
+
+    Gauss-Legendre in the cosine times equal angles: exact for polynomials of degree 95.
+    """
+    if density.dim != 3 or not moments.numerical or len(moments.x) <= 6000:
+        return moments
+    nodes, weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(48))
+    angle = torch.arange(96, dtype=torch.float64) * (2 * math.pi / 96)
+    sine = (1 - nodes.square()).sqrt()[:, None]
+    x = torch.stack([sine * angle.cos(), sine * angle.sin(), nodes[:, None].expand(-1, 96)], -1).reshape(-1, 3)
+    log_area = (weights * (2 * math.pi / 96)).log()[:, None].expand(-1, 96).reshape(-1)
+    log_p = density(x).detach().nan_to_num(nan=-torch.inf)
+    total, wanted = (log_p + log_area).logsumexp(0), (moments.log_p + moments.log_area).logsumexp(0)
+    weights = (log_p + log_area).softmax(0)
+    if float((total - wanted).abs()) > 1e-6 or float((weights @ x - moments.mean).norm()) > 1e-6:
+        return moments
+    return replace(moments, x=x, weights=weights, log_p=log_p, log_area=log_area)
 
 
 def _zonal(density: SphereDensity, axis: torch.Tensor) -> SphereMoments:
