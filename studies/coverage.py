@@ -23,7 +23,7 @@ import time
 import warnings
 
 import torch
-from random_posteriors import Posterior, posterior
+from posteriors.random_models import Posterior, posterior
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
