@@ -11,16 +11,19 @@ BOUNDED and off by more than its bound, or where the value that symmetry is said
 that a symmetry pins counts as certified where its verdict is PROVED or VERIFIED; as pinned where at least the pinned
 value is told (the fit then has not reached it).
 
-    python studies/coverage.py [FIRST LAST]     (seeds; 0 200 by default, about 3 s each)
+    python studies/coverage.py [FIRST LAST [WORKERS]]     (seeds; 0 200 by default, about 2 s each)
 """
 
 from __future__ import annotations
 
 import collections
 import math
+import multiprocessing
 import sys
 import time
 import warnings
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 from posteriors.random_models import Posterior, posterior
@@ -110,34 +113,49 @@ class Missed:
         self.value = self.bound = self.exact = math.nan
 
 
+def outcome(seed: int) -> tuple[str, list[Row], str]:
+    """Kind, rows and, if it failed, why, of one seed."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    given = posterior(seed)
+    try:
+        return given.kind, rows(seed, given), ""
+    except Exception as error:  # a study goes on, and says so
+        return given.kind, [], f"{type(error).__name__}: {str(error)[:160]}"
+
+
+def outcomes(seeds: Iterable[int], workers: int) -> Iterator[tuple[str, list[Row], str]]:
+    """Of all seeds, in order."""
+    if workers == 1:
+        yield from map(outcome, seeds)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(outcome, seeds)
+
+
 def main() -> int:
     """Run the seeds; print the tables and each false verdict."""
     first, last = (int(x) for x in sys.argv[1:3]) if len(sys.argv) > 2 else (0, 200)
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
+    workers = int(sys.argv[3]) if len(sys.argv) > 3 else 1
     table: collections.Counter[tuple[str, bool, str]] = collections.Counter()
     kinds: collections.Counter[tuple[str, str]] = collections.Counter()
     false, failed, start = 0, 0, time.perf_counter()
-    print(f"python studies/coverage.py {first} {last}")
-    for seed in range(first, last):
-        given = posterior(seed)
-        try:
-            found = rows(seed, given)
-        except Exception as error:  # a study goes on, and says so
+    print(f"python studies/coverage.py {first} {last}", flush=True)
+    for seed, (kind, found, trouble) in zip(range(first, last), outcomes(range(first, last), workers), strict=True):
+        if trouble:
             failed += 1
-            print(f"FAILED: seed {seed}, {given.kind}: {type(error).__name__}: {str(error)[:160]}", flush=True)
-            continue
+            print(f"FAILED: seed {seed}, {kind}: {trouble}", flush=True)
         for row in found:
             table[row.statistic, row.pinned, row.verdict] += 1
             if row.pinned:
-                kinds[given.kind, "certified"] += row.certified
-                kinds[given.kind, "pinned"] += row.certified or row.told <= EXACT
-                kinds[given.kind, "all"] += 1
+                kinds[kind, "certified"] += row.certified
+                kinds[kind, "pinned"] += row.certified or row.told <= EXACT
+                kinds[kind, "all"] += 1
                 if not row.certified:
-                    print(f"  not certified: seed {seed}, {given.kind}, {row.label}: {row.verdict}", flush=True)
+                    print(f"  not certified: seed {seed}, {kind}, {row.label}: {row.verdict}", flush=True)
             if row.false:
                 false += 1
-                print(f"FALSE: seed {seed}, {given.kind}, {row.label}: {row.false}", flush=True)
+                print(f"FALSE: seed {seed}, {kind}, {row.label}: {row.false}", flush=True)
     seconds = time.perf_counter() - start
     verdicts = ("PROVED", "VERIFIED", "BOUNDED", "CONDITIONAL", "UNKNOWN", "REFUTED")
     print(f"\n{last - first} posteriors, {sum(table.values())} numbers, {failed} failed runs, {seconds:.0f} s")
