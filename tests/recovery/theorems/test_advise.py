@@ -7,13 +7,14 @@ import torch
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
-from pyro_symvi.divergences import ForwardKL, ReverseKL
+from pyro_symvi.divergences import ForwardKL, Hellinger, ReverseKL
 from pyro_symvi.families import LocationScale
 from pyro_symvi.groups import AxisFlips, CoordinatePermutation, PointReflection
 from pyro_symvi.recovery import Evidence, Verdict, advise, analyze
 from pyro_symvi.recovery.theorems import Growth, Setting, guarantees
 from pyro_symvi.recovery.theorems.advise import given_symmetry
 from pyro_symvi.recovery.theorems.facts_from_analysis import target_of
+from pyro_symvi.recovery.theorems.pins import standard
 from tests.recovery.targets import mixture, student_t
 
 
@@ -37,7 +38,7 @@ def test_facts_of_a_log_concave_even_target() -> None:
     target = target_of(analyze(density(ridge, 2)))
     assert all(f.is_proved for f in (target.proper, target.positive, target.log_concave, target.strictly_log_concave))
     assert target.second_moment.is_proved and target.growth == Growth("polynomial", 2.0)
-    (symmetry,) = target.symmetries
+    symmetry = target.symmetries[0]
     assert isinstance(symmetry.action, PointReflection)
     assert torch.as_tensor(symmetry.action.center).tolist() == [1.0, 0.0]
 
@@ -169,6 +170,54 @@ def test_exchangeable_coordinates() -> None:
     told = guarantees(Setting(target, LocationScale(3), ReverseKL()))
     (contrast,) = [g for g in told if g.statistic == "contrasts"]
     assert contrast.verdict is Verdict.PROVED and contrast.items == ((0, 1, 2),)
+
+
+def sheared(z):
+    """x about 0.5 - 0.75 y, y skewed."""
+    return -((z[0] - 0.5 + 0.75 * z[1]) ** 2) + 2 * z[1] - z[1].exp()
+
+
+def loadings(z):
+    """One latent direction with the sign of two factors free, and rotations of neither."""
+    return -((z[0] * z[1] - 1) ** 2) - z.square().sum()
+
+
+def student(z):
+    return -3 * torch.log1p((z[0] ** 2 + (z[1] - z[0]) ** 2) / 4)
+
+
+@pytest.mark.parametrize(
+    ("function", "dim", "kind"),
+    [
+        (sheared, 2, "ConditionalReflection"),
+        (loadings, 2, "CoordinatePermutation"),
+        (loadings, 2, "PointReflection"),
+        (student, 2, "EllipticalRotation"),
+    ],
+    ids=["regression", "swap", "signs", "ellipse"],
+)
+def test_symmetries_are_true_of_the_numbers(function, dim: int, kind: str) -> None:
+    """Every symmetry read from the analysis: log p at moved points is log p."""
+    target = target_of(analyze(density(function, dim)))
+    assert kind in [type(s.action).__name__ for s in target.symmetries]
+    z = torch.randn(20, dim, dtype=torch.float64, generator=torch.Generator().manual_seed(4))
+    values = torch.stack([function(x) for x in z])
+    for symmetry in target.symmetries:
+        assert symmetry.fact.evidence is Evidence.PROVED
+        action = standard(symmetry.action, dim)
+        for g in action.group.sample(5, generator=torch.Generator().manual_seed(5)):
+            moved = torch.stack([function(x) for x in action.act(g.to(z) if g.is_floating_point() else g, z)])
+            torch.testing.assert_close(moved, values, atol=1e-9, rtol=1e-9)
+
+
+def test_an_elliptical_student_target_decreases() -> None:
+    """Not log-concave: every divergence that is finite recovers centre and correlation, by ellipticity."""
+    target = target_of(analyze(density(student, 2)))
+    assert not target.log_concave.is_proved and target.decreasing.is_proved
+    told = guarantees(Setting(target, LocationScale(2, "student_t", df=3.0), ReverseKL()))
+    proved = {g.statistic for g in told if g.verdict is Verdict.PROVED}
+    hellinger = guarantees(Setting(target, LocationScale(2), Hellinger()))
+    assert {"mean", "correlation"} <= {g.statistic for g in hellinger if g.verdict is Verdict.PROVED} | proved
 
 
 def test_proved_facts_are_true_of_the_numbers() -> None:
