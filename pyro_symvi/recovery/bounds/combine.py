@@ -24,6 +24,8 @@ from .regression import read_regression
 
 _CONTRADICTS = 6.0
 """Standard errors between a computed mean and the weighted draws' from which neither is believed."""
+_CONTRADICTION = "weighted draws contradict the quadrature"
+_KEPT = "_conditional_gaussian_moments"
 
 
 class MeanBounds:
@@ -76,8 +78,18 @@ class MeanBounds:
     def moments(self) -> ConditionalGaussianMoments | None:
         """Moments by one-dimensional quadrature; None without an analysis."""
         if self._moments is None and self.analysis is not None:
-            self._moments = conditional_gaussian_moments(self.density, self.analysis)
+            kept = self.analysis.__dict__  # computed once for all statistics
+            if _KEPT not in kept:
+                kept[_KEPT] = conditional_gaussian_moments(self.density, self.analysis)
+            self._moments = kept[_KEPT]
         return self._moments
+
+    def correlation(self, i: int, j: int) -> tuple[float, float] | None:
+        """A correlation by quadrature and its error; None where there is none, or weighted draws contradict means."""
+        moments, bound = self.moments, self.quadrature()
+        if moments is None or bound is None or not moments.usable or bound.refusal == _CONTRADICTION:
+            return None
+        return float(moments.correlations[i, j]), moments.error
 
     def quadrature(self) -> Bound | None:
         """Distance from the means computed by quadrature, withheld where weighted draws contradict them."""
@@ -85,8 +97,7 @@ class MeanBounds:
         if moments is not None and self._quadrature is None:
             self._quadrature = conditional_gaussian_bound(moments, self.location)
             if moments.usable and self._contradicted(moments):
-                reason = "weighted draws contradict the quadrature"
-                self._quadrature = refused(self._quadrature.name, self._quadrature.coordinates, reason)
+                self._quadrature = refused(self._quadrature.name, self._quadrature.coordinates, _CONTRADICTION)
         return self._quadrature
 
     def localised(self) -> Bound | None:

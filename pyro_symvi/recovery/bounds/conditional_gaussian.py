@@ -100,6 +100,8 @@ def conditional_gaussian_moments(density: LogDensity, analysis: Analysis | None 
         except Refused as refusal:
             why = refusal.reason if nuisance == 0 or "quadratic" not in refusal.reason else why
             continue
+        except OverflowError:
+            return _refusal(density.dim, "a coefficient is too large for a float", nuisance)
         return _integrate(line, density.coordinates, analysis)
     return _refusal(density.dim, why)
 
@@ -144,8 +146,9 @@ def _integrate(line: LineMarginal, names: tuple[str, ...], analysis: Analysis) -
         grid = np.arange(-reach, reach + step, step)
     if not float(log_m[0]) < top - _SHALLOW or not float(log_m[-1]) < top - _SHALLOW or float(log_m.max()) > top + 1e-6:
         return _refusal(line.dim, f"the marginal of {name} was not seen to fall off at both ends", line.nuisance)
-    inside = np.flatnonzero(log_m > top - _DEEP)
-    low, high = grid[left + max(inside.min(initial=len(log_m)) - 1, 0)], grid[left + inside.max(initial=0) + 1]
+    inside = left + np.flatnonzero(log_m > top - _DEEP)
+    low = grid[max(int(inside.min(initial=right)) - 1, left)]
+    high = grid[min(int(inside.max(initial=left)) + 1, right)]
     low, high = min(low, peak - step), max(high, peak + step)
     found = converged(line, peak, low, high)
     if found is None:

@@ -31,6 +31,7 @@ from .regression import Regression
 NAME = "localised curvature B3"
 _ROUNDING = 1e-8
 """Share by which every constant is moved to the safe side."""
+_HUGE = 1e100
 _MULTIPLES = (1.5, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0)
 _NODES = 400
 
@@ -55,9 +56,12 @@ def ball_constants(model: Regression, center: Tensor, root: Tensor, rho: float) 
     low = model.weight * model.least_curvature(eta, radius)
     third = model.weight * model.greatest_third(eta, radius)
     inside = root.mT @ model.precision @ root + (scaled.mT * low) @ scaled
+    steep = (scaled.mT * third) @ scaled
+    if not (float(inside.abs().max()) < _HUGE and float(steep.abs().max()) < _HUGE):  # nan too
+        return 0.0, math.inf, math.inf
     size = float(torch.linalg.matrix_norm(inside, 2))
     m = float(torch.linalg.eigvalsh(inside)[0]) - _ROUNDING * size
-    K = float(lengths.max()) * float(torch.linalg.eigvalsh((scaled.mT * third) @ scaled)[-1]) * (1 + _ROUNDING)
+    K = float(lengths.max()) * float(torch.linalg.eigvalsh(steep)[-1]) * (1 + _ROUNDING)
     gradient = root.mT @ model.gradient(center)
     sizes = model.precision.abs() @ center.abs() + model.linear.abs()
     gross = root.mT.abs() @ (sizes + model.design.abs().mT @ (model.weight * model._mean(eta)))
@@ -108,8 +112,9 @@ def localised_bound(
     coordinates = tuple(range(model.dim))
     center = center.to(torch.float64)
     if metric is None:
-        factor, info = torch.linalg.cholesky_ex(model.hessian(center))
-        if int(info) != 0:
+        hessian = model.hessian(center)
+        factor, info = torch.linalg.cholesky_ex(hessian)
+        if int(info) != 0 or not bool(torch.isfinite(hessian).all()):
             return refused(NAME, coordinates, "the Hessian at the fitted value is singular")
         root = torch.linalg.solve_triangular(factor.mT, torch.eye(model.dim, dtype=torch.float64), upper=True)
     else:

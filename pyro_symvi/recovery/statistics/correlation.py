@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from ..bounds import MeanBounds
 from ..report.entry import Entry
 from ..theorems import ELLIPTICAL_CORRELATION, REFLECTION_MEAN
+from ..theorems.approximate import CONDITIONAL_GAUSSIAN
+from ..verdicts import Verdict
 from .base import Claim, Statistic, defined, judge, unknown
 from .facts import Facts
 
@@ -24,10 +27,11 @@ class Correlation(Statistic):
     def _entries(self, facts: Facts) -> Sequence[tuple[int, Entry]]:
         dim = facts.subject.density.dim
         fitted = facts.subject.correlation
-        return [(i, _entry(facts, i, j, float(fitted[i, j]))) for i in range(dim) for j in range(dim)]
+        made: list[MeanBounds] = []
+        return [(i, _entry(facts, i, j, float(fitted[i, j]), made)) for i in range(dim) for j in range(dim)]
 
 
-def _entry(facts: Facts, i: int, j: int, value: float) -> Entry:
+def _entry(facts: Facts, i: int, j: int, value: float, made: list[MeanBounds]) -> Entry:
     names = facts.subject.density.coordinates
     label = f"correlation of {names[i]}, {names[j]}"
     if i == j:
@@ -54,4 +58,22 @@ def _entry(facts: Facts, i: int, j: int, value: float) -> Entry:
             proof=apart.proof is not None,
         )
         return judge(facts, label, value, claim)
-    return unknown(label, value, "no verified symmetry pins this pair")
+    return _computed(facts, i, j, label, value, made) or unknown(label, value, "no verified symmetry pins this pair")
+
+
+def _computed(facts: Facts, i: int, j: int, label: str, value: float, made: list[MeanBounds]) -> Entry | None:
+    """Bounded by its distance from the correlation that quadrature gives, where there is one."""
+    found = facts.exploration
+    if found is None or facts.symmetry is not None or facts.subject.kind == "target":
+        return None
+    if not made:
+        made.append(MeanBounds(facts.subject.density, facts.subject.loc, found.draws, found.proofs.analysis))
+    computed, moments = made[0].correlation(i, j), made[0].moments
+    if computed is None or moments is None:
+        return None
+    exact, error = computed
+    reason = f"quadrature over one coordinate gives {exact:.6g}"
+    if not abs(value - exact) + error <= WIDEST:
+        return unknown(label, value, f"{reason}; the fitted one is farther off than {WIDEST}", moments.premises)
+    bound = abs(value - exact) + error
+    return Entry(label, Verdict.BOUNDED, value, bound, reason, CONDITIONAL_GAUSSIAN.name, moments.premises)

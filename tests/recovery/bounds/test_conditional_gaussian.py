@@ -167,6 +167,13 @@ def test_refusals(name: str) -> None:
     assert not conditional_gaussian_bound(found, torch.zeros(dim, dtype=torch.float64)).usable
 
 
+def test_an_end_between_45_and_60_nats() -> None:
+    """log p = -e^-z - z/4 falls by 50 nats where the scan first ends: integrated up to there, mean -digamma(1/4)."""
+    for slope in (0.25, 0.22, 0.19):
+        found = conditional_gaussian_moments(density(lambda z, s=slope: -torch.exp(-z[0]) - s * z[0], 1))
+        assert not found.usable or float(found.means[0]) == pytest.approx(-float(special.digamma(slope)), abs=1e-9)
+
+
 def test_a_fitted_value_far_off_gets_no_number() -> None:
     found = conditional_gaussian_moments(density(lambda z: 2 * z[0] - torch.exp(z[0]), 1))
     bound = conditional_gaussian_bound(found, vector(5.0))

@@ -18,7 +18,7 @@ from pyro_symvi.recovery.bounds import (
     read_regression,
 )
 from pyro_symvi.recovery.bounds.localised import ball_constants, localised_distance
-from tests.recovery.targets import normal
+from tests.recovery.targets import normal, vector
 
 PRIOR_SD = 2.5
 
@@ -169,6 +169,20 @@ def test_vacuous_for_few_observations_with_a_reason() -> None:
     bound = localised_bound(model, mode(model))
     assert not bound.usable
     assert "wider than the posterior" in bound.refusal or "no ball" in bound.refusal
+
+
+def test_exponentials_that_overflow_are_refused() -> None:
+    """Poisson terms whose rates overflow on every ball, or at the fitted value itself."""
+    steep = LogDensity.from_callable(lambda z: z.sum() - torch.exp(z[0] + z[1]) - torch.exp(500 * z[1] - z[0]), 2)
+    model = read_regression(analyze(steep))
+    assert model is not None
+    eye = torch.eye(2, dtype=torch.float64)
+    for center in (vector(0.0, 0.0), vector(0.0, 3.0)):
+        for metric in (None, eye):
+            bound = localised_bound(model, center, metric)
+            assert not bound.usable
+            assert bound.refusal
+    assert ball_constants(model, vector(0.0, 3.0), eye, 1.0) == (0.0, math.inf, math.inf)
 
 
 def test_curvature_at_the_mode_is_no_lower_bound() -> None:
