@@ -9,9 +9,9 @@ from ._laplace import laplace_approximation
 from ._log_density import LogDensity
 from ._proposal import Scale, whiten
 
-_NEAR, _FAR = 12288, 4096
-"""Points screened from 0.03 to 30 scales, where a second mode most often lies, and from 30 to 1000."""
-_SHELLS = 8
+_NEAR, _FAR = 12288, 8192
+"""Points screened from 0.03 to 30 scales, where a second mode most often lies, and from 30 to 10^5."""
+_SHELLS = 10
 _FROM_SHELL = 6
 _FAR_STARTS = 24
 _STEPS = 150
@@ -28,8 +28,8 @@ def distant_modes(
 ) -> list[Scale]:
     r"""Other local maxima of log p, each with the root of its inverse curvature, at most six.
 
-    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of ``num_points`` spread over eight
-    shells, 0.03 to 10^3 scales out, those where the density, or its excess over what the known mode explains, is
+    Gradient ascent (steps of Barzilai & Borwein, 1988) from three kinds of points: of ``num_points`` spread over ten
+    shells, 0.03 to 10^5 scales out, those where the density, or its excess over what the known mode explains, is
     highest for their shell; directions drawn at random, 10^3 to 10^6 scales out; and images of the main mode under
     what exchanges labels and signs (coordinates of a site reversed or moved along, z -> -z, sites of one shape
     swapped). Far out, the
@@ -109,7 +109,7 @@ def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generato
     close = num_points * _NEAR // (_NEAR + _FAR)
     x = torch.randn(num_points, dim, dtype=torch.float64, generator=generator)
     near = torch.linspace(-1.5, 1.5, close, dtype=torch.float64)
-    far = torch.linspace(1.5, 3, num_points - close, dtype=torch.float64)
+    far = torch.linspace(1.5, 5, num_points - close, dtype=torch.float64)
     radii = 10 ** torch.cat([near, far])[:, None]
     x = radii * x / x.norm(dim=-1, keepdim=True)
     z = main.center + x @ main.root.mT

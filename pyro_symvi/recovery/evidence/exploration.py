@@ -8,9 +8,7 @@ from functools import cached_property
 
 import torch
 
-from ...density._importance import RELIABLE, WeightedDraws, weighted_draws
-from ...density._laplace import laplace_approximation
-from ...density._modes import distant_modes
+from ...density._importance import RELIABLE, WeightedDraws
 from ...density._proposal import Scale
 from ...groups import AffineAction, AxisFlips, EllipticalRotation, PointReflection
 from ..proofs import Proofs
@@ -21,9 +19,12 @@ from .optimum import Optimum, check_optimum
 from .profiles import marginal_power
 from .residuals import ResidualTest, residual_test
 from .search import refine_center, reflection_candidates, shape_at
-from .tails import Tails, tail_powers
+from .surroundings import Surroundings
+from .tails import Tails
 
-_QUICK = 48
+_QUICK, _GUARD = 48, 384
+_NOTHING = 1e-9
+"""Gaps of this many rough scales are nothing on any: a rough scale is never a thousand times too large."""
 _MARGIN = 0.02
 _RIDGE_MARGIN = 0.1
 _MOST_SINGLES = 12
@@ -38,13 +39,7 @@ class Exploration:
         generator: Random state.
         num_points: Random points for each residual test.
         num_draws: Weighted draws.
-        main: The mode that a climb from the fitted location ends at, or the fitted scale.
-        modes: Modes besides the main one.
-        draws: Weighted draws of the target.
-        tails: How the density falls far out.
-        start: Where the search for centres starts: the mode, or the fitted location.
-        scale: Posterior scales, for the residual tests.
-        sd: ``[d]``, posterior standard deviations on the low side: what gaps are divided by.
+        around: The target about the fitted point, looked at when asked for.
         tests: All symmetries tested.
         reflections: Reflections that hold.
         ellipses: Rotations that hold.
@@ -65,29 +60,38 @@ class Exploration:
     given: Proofs | None = None
 
     def __post_init__(self) -> None:
-        density, loc, root = self.subject.density, self.subject.loc, self.subject.root
-        mode = laplace_approximation(density, loc)
-        self.start = mode.point if mode.is_mode else loc
-        fitted = Scale(loc, root)
-        self.main = main = Scale(mode.point, mode.root) if mode.is_mode else fitted
-        self.modes = distant_modes(density, main, generator=self.generator)
-        others = ([main] if mode.is_mode else []) + self.modes
-        self.draws: WeightedDraws = weighted_draws(
-            density, fitted, others=others, num_draws=self.num_draws, generator=self.generator
-        )
-        adapted = self.draws.effective > max(50, 5 * density.dim)
-        self.scale = Scale(loc, self.draws.root if adapted else main.root)
-        self.tails: Tails = tail_powers(density, self.scale, generator=self.generator)
-        rough = torch.minimum(root.square().sum(-1), main.root.square().sum(-1)).sqrt()
-        self.sd = self.draws.sd_low if self.draws.reliable else rough
-        self.proofs = Proofs(density) if self.given is None else self.given
+        self.proofs = Proofs(self.subject.density) if self.given is None else self.given
+        self.around = Surroundings(self.subject, self.proofs.analysis, self.generator, self.num_draws)
+
+    @property
+    def draws(self) -> WeightedDraws:
+        """Weighted draws of the target."""
+        return self.around.draws
+
+    @property
+    def modes(self) -> list[Scale]:
+        """Modes besides the main one."""
+        return self.around.modes
+
+    @property
+    def tails(self) -> Tails:
+        """How the density falls far out."""
+        return self.around.tails
+
+    @property
+    def sd(self) -> torch.Tensor:
+        """``[d]``, posterior standard deviations on the low side: what gaps are divided by."""
+        return self.around.sd
+
+    def unit(self, i: int, gap: float) -> float:
+        """What the gap of coordinate i is divided by: a rough scale where it is nothing on any, else `sd`."""
+        rough = float(self.around.rough_sd[i])
+        return rough if gap <= _NOTHING * rough and "draws" not in self.around.__dict__ else float(self.sd[i])
 
     @cached_property
     def optimum(self) -> Optimum:
         """Whether the divergence, where it is known, holds the fitted location: looked at when first asked for."""
-        generator = torch.Generator().manual_seed(6)
-        modes = [self.main, *self.modes]
-        return check_optimum(self.subject, self.proofs.analysis, modes, self.draws, generator)
+        return check_optimum(self.around, torch.Generator().manual_seed(6))
 
     # -- symmetries --------------------------------------------------------------------------------------------
 
@@ -96,30 +100,43 @@ class Exploration:
         density, dim = self.subject.density, self.subject.density.dim
         self.proofs.restrict(symmetry)
         if symmetry is None:
-            proved = [c for c in (self.proofs.all_coordinates(),) if c]
-            searched = reflection_candidates(density, self.start, self.scale, self.generator)
-            candidates = list(dict.fromkeys([*proved, *searched]))
+            proved = self.proofs.all_coordinates()
+            if proved:
+                self._try(symmetry, proved)
+            if set(proved) != set(range(dim)) or not self.reflections:
+                searched = reflection_candidates(density, self.around.start, self.around.scale, self.generator)
+                for coordinates in searched:
+                    held = [set(t.action.coordinates or ()) for t in self.reflections]
+                    if not any(set(coordinates) <= h for h in held):
+                        self._try(symmetry, coordinates)
         elif isinstance(symmetry, AxisFlips):
-            candidates = [(int(i),) for i in symmetry.resolve_coordinates(dim)]
+            for i in symmetry.resolve_coordinates(dim):
+                self._try(symmetry, (int(i),))
         else:
-            candidates = [tuple(symmetry.resolve_coordinates(dim).tolist())]
-        own = symmetry is None or symmetry.center is None
-        for coordinates in candidates:
-            held = [set(t.action.coordinates or ()) for t in self.reflections]
-            if symmetry is None and any(set(coordinates) <= h for h in held):
-                continue
-            center = self._center(symmetry, coordinates)
-            test = self._test(PointReflection(coordinates=coordinates).bind(dim, center=center))
-            proof = self.proofs.reflection(test, self.sd)
-            if test.evidence is Evidence.VERIFIED or proof is not None:
-                self.reflections.append(test)
-            elif own and self.proofs.find(coordinates) is not None and test.evidence is Evidence.REFUTED:
-                self.proofs.withdraw(coordinates)
-                self.untestable.append(
-                    f"a proof about ({self.names(coordinates)}) is withdrawn: a residual speaks against"
-                )
+            self._try(symmetry, tuple(symmetry.resolve_coordinates(dim).tolist()))
         if want_shape or isinstance(symmetry, EllipticalRotation):
             self._search_shapes(symmetry)
+
+    def _try(self, symmetry: AffineAction | None, coordinates: tuple[int, ...]) -> None:
+        """Test one reflection, and keep it if it holds or was proved; a proof that a residual contradicts goes."""
+        center = self._center(symmetry, coordinates)
+        action = PointReflection(coordinates=coordinates).bind(self.subject.density.dim, center=center)
+        own = symmetry is None or symmetry.center is None
+        sure = own and self.proofs.find(coordinates) is not None
+        test = self._guard(action) if sure else self._test(action)
+        proof = self.proofs.reflection(test, self.around.rough_sd)
+        if test.evidence is Evidence.VERIFIED or proof is not None:
+            self.reflections.append(test)
+        elif sure and test.evidence is Evidence.REFUTED:
+            self.proofs.withdraw(coordinates)
+            self.untestable.append(f"a proof about ({self.names(coordinates)}) is withdrawn: a residual speaks against")
+
+    def _guard(self, action: AffineAction) -> ResidualTest:
+        """Residuals where a proof says that they are zero: a guard against faults of the analysis, without draws."""
+        scale = Scale(self.subject.loc, self.around.main.root)
+        test = residual_test(self.subject.density, action, scale, num_points=_GUARD, steps=0, generator=self.generator)
+        self.tests.append(test)
+        return test
 
     def _center(self, symmetry: AffineAction | None, coordinates: tuple[int, ...]) -> torch.Tensor:
         """The user's centre, or a stationary point near the mode or the fitted location, or that location itself."""
@@ -135,8 +152,8 @@ class Exploration:
             center = loc.clone()
             center[torch.tensor(coordinates)] = proved
             return center
-        for first in (self.start, loc):
-            center_found = refine_center(density, first, coordinates, self.scale)
+        for first in (self.around.start, loc):
+            center_found = refine_center(density, first, coordinates, self.around.scale)
             if center_found is not None:
                 return center_found
         names = [density.coordinates[i] for i in coordinates]
@@ -145,12 +162,12 @@ class Exploration:
 
     def _test(self, action: AffineAction) -> ResidualTest:
         """A few points first: most candidates fail at once."""
-        density, scale, generator = self.subject.density, self.scale, self.generator
+        density, scale, generator = self.subject.density, self.around.scale, self.generator
         test = residual_test(density, action, scale, num_points=_QUICK, steps=0, generator=generator)
         if test.evidence is not Evidence.REFUTED:
             half = self.num_draws // 2
             draws, log_p = (self.draws.z[:half], self.draws.log_p[:half]) if self.draws.reliable else (None, None)
-            places = [self.main.center, *(mode.center for mode in self.modes)]
+            places = [self.around.main.center, *(mode.center for mode in self.modes)]
             test = residual_test(
                 density,
                 action,
@@ -261,10 +278,7 @@ class Exploration:
         if held:
             reach = max(t.reach for t in held)
             parts.append(f"{sum(t.points for t in held)} residuals to {reach:.0e} scales from the centre")
-        k, effective = self.draws.k, self.draws.effective
-        parts.append(f"{self.num_draws} weighted draws (Pareto k-hat {k:.2f}, {effective:.0f} effective)")
-        found = f"{len(self.modes)} found" if self.modes else "none found"
-        parts.append(f"a search for other modes to 1e+06 scales ({found})")
+        parts += self.around.looked()
         return "; ".join(parts) + "; nothing is known of mass that none of these came near"
 
     def notes(self) -> tuple[str, ...]:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from ...density import LogDensity
-from ...density._importance import WeightedDraws
 from ...density._proposal import Scale
 from ...divergences import Divergence
 from ...families import LocationScale, Parameters
@@ -22,6 +21,7 @@ from ...infer.fitting._common_value import common_values
 from ..analysis import Analysis
 from ..subject import Subject
 from .location_curvature import base_draws, location_curvature
+from .surroundings import Surroundings
 
 _RIVALS = 3
 _OPTIMISED = 3
@@ -51,30 +51,22 @@ class Optimum:
         return next((self.doubts[j] for j in coordinates if j in self.doubts), "")
 
 
-def check_optimum(
-    subject: Subject,
-    analysis: Analysis,
-    modes: list[Scale],
-    draws: WeightedDraws | None,
-    generator: torch.Generator,
-) -> Optimum:
+def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
     r"""Look for what would move the fitted location: a direction of fall, a flat one, a better optimum.
 
-    1. Structure. Reverse KL (alpha <= 0) and a log p proved concave, p > 0 and q > 0 everywhere: the location is the
-       only optimum. alpha = 0 and a block proved Gaussian given the rest, whose scale does not mix it with the rest:
-       the objective is strictly convex in its location. alpha >= 1 and a strictly log-concave base (forward KL with a
-       normal one: the mean itself): strictly convex.
+    1. Structure. alpha <= 0 (reverse KL) and a log p proved concave, p > 0 and q > 0 everywhere: the location is the
+       only optimum. alpha <= 0 and a block proved Gaussian given the rest, about a centre that does not depend on it:
+       the objective is strictly convex in its location, and every mode has it there. alpha >= 1 and a strictly
+       log-concave base (forward KL with a normal one: the mean itself): strictly convex.
     2. What the fit found (`FitStatus`): a saddle, a flat stretch, several optima, a better one at an image.
     3. `location_curvature`.
     4. The objective at other modes of the target, and at the ends of short fits from them.
 
     Args:
-        subject: Target, law and divergence.
-        analysis: What is proved of the target.
-        modes: Modes other than the fitted location.
-        draws: Weighted draws of the target, for alpha > 0.
+        around: The target about the fitted law; its modes and draws are made where they are needed.
         generator: Random state.
     """
+    subject, analysis = around.subject, around.analysis
     family, parameters = subject.family, subject.parameters
     if subject.divergence is None or not subject.divergence.in_alpha_family or family is None or parameters is None:
         return Optimum()
@@ -90,6 +82,7 @@ def check_optimum(
             if j not in held:
                 doubts.setdefault(j, text)
 
+    draws = around.draws if alpha > 0 else None
     curvature = location_curvature(density, family, dict(parameters), alpha, draws, generator)
     definite = curvature is not None and curvature.least - 4 * curvature.error > 1e-6
     if curvature is not None and curvature.falls:
@@ -100,7 +93,8 @@ def check_optimum(
         text = f"the fit ended {subject.status.name}: {_SAID[subject.status]}"
         doubt(_rivals_apart(subject, subject.optima) or tuple(every), text)
     if not doubts:
-        found = better_elsewhere(subject, subject.divergence, modes, draws, generator)
+        modes = [around.main, *around.modes]
+        found = better_elsewhere(subject, subject.divergence, modes, generator)
         if found is not None:
             coordinates, gain = found
             doubt(coordinates, f"it is {gain:.2g} lower at an optimum elsewhere")
@@ -108,7 +102,8 @@ def check_optimum(
         return Optimum(doubts, held, "")
     if curvature is None:
         return Optimum({}, held, f"whether {words} holds the fitted location was not decided")
-    seen = f"least curvature {curvature.least:.2g} +- {curvature.error:.1g}, no better optimum from {len(modes)} modes"
+    seen = f"least curvature {curvature.least:.2g} +- {curvature.error:.1g}, "
+    seen += f"no better optimum from {1 + len(around.modes)} modes"
     return Optimum({}, held, f"nothing was found that would move the fitted location off under {words}: {seen}")
 
 
@@ -130,18 +125,11 @@ def held_by_structure(family: LocationScale, analysis: Analysis, alpha: float) -
     usable = not analysis.refusal and analysis.gradient_agrees
     if alpha <= 0 and usable and concave is not None and concave.joint and concave.full_support and law.full_support:
         return every, "the objective is strictly convex in it, for log p is concave on all of space"
-    if alpha != 0 or not usable:
+    if alpha > 0 or not usable:
         return (), ""
-    held: set[int] = set()
-    matrix = family.matrix(family.initial(1.0, torch.zeros(family.dim, dtype=torch.float64))["scale"])
-    for block in analysis.blocks:
-        inside = set(block.coordinates)
-        outside = [j for j in every if j not in inside]
-        alone = not outside or not family.pattern.mixes or not bool(matrix[list(inside)][:, outside].any())
-        whole = not outside or not family.pattern.mixes
-        if block.is_gaussian and block.is_symmetric and alone and whole:
-            held |= inside
-    return tuple(sorted(held)), "log p is a concave quadratic in it for every value of the rest"
+    blocks = [b for b in analysis.blocks if b.is_gaussian and b.is_symmetric]
+    held = {j for block in blocks for j in block.coordinates}
+    return tuple(sorted(held)), "log p is a concave quadratic in it, about one centre, for every value of the rest"
 
 
 def _rivals_apart(subject: Subject, optima: Optima | None) -> tuple[int, ...]:
@@ -159,7 +147,6 @@ def better_elsewhere(
     subject: Subject,
     divergence: Divergence,
     modes: list[Scale],
-    draws: WeightedDraws | None,
     generator: torch.Generator,
 ) -> tuple[tuple[int, ...], float] | None:
     """Coordinates and gain of a law of the family with a lower divergence and another location; None if none is found.

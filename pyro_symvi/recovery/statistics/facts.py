@@ -136,7 +136,7 @@ class Facts:
     def _tested(self, found: Exploration, i: int, test: ResidualTest) -> Pin:
         coordinates = tuple(test.action.coordinates or ())
         group = self.names(coordinates)
-        proof = found.proofs.reflection(test, found.sd)
+        proof = found.proofs.reflection(test, found.around.rough_sd)
         if proof is not None:
             return Pin(coordinates, float(proof.center[i]), group, found.proofs.reflected(proof, group), proof)
         center = float(torch.as_tensor(test.action.center)[coordinates.index(i)])
@@ -180,10 +180,12 @@ class Facts:
                 return self._shapes[inside]
         return None
 
-    def unit(self, i: int) -> float:
-        """Posterior standard deviation, on the low side; 1 where nothing was measured."""
+    def unit(self, i: int, center: float = math.nan) -> float:
+        """Posterior standard deviation, on the low side; 1 where nothing was measured; rough where the value is the
+        centre to rounding.
+        """
         found = self.exploration
-        return 1.0 if found is None else float(found.sd[i])
+        return 1.0 if found is None else found.unit(i, abs(self.subject.value(i) - center))
 
     def unit_high(self, i: int) -> float:
         """Posterior standard deviation, on the high side; 1 where nothing was measured."""

@@ -72,7 +72,7 @@ def _pinned(facts: Facts, i: int, pin: Pin) -> Entry:
         premises=(pin.invariance, moments),
         theorem=REFLECTION_MEAN,
         why=f"even in ({pin.group})",
-        unit=facts.unit(i),
+        unit=facts.unit(i, pin.center),
         unit_name=" sd",
         proof=pin.proof is not None,
         near=" about the fitted value",
