@@ -74,6 +74,16 @@ class Exploration:
         return self.around.modes
 
     @property
+    def start(self) -> torch.Tensor:
+        """Where the search for centres starts: the mode, or the fitted location."""
+        return self.around.start
+
+    @property
+    def scale(self) -> Scale:
+        """Posterior scales about the fitted location, for the residual tests."""
+        return self.around.scale
+
+    @property
     def tails(self) -> Tails:
         """How the density falls far out."""
         return self.around.tails
