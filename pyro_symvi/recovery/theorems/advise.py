@@ -37,6 +37,9 @@ _GUIDES: tuple[dict[str, Any], ...] = (
 _DIVERGENCES: tuple[Divergence, ...] = (ReverseKL(), ForwardKL(), Alpha(0.5), ChiSquare())
 _LARGEST_FULL = 200
 """Beyond this many coordinates a full scale is not proposed: it has too many numbers."""
+_POINTS = 16
+_TELLING = 1e-7
+"""Log densities at a point and its image that differ by more, relatively, refute a symmetry."""
 _WIDER = 1.5
 """Scale of the guide at which tails are compared, in units of a Laplace approximation."""
 
@@ -83,7 +86,7 @@ def advise(target: Any, *args: Any, symmetry: LinearAction | None = None, **kwar
     analysis = analyze(density, *args, **kwargs)
     known = target_of(analysis)
     if symmetry is not None:
-        known = replace(known, symmetries=(*known.symmetries, given_symmetry(symmetry, analysis)))
+        known = replace(known, symmetries=(*known.symmetries, given_symmetry(symmetry, analysis, density)))
     rows, excluded = [], []
     start = laplace_approximation(density)
     for options in _GUIDES:
@@ -108,11 +111,11 @@ def advise(target: Any, *args: Any, symmetry: LinearAction | None = None, **kwar
     return Advice(analysis.coordinates, ranked, tuple(excluded), tuple(_help(analysis, known, rows)), tuple(notes))
 
 
-def given_symmetry(symmetry: LinearAction, analysis: Analysis) -> Symmetry:
-    """A symmetry the user named: proved by substitution, else granted.
+def given_symmetry(symmetry: LinearAction, analysis: Analysis, density: LogDensity | None = None) -> Symmetry:
+    """A symmetry the user named: proved by substitution, refuted at a point, else granted.
 
     Raises:
-        ValueError: It acts on another number of coordinates.
+        ValueError: It acts on another number of coordinates; a regression of unknown slope.
     """
     dim = len(analysis.coordinates)
     if symmetry.dim is not None and symmetry.dim != dim:
@@ -124,20 +127,34 @@ def given_symmetry(symmetry: LinearAction, analysis: Analysis) -> Symmetry:
     granted = assumed(f"assumed: the target is unchanged by {symmetry!r}")
     if getattr(symmetry, "center", 0) is None or getattr(symmetry, "shape", 0) is None:
         return Symmetry(symmetry, granted)
-    try:
-        action = standard(symmetry, dim)
-        finite_group = action.group.is_finite
-    except ValueError:
-        return Symmetry(symmetry, granted)
-    if not finite_group or analysis.refusal:
+    action = standard(symmetry, dim)
+    witness = _difference(action, density) if density is not None else 0.0
+    if witness:
+        words = f"log p is not unchanged by {action!r}: it differs by {witness:.2g} at a point and its image"
+        return Symmetry(action, refuted(words))
+    if not action.group.is_finite or analysis.refusal:
         return Symmetry(action, granted)
     origin = torch.zeros(dim, dtype=torch.float64)
     for g in action.group.generators(dtype=torch.float64):
-        matrix = action.matrix(g)
-        shown = analysis.prove_invariance(matrix, action.act(g, origin))
+        shown = analysis.prove_invariance(action.matrix(g), action.act(g, origin))
         if not shown.proved or shown.idealisations:
             return Symmetry(action, granted)
     return Symmetry(action, proved(f"the target is unchanged by {action!r} (by substitution)"))
+
+
+def _difference(action: LinearAction, density: LogDensity) -> float:
+    """The largest difference of log p between points and their images, if it is beyond rounding; else 0."""
+    generator = torch.Generator().manual_seed(6)
+    z = torch.randn(_POINTS, density.dim, dtype=torch.float64, generator=generator)
+    before = density(z).detach()
+    largest = 0.0
+    for g in action.group.generators(dtype=torch.float64):
+        after = density(action.act(g, z)).detach()
+        finite = torch.isfinite(before) & torch.isfinite(after)
+        size = 1 + before.abs() + after.abs()
+        gap = torch.where(finite, (after - before).abs(), 0.0)
+        largest = max(largest, float(torch.where(gap > _TELLING * size, gap, 0.0).max()))
+    return largest
 
 
 def _parameters(family: LocationScale, point: torch.Tensor, root: torch.Tensor) -> Parameters:
@@ -159,8 +176,8 @@ def _finite(
     return Fact(Evidence.VERIFIED, f"no growth of the integrand was seen along rays ({found.words})")
 
 
-_ROUNDING = "to rounding, noise closed under the symmetry"
-_WEIGHTED = "location without sampling error, given good weights"
+_ROUNDING = "symmetric locations to rounding (closed noise)"
+_WEIGHTED = "symmetric locations without sampling error, given good weights"
 _SAMPLED = "up to sampling error"
 _WEIGHTS = "up to importance weights, worse in high dimensions"
 _NEARNESS = {_ROUNDING: 0.0, _WEIGHTED: 1.0, _SAMPLED: 2.0, _WEIGHTS: 3.0}

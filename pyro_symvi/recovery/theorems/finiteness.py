@@ -31,7 +31,7 @@ def finite(setting: Setting) -> Fact:
     if o.kind == "tuples":
         return all_of(
             setting.p.positive,
-            _finite(setting, 0.0, tail, "the tuple bound lies between the ELBO and log Z: "),
+            _finite(setting, 0.0, tail, "the tuple bound is finite if the ELBO is: "),
         )
     return _finite(setting, o.alpha, tail)
 

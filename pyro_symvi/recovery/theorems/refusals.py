@@ -14,6 +14,9 @@ from .finiteness import finite
 from .setting import Setting
 from .theorem import CLOSED, CURVED, FINITE, OBJECTIVE, STRICT, UNIQUE, Refusal
 
+_NOT_ZERO = 1e-9
+"""A correlation of the (rounded) shape matrix beyond this is not zero."""
+
 
 def _climbing(setting: Setting) -> str | None:
     return "the objective is moved away from its optimum" if setting.o.kind == "climbing" else None
@@ -119,17 +122,28 @@ NOT_CLOSED = Refusal(
 )
 
 
-def _diagonal(setting: Setting) -> str | None:
+def _correlated_pairs(setting: Setting) -> tuple[tuple[int, ...], ...]:
+    """Pairs with a correlation that is proved not to be zero, beside a guide without correlations."""
     p, q = setting.p, setting.g
     if q.pattern is None or q.pattern.name not in ("diagonal", "isotropic") or not p.second_moment.is_proved:
-        return None
+        return ()
+    found: set[tuple[int, int]] = set()
     for symmetry in p.symmetries:
-        shape = getattr(symmetry.action, "shape", None)
-        if isinstance(symmetry.action, EllipticalRotation) and shape is not None and symmetry.fact.is_proved:
-            off = torch.as_tensor(shape).clone()
-            if bool(off.fill_diagonal_(0.0).abs().max() > 0):
-                return "the target's correlations are those of its shape, which is not diagonal; the guide's are zero"
-    return None
+        action = symmetry.action
+        if isinstance(action, EllipticalRotation) and action.shape is not None and symmetry.fact.is_proved:
+            index = action.resolve_coordinates(p.dim).tolist()
+            shape = torch.as_tensor(action.shape)
+            scale = shape.diagonal().sqrt()
+            correlated = (shape / (scale[:, None] * scale)).abs() > _NOT_ZERO
+            for a, b in correlated.tril(-1).nonzero().tolist():
+                found.add((min(index[a], index[b]), max(index[a], index[b])))
+    return tuple(sorted(found))
+
+
+def _diagonal(setting: Setting) -> str | None:
+    if not _correlated_pairs(setting):
+        return None
+    return "the target's correlations are those of its shape, which is not diagonal; the guide's are zero"
 
 
 DIAGONAL_CORRELATION = Refusal(
@@ -141,6 +155,7 @@ DIAGONAL_CORRELATION = Refusal(
     "Cov_P is a multiple of M.",
     "elementary",
     applies=_diagonal,
+    items=_correlated_pairs,
     verdict=Verdict.REFUTED,
 )
 

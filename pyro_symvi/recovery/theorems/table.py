@@ -42,6 +42,7 @@ REFUSALS: tuple[Refusal, ...] = refusals.THEOREMS
 
 _FLAT = ("mean", "correlation")
 _SPHERE = ("axis", "direction")
+_ALIASES = {"centre": "mean", "shape": "correlation"}
 Key = tuple[str, Item]
 
 
@@ -75,9 +76,14 @@ def guarantees(setting: Setting) -> tuple[Guarantee, ...]:
         for key in _claims(theorem, setting, symmetry):
             if key not in best or verdict > best[key][0]:
                 best[key] = (verdict, theorem, premises)
-    found = [*_merged(best), *_unrecovered(setting, best), *_blocked(setting)]
-    refuted = {g.statistic for g in found if g.verdict is Verdict.REFUTED}
-    found = [g for g in found if g.statistic not in refuted or g.verdict is Verdict.REFUTED]
+    blocked = tuple(_blocked(setting))
+    for told in blocked:
+        for key in [k for k in best if _ALIASES.get(k[0], k[0]) == told.statistic]:
+            if not told.items or key[1] in told.items:
+                del best[key]
+    found = [*_merged(best), *_unrecovered(setting, best), *blocked]
+    silenced = {g.statistic for g in blocked}
+    found = [g for g in found if g.verdict is not Verdict.UNKNOWN or g.statistic not in silenced]
     return tuple(sorted(found, key=lambda g: -g.verdict.value))
 
 
@@ -139,8 +145,7 @@ def _unrecovered(
     """An UNKNOWN for each statistic (for means: the coordinates) without a theorem: the nearest miss and why."""
     on_sphere = setting.p.on_sphere
     known = {(s, item) for (s, item), (verdict, _, _) in best.items() if verdict is not Verdict.UNKNOWN}
-    names = {"centre": "mean", "shape": "correlation"}
-    covered = {names.get(s, s) for s, _ in known}
+    covered = {_ALIASES.get(s, s) for s, _ in known}
     for statistic in _SPHERE if on_sphere else _FLAT:
         left: tuple[Item, ...] = ()
         if statistic == "mean":
@@ -183,7 +188,11 @@ def _reason(setting: Setting, statistic: str, premises: tuple[Premise, ...]) -> 
     open_ones = [f"{p.name}: {p.statement}" for p in premises if p.evidence is not Evidence.PROVED]
     if open_ones:
         return "; ".join(open_ones)
-    return "no symmetry of the target that pins it was shown" if not setting.p.symmetries else "no theorem applies"
+    held = [s for s in setting.p.symmetries if not s.fact.is_refuted]
+    if not held:
+        false = [s.fact.words for s in setting.p.symmetries]
+        return false[0] if false else "no symmetry of the target that pins it was shown"
+    return "no theorem applies"
 
 
 def _blocked(setting: Setting) -> Iterator[Guarantee]:
@@ -192,4 +201,4 @@ def _blocked(setting: Setting) -> Iterator[Guarantee]:
         if refusal.blocking and refusal.statistic != "any":
             reason = refusal.applies(setting)
             if reason is not None:
-                yield Guarantee(refusal.statistic, (), refusal.verdict, refusal, (), reason)
+                yield Guarantee(refusal.statistic, refusal.items(setting), refusal.verdict, refusal, (), reason)

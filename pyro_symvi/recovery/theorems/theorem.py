@@ -98,10 +98,14 @@ class Refusal(Theorem):
 
     Attributes:
         applies: From a setting to the reason it applies, None where it does not.
+        items: Which parts of the statistic it speaks of (pairs, for a correlation); none for all of it.
         verdict: ``UNKNOWN`` (not certifiable) or ``REFUTED``.
         blocking: Whether it overrides every theorem; if not, it only explains why none applies.
     """
 
     applies: Callable[[Setting], str | None] = field(repr=False, compare=False, default=lambda setting: None)
+    items: Callable[[Setting], tuple[tuple[int, ...], ...]] = field(
+        repr=False, compare=False, default=lambda setting: ()
+    )
     verdict: Verdict = Verdict.UNKNOWN
     blocking: bool = True

@@ -9,7 +9,7 @@ import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import ForwardKL, Hellinger, ReverseKL
 from pyro_symvi.families import LocationScale
-from pyro_symvi.groups import AxisFlips, CoordinatePermutation, PointReflection
+from pyro_symvi.groups import AxisFlips, ConditionalReflection, CoordinatePermutation, PointReflection
 from pyro_symvi.recovery import Evidence, Verdict, advise, analyze
 from pyro_symvi.recovery.theorems import Growth, Setting, guarantees
 from pyro_symvi.recovery.theorems.advise import given_symmetry
@@ -121,6 +121,10 @@ def test_a_symmetry_named_is_proved_where_it_can_be() -> None:
     wrong = given_symmetry(PointReflection([0.5, 0.0]), analysis)
     opened = given_symmetry(PointReflection(), analysis)
     assert [s.fact.evidence for s in (proved, wrong, opened)] == [Evidence.PROVED, Evidence.ASSUMED, Evidence.ASSUMED]
+    refuted = given_symmetry(PointReflection([0.5, 0.0]), analysis, density(ridge, 2))
+    assert refuted.fact.evidence is Evidence.REFUTED and "differs by" in refuted.fact.words
+    with pytest.raises(ValueError, match="expected intercept and slope"):
+        given_symmetry(ConditionalReflection([0]), analysis)
     swap = given_symmetry(CoordinatePermutation(2), analyze(density(lambda z: -z.square().sum() - z[0] * z[1], 2)))
     assert swap.fact.evidence is Evidence.PROVED
     with pytest.raises(ValueError, match="expected a symmetry on 2 coordinates, got one on 3"):
@@ -137,8 +141,11 @@ def test_a_granted_symmetry_is_conditional_a_proved_one_is_not() -> None:
     target = density(smooth, 2)
     proved = advise(target, symmetry=PointReflection([1.0, 0.0])).best
     assert proved is not None and proved.divergence == ReverseKL() and proved.exact("mean") == 2
-    granted = next(r for r in advise(target, symmetry=PointReflection()).rows if r.divergence == ReverseKL())
-    assert granted.exact("mean") == 2 or granted.count("mean", Verdict.CONDITIONAL) == 2
+    counts = {}
+    for name, symmetry in (("granted", PointReflection()), ("wrong", PointReflection([0.9, 0.0]))):
+        row = next(r for r in advise(target, symmetry=symmetry).rows if r.divergence == ReverseKL())
+        counts[name] = row.exact("mean"), row.count("mean", Verdict.CONDITIONAL), "differs by" in row.why
+    assert counts == {"granted": (0, 2, False), "wrong": (0, 0, True)}
 
 
 def test_a_model_and_its_arguments() -> None:

@@ -566,3 +566,13 @@ def test_generalized_normal_guides() -> None:
     for beta, expected in ((1.5, Verdict.PROVED), (0.7, Verdict.UNKNOWN)):
         guide = LocationScale(3, GeneralizedNormal(beta), "diagonal")
         assert verdict(Setting(log_concave(EVEN, positive=NOT), guide, ForwardKL()), "mean", (0,)) is expected
+
+
+def test_only_correlated_pairs_are_refuted() -> None:
+    """An ellipse in two of three coordinates: its pair is refuted for a diagonal guide, the zeros are recovered."""
+    shape = torch.tensor([[1.0, 0.5], [0.5, 2.0]], dtype=torch.float64)
+    block = target(EllipticalRotation(shape=shape, coordinates=[0, 2]), second_moment=YES)
+    told = guarantees(Setting(block, DIAGONAL, ForwardKL()))
+    correlations = {item: g.verdict for g in told if g.statistic == "correlation" for item in g.items}
+    assert correlations == {(0, 2): Verdict.REFUTED, (0, 1): Verdict.PROVED, (1, 2): Verdict.PROVED}
+    assert verdict(Setting(block, NORMAL, ForwardKL()), "correlation", (0, 2)) is Verdict.PROVED
