@@ -11,8 +11,8 @@ from __future__ import annotations
 from .expressions import Expressions
 from .polynomials import Polynomial
 
-_EVEN = ("abs", "cos")
-_ODD = ("tanh", "erf", "sin", "atan")
+_EVEN = ("abs", "cos", "log_cosh")
+_ODD = ("tanh", "erf", "sin", "atan", "half_tanh")
 
 
 class _Parities:

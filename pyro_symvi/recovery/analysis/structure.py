@@ -22,6 +22,7 @@ from .permutations import find_permutations
 from .polynomials import Polynomial
 from .refusals import Refused
 from .report import Block, Ellipse, Symmetry
+from .rotations import find_rotations
 from .symmetries import reflections
 
 
@@ -42,13 +43,18 @@ def find_structure(
     table.allow(BUDGET)
     permutations = find_permutations(table, p, len(names), sites, center)
     generators = permutations.generators
+    flips = [r.coordinates for r in found if not any(r.center)]
+    images = [g.images for g in generators if g.is_permutation]
+    table.allow(BUDGET)
+    rotations = find_rotations(table, p, flips, images)
     return {
         "moments": everything,
         "blocks": blocks,
         "ellipses": ellipses,
         "reflections": found,
         "swaps": _neighbours(sites, permutations.exchangeable),
-        "permutations": tuple(g.images for g in generators if g.is_permutation),
+        "permutations": tuple(images),
+        "rotations": rotations,
         "signed_permutations": tuple(g for g in generators if not g.is_permutation),
         "exchangeable": permutations.exchangeable,
         "exchangeable_blocks": permutations.blocks,

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from .centers import common_center
 from .expressions import Expressions
 from .gaussian_block import GaussianBlock
 from .invariance import Substitution, is_invariant, permuted, proposed_center, reflected
 from .polynomials import Polynomial
+from .refinement import balanced
 from .refusals import Refused
 from .sign_flips import flip_group
 
@@ -44,19 +46,21 @@ def reflections(
     for block in blocks:
         for j, c in zip(block.coordinates, block.center or (), strict=False):
             proposed[j] = c
-    center = tuple(proposed)
-    candidates: dict[tuple[int, ...], None] = {}
-    for flip in _flips(table, p, dim, center):
-        candidates[flip] = None
-    candidates.update(dict.fromkeys([everything, *sites]))
+    centers = {tuple(proposed): None}
+    common = common_center(table, p, dim)
+    if common is not None:
+        centers[common] = None
     proved: list[Reflection] = []
-    for candidate in sorted(candidates, key=lambda c: (len(c), c)):
-        if not candidate or _implied(candidate, proved):
-            continue
-        at = tuple(center[j] for j in candidate)
-        if is_invariant(table, p, reflected(table, candidate, at)):
-            proved.append(Reflection(candidate, at))
-    return tuple(proved)
+    for center in centers:
+        candidates = dict.fromkeys(_flips(table, p, dim, center))
+        candidates.update(dict.fromkeys([everything, *sites]))
+        for candidate in sorted(candidates, key=lambda c: (len(c), c)):
+            at = tuple(center[j] for j in candidate)
+            if not candidate or Reflection(candidate, at) in proved or _implied(candidate, proved):
+                continue
+            if is_invariant(table, p, reflected(table, candidate, at)):
+                proved.append(Reflection(candidate, at))
+    return tuple(sorted(proved, key=lambda r: (len(r.coordinates), r.coordinates)))
 
 
 def _flips(table: Expressions, p: Polynomial, dim: int, center: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
@@ -65,7 +69,7 @@ def _flips(table: Expressions, p: Polynomial, dim: int, center: tuple[Fraction, 
     recording, table.recording = table.recording, False
     try:
         shifted = Substitution(table, images)(p) if images else p
-        found = flip_group(table, shifted, dim)
+        found = flip_group(table, balanced(table, shifted, dim), dim)
     except Refused:
         return []
     finally:
@@ -74,7 +78,7 @@ def _flips(table: Expressions, p: Polynomial, dim: int, center: tuple[Fraction, 
 
 
 def _implied(candidate: tuple[int, ...], proved: list[Reflection]) -> bool:
-    """Whether it is a union of disjoint proved ones (about the same point, as all are)."""
+    """Whether it is a union of disjoint proved ones."""
     left = set(candidate)
     for held in proved:
         if set(held.coordinates) <= left:
