@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ...families import VonMisesFisherFamily
+from ..theorems.sphere import DIRECTION_MOMENTS, DIRECTION_MONOTONE, ESCORT_DIRECTION
 from .facts import SEPARATION, SphereFacts
 from .statistics import MeanDirection
 
@@ -25,15 +26,18 @@ def a_priori(facts: SphereFacts, known: MeanDirection) -> tuple[str, ...]:
             "optima with spurious directions",
         )
     notes = []
-    order = subject.divergence.alpha
+    order = subject.order
     increasing = facts.increases and known.d is not None
     if increasing:
         notes.append(
-            "a priori: p = w(a.x) with w increasing (proved), so every stationary point of every f-divergence has the "
-            "direction a and a positive concentration"
+            f"a priori ({DIRECTION_MONOTONE.name}): p = w(a.x) with w increasing, proved, so every stationary point of "
+            "every f-divergence has the direction a and a positive concentration"
         )
+    if order is None:
+        return tuple(notes)
     if order == 1:
-        notes.append("a priori: forward KL has one optimum, with the direction of E x and the concentration of |E x|")
+        text = "forward KL has one optimum, with the direction of E x and the concentration of |E x|"
+        notes.append(f"a priori ({DIRECTION_MOMENTS.name}): {text}")
     elif order > 1 and facts.moments.reliable:
         notes.append(_escort(facts, known, order))
     elif order < 1 and not increasing:
@@ -48,7 +52,7 @@ def _escort(facts: SphereFacts, known: MeanDirection, order: float) -> str:
     """For alpha > 1 the sign of the direction is that of the mean under p^alpha."""
     escort, error = facts.moments.mean_of(facts.moments.x, order)
     length = float(escort.norm())
-    text = "a priori: alpha > 1 has one optimum, on the axis, with the sign of the mean under p^alpha"
+    text = f"a priori ({ESCORT_DIRECTION.name}): one optimum, on the axis, with the sign of the mean under p^alpha"
     if length <= SEPARATION + 10 * float(error.norm()):
         return f"{text}, which is zero here"
     if known.d is None:

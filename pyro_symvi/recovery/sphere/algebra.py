@@ -25,6 +25,10 @@ Vector = tuple[Fraction, ...]
 
 _MOST_AXES = 24
 _PIECES = 8
+_WITHOUT_POLES = (
+    *("z", "exp", "cos", "sin", "tanh", "erf", "atan", "sigmoid", "softplus", "abs"),
+    *("where", "gt0", "ge0", "eq0"),
+)
 
 
 class SphereAlgebra:
@@ -111,6 +115,21 @@ class SphereAlgebra:
         edges = [radius * Fraction(k, _PIECES // 2) for k in range(-_PIECES // 2, _PIECES // 2 + 1)]
         found = [b for low, high in pairwise(edges) for b in _bernstein(slope, low, high)]
         return all(b >= 0 for b in found) and any(b > 0 for b in found)
+
+    def is_bounded(self) -> bool:
+        """Whether log p is proved bounded on the sphere: built of polynomials and functions without poles."""
+        if self._table is None:
+            return self.refusal == "it is constant"
+        table, stack, seen = self._table, [self._p], set[int]()
+        while stack:
+            for monomial in stack.pop().terms:
+                for number, _ in table.monomials[monomial]:
+                    if number not in seen:
+                        seen.add(number)
+                        if table.atoms[number].kind not in _WITHOUT_POLES:
+                            return False
+                        stack += table.atoms[number].arguments
+        return True
 
     # -- axes worth trying (untrusted: the proofs decide) ------------------------------------------------------
 

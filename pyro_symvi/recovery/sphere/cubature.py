@@ -67,6 +67,7 @@ def adaptive_rule(density: SphereDensity, peaks: Peaks) -> SphereRule:
         x, log_area = _nodes(cells, frame)
         log_p = density(x.reshape(-1, density.dim)).detach().reshape(log_area.shape)
         bad = torch.isnan(log_p) | (log_p == torch.inf)
+        error = math.inf if bool((log_p == torch.inf).any()) else error  # a pole: it may not be integrable
         log_p = torch.where(bad, -torch.inf, log_p)
         values = _values(x, log_p - offset, log_area)  # [cells, integrals]
         if parent is None:
@@ -79,7 +80,8 @@ def adaptive_rule(density: SphereDensity, peaks: Peaks) -> SphereRule:
         last = depth == _DEPTH - 1 or sum(len(k[1]) for k in kept) + len(cells) > _MOST_CELLS
         stop = small | last
         kept.append((x[stop], log_area[stop], log_p[stop]))
-        error += float(change[stop & torch.isfinite(change)].sum())
+        if parent is not None:
+            error += float(change[stop].nan_to_num(nan=math.inf).sum())
         total += float(values[stop, 0].sum())
         undefined += float((log_area[stop].exp() * bad[stop]).sum())
         if bool(stop.all()):

@@ -10,7 +10,7 @@ from fractions import Fraction
 import torch
 
 from ...groups import AxialRotation, LinearAction
-from ..theorems.directions import INVARIANCE
+from ..theorems.theorem import INVARIANCE, PROPER
 from ..verdicts import Evidence, Premise
 from . import axes
 from .algebra import SphereAlgebra, Vector
@@ -108,6 +108,16 @@ class SphereFacts:
         if self.natural is None or not any(self.natural):
             return None
         return torch.tensor([float(b) for b in self.natural], dtype=torch.float64)
+
+    @property
+    def proper(self) -> Premise:
+        """That p is integrable, so that E x exists."""
+        if self.algebra.is_bounded():
+            text = "by static analysis, log p is built of functions without poles, so it is bounded on the sphere"
+            return Premise(PROPER, Evidence.PROVED, text)
+        if self.moments.reliable:
+            return Premise(PROPER, Evidence.VERIFIED, f"its integral was computed: {self.moments.region()}")
+        return Premise(PROPER, Evidence.UNKNOWN, f"its integral did not settle: {self.moments.region()}")
 
     @property
     def increases(self) -> bool:

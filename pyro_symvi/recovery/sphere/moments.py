@@ -24,6 +24,7 @@ _PANELS = 200
 _DEPTH = 44
 _UNIFORM_SHARE = 0.2
 _SLACK = 3.0
+_MOST_UNDEFINED = 0.005
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,7 @@ def _zonal(density: SphereDensity, axis: torch.Tensor) -> SphereMoments:
         theta, log_area = _latitudes(panels, density.dim)
         x = theta.cos()[..., None] * axis + theta.sin()[..., None] * across
         log_p = density((x / x.norm(dim=-1, keepdim=True)).reshape(-1, density.dim)).detach().reshape(theta.shape)
+        error = math.inf if bool((torch.isnan(log_p) | (log_p == torch.inf)).any()) else error
         log_p = log_p.nan_to_num(nan=-torch.inf)
         top = float(log_p.max()) if depth == 0 else top
         mass = (log_p - top + log_area).exp()
@@ -159,7 +161,8 @@ def _zonal(density: SphereDensity, axis: torch.Tensor) -> SphereMoments:
         small = change <= 1e-13 * (total + float(values[:, 0].sum()))
         small |= torch.full_like(small, depth == _DEPTH - 1)
         kept.append((theta[small].reshape(-1), log_area[small].reshape(-1)))
-        error += float(change[small & torch.isfinite(change)].sum())
+        if parent is not None:
+            error += float(change[small].nan_to_num(nan=math.inf).sum())
         total += float(values[small, 0].sum())
         if bool(small.all()):
             break
@@ -207,8 +210,10 @@ def _draws(density: SphereDensity, peaks: Peaks, count: int, generator: torch.Ge
     x = x / x.norm(dim=-1, keepdim=True)
     log_q = [torch.full((len(x),), math.log(len(parts[0]) / count) - log_sphere_area(n), dtype=torch.float64)]
     log_q += [law.log_prob(x) + math.log(int(m) / count) for law, m in zip(laws, numbers, strict=True) if int(m)]
-    log_p = density(x).detach().nan_to_num(nan=-torch.inf)
+    log_p = density(x).detach()
+    undefined = bool((log_p == torch.inf).any()) or float(torch.isnan(log_p).double().mean()) > _MOST_UNDEFINED
+    log_p = torch.where(log_p < torch.inf, log_p, -torch.inf)
     log_area = -torch.stack(log_q).logsumexp(0)
-    k = pareto_k(log_p + log_area)
+    k = math.inf if undefined else pareto_k(log_p + log_area)
     weights = (log_p + log_area).softmax(0)
     return SphereMoments(x, weights, log_p, log_area, False, math.nan, math.nan, k, f"{len(x)} weighted draws")

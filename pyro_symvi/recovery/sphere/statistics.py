@@ -72,6 +72,8 @@ def mean_direction(facts: SphereFacts) -> MeanDirection:
             return known
     if facts.found:
         why = "E x lies on the axis, but its sign is not decided: it is too short to be told from zero"
+        if not facts.moments.reliable:
+            why = f"E x would lie on the axis, but it could not be computed: {facts.moments.region()}"
         return MeanDirection(None, HALF_TURN.name, (facts.found[0].premise,), math.nan, False, why)
     return _computed(facts)
 
@@ -111,7 +113,7 @@ def _on_axis(facts: SphereFacts, axis: Axis) -> MeanDirection | None:
     d = axis.a if along > 0 else -axis.a
     accuracy = 0.0 if axis.is_proved else 1e-8
     return MeanDirection(
-        d, HALF_TURN.name, (axis.premise, sign), accuracy, False, f"{axis.kind} the axis {vector_text(d)}"
+        d, HALF_TURN.name, (axis.premise, facts.proper, sign), accuracy, False, f"{axis.kind} the axis {vector_text(d)}"
     )
 
 
@@ -172,7 +174,8 @@ def axis_entries(facts: SphereFacts, known: MeanDirection) -> tuple[Entry, ...]:
         what = "zonal about the axis, and E x = 0: an axis without a mean direction"
         if not known.undefined:
             what = "zonal about the axis, the sign of E x undecided"
-        alone = MeanDirection(axis.a, ZONAL_AXIS.name, (axis.premise,), 0.0 if axis.is_proved else 1e-8, False, what)
+        premises, error = (axis.premise, facts.proper), 0.0 if axis.is_proved else 1e-8
+        alone = MeanDirection(axis.a, ZONAL_AXIS.name, premises, error, False, what)
         return _compared(facts, "axis", axis.a, alone, signed=False)
     why = "E x = 0, and no one axis is singled out" if known.undefined else known.reason
     return _entries(facts, "axis", Verdict.UNKNOWN, fitted, None, math.nan, why, known.theorem, known.premises)
@@ -249,10 +252,9 @@ def concentration_entry(facts: SphereFacts, known: MeanDirection) -> Entry:
         premises = (premise, held)
         return Entry(label, weakest(premises), value, math.nan, reason, RESULTANT.name, premises, exact)
     held = Premise(FITTED, Evidence.REFUTED, f"the fitted value is {gap:.3g} away")
-    order = None if subject.divergence is None else subject.divergence.alpha
-    if order is not None and order != 1:
+    if subject.divergence is not None and subject.order != 1:
         reason += f"; {subject.divergence!r} does not match moments"
-    elif order is None:
+    elif subject.divergence is None:
         reason += "; divergences other than forward KL do not match moments"
     opposite = known.d is not None and angle_between(subject.direction, known.d) > facts.angular_sd
     near = gap <= _WIDEST_CONCENTRATION * exact and not opposite

@@ -43,6 +43,13 @@ class SphereSubject:
         return "target" if self.direction is None else "guide"
 
     @property
+    def order(self) -> float | None:
+        """Alpha of the divergence; None where it is not known, or outside the alpha family."""
+        if self.divergence is None or not self.divergence.in_alpha_family:
+            return None
+        return float(self.divergence.alpha)
+
+    @property
     def length(self) -> float:
         """Length of the fitted law's mean."""
         if self.family is None or self.direction is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .theorem import FITTED, INVARIANCE, SUPPORT, Theorem
+from .theorem import FITTED, INVARIANCE, PROPER, SUPPORT, Theorem
 
 NATURAL = "von Mises-Fisher target"
 NONZERO = "mean not zero"
@@ -12,10 +12,10 @@ WHOLE = "whole sphere seen"
 HALF_TURN = Theorem(
     name="a-posteriori half-turn",
     statistic="direction",
-    premises=(INVARIANCE, NONZERO, FITTED),
+    premises=(INVARIANCE, PROPER, NONZERO, FITTED),
     statement=(
-        "If p is unchanged by orthogonal maps that fix no direction but a and -a (the half-turn x -> 2 (a.x) a - x is "
-        "enough), then E x is a multiple of a; if E a.x > 0, the mean direction is a."
+        "If p is integrable and unchanged by orthogonal maps that fix no direction but a and -a (the half-turn "
+        "x -> 2 (a.x) a - x is enough), then E x is a multiple of a; if E a.x > 0, the mean direction is a."
     ),
     proof="x and gx have the same law, so g E x = E x for all g: E x lies in the fixed space, the line of a.",
     reference="equivariance of the mean; Mardia & Jupp, Directional Statistics (2000), section 9.3, for zonal laws",
@@ -73,7 +73,7 @@ NO_DIRECTION = Theorem(
 ZONAL_AXIS = Theorem(
     name="zonal axis",
     statistic="axis",
-    premises=(INVARIANCE, FITTED),
+    premises=(INVARIANCE, PROPER, FITTED),
     statement=(
         "If p is unchanged by all rotations about a, in three dimensions or more, and p is not uniform, the line of a "
         "is the only such axis, and that of E x where E x is not zero."

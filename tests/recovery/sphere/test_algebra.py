@@ -150,3 +150,18 @@ def test_only_exactly_orthogonal_matrices_count() -> None:
     rounded = [[F("0.8660254"), F("-0.5"), F(0)], [F("0.5"), F("0.8660254"), F(0)], [F(0), F(0), F(1)]]
     assert found.invariant_under(quarter) and found.invariant_under(pythagoras)
     assert not found.invariant_under(rounded)
+
+
+@pytest.mark.parametrize(
+    ("function", "bounded"),
+    [
+        (bipolar(4.0), True),
+        (lambda x: torch.exp(torch.sin(3 * x[..., 0])) + torch.tanh(x[..., 1]), True),
+        (flipped, True),
+        (lambda x: 0 * x[..., 0], True),
+        (lambda x: -torch.log(2 * x[..., 0] ** 2), False),
+        (lambda x: 1 / (1 + x[..., 0] ** 2), False),  # bounded, and not claimed to be
+    ],
+)
+def test_boundedness_is_claimed_without_poles_only(function: Function, bounded: bool) -> None:
+    assert algebra(function).is_bounded() is bounded

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pyro_symvi import certify, examples
-from pyro_symvi.divergences import Alpha, ForwardKL, ReverseKL
+from pyro_symvi.divergences import Alpha, ForwardKL, Jeffreys, ReverseKL
 from pyro_symvi.families import PowerSphericalFamily, VonMisesFisherFamily
 from pyro_symvi.groups import Antipodal, AxialRotation, FiniteMatrixGroup, NaturalAction, PointReflection
 from pyro_symvi.guides import AutoSymmetric
@@ -258,6 +258,23 @@ def test_power_spherical_laws_have_the_same_direction_rows() -> None:
     assert found["concentration"].entries[0].exact == pytest.approx(2 * m / (1 - m), rel=1e-4)
     assert vmf["concentration"].entries[0].exact != pytest.approx(2 * m / (1 - m), rel=1e-2)
     assert any("no exponential family" in note for note in found.notes)
+
+
+def test_a_density_that_is_not_integrable_is_not_certified() -> None:
+    """(1 - t)^-2 has infinite mass at the pole; (1 - t)^-1/2 a finite one."""
+    for power, proper in ((2.0, False), (1.0, False), (0.5, True)):
+
+        def pole(x: torch.Tensor, power: float = power) -> torch.Tensor:
+            return -power * torch.log1p(-x[..., 2])
+
+        found = certify_at(pole, E3, 2.0)
+        assert proper or not (found["direction"].verdict.is_exact or found["axis"].verdict.is_exact)
+        assert found["direction"].verdict is not Verdict.PROVED
+
+
+def test_divergences_outside_the_alpha_family() -> None:
+    found = certify_at(lambda x: x[..., 2] + 0.25 * x[..., 2] ** 3, E3, 1.3, divergence=Jeffreys())
+    assert found["direction"].verdict is Verdict.PROVED
 
 
 # doors
