@@ -20,7 +20,7 @@ import numpy as np
 from . import exact, signs
 from .exact import Matrix
 from .expressions import Atom, Expressions
-from .polynomials import Polynomial
+from .polynomials import ONE, Polynomial
 from .quadratic_signs import quadratic_sign
 
 _ZERO = Fraction(0)
@@ -213,7 +213,25 @@ class Curvature:
             return Shape.UNKNOWN
         if self._inner(atom) in (Shape.AFFINE, Shape.CONCAVE):
             return Shape.CONCAVE
+        if self.squared_hyperbolic_secant(atom.arguments[0]) is not None:
+            return Shape.CONCAVE
         return Shape.CONVEX if self.is_sum_of_exponentials(atom.arguments[0]) else Shape.UNKNOWN
+
+    def squared_hyperbolic_secant(self, p: Polynomial) -> Polynomial | None:
+        """U if p = c (1 - tanh(u)^2), c > 0, u affine: log p = log c - 2 log cosh u, concave."""
+        if len(p.terms) != 2 or ONE not in p.terms:
+            return None
+        (other,) = (m for m in p.terms if m != ONE)
+        powers, c = self.table.monomials[other], p.coefficient(ONE)
+        if len(powers) != 1 or powers[0][1] != 2 or c <= 0 or p.coefficient(other) != -c:
+            return None
+        atom = self.table.atoms[powers[0][0]]
+        return atom.arguments[0] if atom.kind == "tanh" and self._inner(atom) is Shape.AFFINE else None
+
+    def _log_cdf(self, atom: Atom, power: int) -> Shape:
+        """Log Phi: concave and increasing."""
+        fine = power == 1 and self._inner(atom) in (Shape.AFFINE, Shape.CONCAVE)
+        return Shape.CONCAVE if fine else Shape.UNKNOWN
 
     def is_sum_of_exponentials(self, p: Polynomial) -> bool:
         """Whether p is a sum of positive multiples of exponentials of affine or convex expressions."""
@@ -240,13 +258,27 @@ class Curvature:
         return Shape.CONVEX if fine else Shape.UNKNOWN
 
     def _real_power(self, atom: Atom, power: int) -> Shape:
-        """u^r with a non-integer r, u >= 0: concave for 0 < r < 1; convex for r < 0, and for r > 1 if u is affine."""
+        """u^r with a non-integer r, u >= 0: concave for 0 < r < 1 and u concave; convex for r < 0 and u concave, for
+        r > 1 and u convex, and for r >= 1/2 if u is the square of a norm of an affine map."""
         inner, r = self._inner(atom), atom.number * power
         if 0 < r < 1 and inner in (Shape.AFFINE, Shape.CONCAVE):
             return Shape.CONCAVE
         if r < 0 and inner in (Shape.AFFINE, Shape.CONCAVE):
             return Shape.CONVEX
-        return Shape.CONVEX if r > 1 and inner is Shape.AFFINE else Shape.UNKNOWN
+        if r > 1 and inner in (Shape.AFFINE, Shape.CONVEX):
+            return Shape.CONVEX
+        return Shape.CONVEX if r >= Fraction(1, 2) and self.squared_norm(atom.arguments[0]) else Shape.UNKNOWN
+
+    def squared_norm(self, p: Polynomial) -> int:
+        """1 if p = ||B z + b||^2 with coordinates alone in z, 2 if moreover it vanishes nowhere; else 0."""
+        powers = [self.table.monomials[m] for m in p.terms]
+        if any(self.table.atoms[a].kind != "z" or k < 0 for m in powers for a, k in m):
+            return 0
+        if any(sum(k for _, k in m) > 2 for m in powers):
+            return 0
+        if quadratic_sign(self.table, Polynomial(p.terms, p.denominator, signs.ANY)) & signs.NEGATIVE:
+            return 0
+        return 2 if quadratic_sign(self.table, p) == signs.POSITIVE else 1
 
     def _log_gamma(self, atom: Atom, power: int) -> Shape:
         return Shape.CONVEX if power == 1 and self._inner(atom) is Shape.AFFINE else Shape.UNKNOWN
@@ -260,6 +292,8 @@ _RULES = {
     "inv": Curvature._reciprocal,
     "pow": Curvature._real_power,
     "lgamma": Curvature._log_gamma,
+    "log_ndtr": Curvature._log_cdf,
+    "log_half_erfc": Curvature._log_cdf,
 }
 
 

@@ -48,6 +48,8 @@ def compare(function: Function, p: Polynomial, table: Expressions, dim: int) -> 
     """
     generator = torch.Generator().manual_seed(20)
     spread = torch.tensor([0.3, 0.7, 1.0, 1.0, 1.5, 2.0, 0.1, 0.03, 0.01, 1e-3], dtype=torch.float64)
+    if any(atom.kind == "log_half_erfc" for atom in table.atoms):
+        spread *= 0.1  # 1 + erf(u) cancels for u << 0
     z = torch.randn(len(spread), dim, dtype=torch.float64, generator=generator) * spread[:, None]
     direction = torch.randn(len(spread), dim, dtype=torch.float64, generator=generator)
     values, slopes, kept = [], [], []

@@ -16,6 +16,7 @@ from .tensors import Elements, Symbolic
 
 Rule = Callable[..., Any]
 _SATURATION = "the saturation of sigmoid by clamp (beyond about +-36) is read as sigmoid itself"
+_TANH_SATURATION = "the saturation of tanh by clamp (beyond about +-18) is read as tanh itself"
 _THRESHOLD = "softplus above its threshold is read as log(1 + e^x)"
 
 
@@ -120,6 +121,10 @@ def _clamp(e: Elements, op: Any, x: Any, low: Any = None, high: Any = None) -> S
             if all(_inside_unit(table, p) for p in set(e.polynomials(ids))):
                 table.idealisations[_SATURATION] = None
                 return Symbolic(ids)
+        if -1 <= low <= -1 + 2.0**-51 and 1 - 2.0**-51 <= high <= 1:
+            if all(_is_tanh(table, p) for p in set(e.polynomials(ids))):
+                table.idealisations[_TANH_SATURATION] = None
+                return Symbolic(ids)
     out = x if low is None else _maximum(e, op, x, low)
     return out if high is None else _minimum(e, op, out, high)
 
@@ -137,6 +142,15 @@ def _inside_unit(table: Any, p: Polynomial) -> bool:
         inside = len(powers) == 1 and powers[0][1] == 1 and table.atoms[powers[0][0]].kind == "sigmoid"
         return inside and p.coefficient(other) == -1
     return False
+
+
+def _is_tanh(table: Any, p: Polynomial) -> bool:
+    """Whether p lies in (-1, 1) because it is c tanh(q), |c| <= 1."""
+    single = p.single()
+    if single is None:
+        return False
+    powers = table.monomials[single[0]]
+    return len(powers) == 1 and powers[0][1] == 1 and table.atoms[powers[0][0]].kind == "tanh" and abs(single[1]) <= 1
 
 
 def _clamp_min(e: Elements, op: Any, x: Any, low: Any) -> Symbolic:
@@ -258,6 +272,8 @@ RULES: dict[str, Rule] = {
     "log_sigmoid_forward.default": _log_sigmoid,
     "tanh.default": _odd("tanh"),
     "erf.default": _odd("erf"),
+    "erfc.default": _unary(lambda t, p: t.subtract(t.one, f.odd(t, "erf", p))),
+    "special_log_ndtr.default": _unary(f.log_ndtr),
     "sin.default": _odd("sin"),
     "atan.default": _odd("atan"),
     "cos.default": _unary(f.cosine),

@@ -9,12 +9,14 @@ Equal keys mean equal functions; the converse is not claimed.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from . import signs
 from .polynomials import ONE, Polynomial, shortened
+from .ranges import range_sign
 from .refusals import Refused
 
 Monomial = tuple[tuple[int, int], ...]
@@ -23,7 +25,6 @@ MOST_TERMS = 20_000
 """Longest polynomial."""
 MOST_POWER = 8
 """Highest power of a sum that is expanded."""
-_WITHIN_ONE = ("sigmoid", "tanh", "erf")
 BUDGET = 3_000_000
 """Terms built in one analysis."""
 
@@ -57,6 +58,7 @@ class Expressions:
         self.idealisations: dict[str, None] = {}
         self.recording = True
         self._budget = budget
+        self._kept: dict[object, Any] = {}
         self._atom_number: dict[tuple[object, ...], int] = {}
         self._monomial_number: dict[Monomial, int] = {(): ONE}
         self._products: dict[tuple[int, int], int] = {}
@@ -76,6 +78,12 @@ class Expressions:
     def allow(self, terms: int) -> None:
         """A new budget, for a part of an analysis that others do not depend on."""
         self._budget = terms
+
+    def kept(self, key: object, make: Callable[[], Any]) -> Any:
+        """What ``make()`` gave when this key was first asked for: results of analyses that are asked again."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
 
     def number(self, value: int | float | Fraction) -> Polynomial:
         """The exact rational that a number is; inf and nan become special."""
@@ -158,35 +166,8 @@ class Expressions:
             total = signs.SUM[total][term]
         p.sign = known & total
         if p.sign & signs.POSITIVE and p.sign & signs.NEGATIVE:
-            p.sign &= self._bounded_sign(p)
+            p.sign &= range_sign(self, p)
         return p.sign
-
-    def _bounded_sign(self, p: Polynomial) -> int:
-        """The sign of a constant plus terms bounded by their coefficients: products of sigmoid, tanh and erf.
-
-        Such a product lies in the open (-1, 1), never at its ends; in [0, 1) if its sign says so.
-        """
-        low = high = p.coefficient(ONE)
-        strict_low = strict_high = False
-        for monomial in p.terms:
-            if monomial == ONE:
-                continue
-            powers = self.monomials[monomial]
-            if not powers or any(self.atoms[a].kind not in _WITHIN_ONE or k < 0 for a, k in powers):
-                return signs.ANY
-            c, sign = p.coefficient(monomial), self._signs[monomial]
-            ends = (Fraction(-1) if sign & signs.NEGATIVE else Fraction(0), Fraction(1))
-            bottom, top = sorted((c * ends[0], c * ends[1]))
-            low, high = low + bottom, high + top
-            reached = not sign & signs.NEGATIVE and bool(sign & signs.ZERO)  # only the end 0 may be attained
-            strict_low |= not (reached and c > 0)
-            strict_high |= not (reached and c < 0)
-        found = signs.ANY
-        if low >= 0:
-            found &= signs.POSITIVE if strict_low or low > 0 else signs.NON_NEGATIVE
-        if high <= 0:
-            found &= signs.NEGATIVE if strict_high or high < 0 else signs.NON_POSITIVE
-        return found
 
     def times(self, a: int, b: int) -> int:
         """The product of two monomials; exponentials merge: e^p e^q = e^(p+q)."""

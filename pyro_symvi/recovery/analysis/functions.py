@@ -13,9 +13,12 @@ from fractions import Fraction
 from . import signs
 from .expressions import Expressions, real
 from .polynomials import ONE, Polynomial
+from .quadratic_signs import quadratic_sign
 from .refusals import Refused
 
 _HALF = Fraction(1, 2)
+_LONGEST_PRODUCT = 200
+_ERF_CANCELS = "log(1 + erf(u)) is read without rounding (torch gives -inf below u of about -5.9; log_ndtr does not)"
 
 
 def exp(t: Expressions, p: Polynomial) -> Polynomial:
@@ -46,16 +49,23 @@ def log(t: Expressions, p: Polynomial) -> Polynomial:
     common, p = _common_factor(t, p)
     if common != ONE:
         return t.add(_log_of_product(t, common, Fraction(1)), log(t, p))
-    sign = t.sign(p)
+    sign = quadratic_sign(t, p)
     if sign != signs.POSITIVE:
         t.require(f"a logarithm's argument that is positive: {t.text(p)}", p)
     single = p.single()
     if single is not None:
         return _log_of_product(t, *single)
+    half = _erf_complement(t, p)
+    if half is not None:
+        t.idealisations[_ERF_CANCELS] = None
+        return t.add(_log_number(t, 2 * half[0]), log_half_erfc(t, half[1]))
     complement = _sigmoid_complement(t, p)
     if complement is not None:
         c, q = complement
         return t.subtract(_log_number(t, c), softplus(t, q))
+    divided = _without_complement(t, p)
+    if divided is not None:
+        return t.subtract(log(t, divided[1]), softplus(t, divided[0]))
     two = _two_exponentials(t, p)
     if two is not None:
         (c, first), (d, second) = two
@@ -131,6 +141,50 @@ def _sigmoid_complement(t: Expressions, p: Polynomial) -> tuple[Fraction, Polyno
         if p.coefficient(other) == -c:
             return c, t.atoms[powers[0][0]].arguments[0]
     return None
+
+
+def _without_complement(t: Expressions, p: Polynomial) -> tuple[Polynomial, Polynomial] | None:
+    """``(q, a)`` if p = a (1 - sigmoid(q)): linear in a sigmoid, and zero where that is one."""
+    if not 2 < len(p.terms) <= _LONGEST_PRODUCT:
+        return None
+    seen = {a for m in p.terms for a, _ in t.monomials[m] if t.atoms[a].kind == "sigmoid"}
+    for s in sorted(seen):
+        inside: dict[int, int] = {}
+        outside: dict[int, int] = {}
+        for monomial, numerator in p.terms.items():
+            powers = dict(t.monomials[monomial])
+            if s not in powers:
+                outside[monomial] = numerator
+            elif powers.pop(s) == 1:
+                inside[t.monomial(tuple(sorted(powers.items())))] = -numerator
+        if inside == outside and 2 * len(inside) == len(p.terms):
+            sign = signs.POSITIVE if t.sign(p) == signs.POSITIVE else signs.ANY  # 1 - sigmoid(q) is positive
+            return t.atoms[s].arguments[0], Polynomial(outside, p.denominator, sign)
+    return None
+
+
+def _erf_complement(t: Expressions, p: Polynomial) -> tuple[Fraction, Polynomial] | None:
+    """``(c, q)`` if p = c (1 + erf(q)), c > 0."""
+    if len(p.terms) != 2 or ONE not in p.terms:
+        return None
+    (other,) = (m for m in p.terms if m != ONE)
+    powers, c, d = t.monomials[other], p.coefficient(ONE), p.coefficient(other)
+    if len(powers) == 1 and powers[0][1] == 1 and t.atoms[powers[0][0]].kind == "erf" and c > 0 and abs(d) == c:
+        q = t.atoms[powers[0][0]].arguments[0]
+        return c, q if d > 0 else t.scaled(q, -1)
+    return None
+
+
+def log_half_erfc(t: Expressions, p: Polynomial) -> Polynomial:
+    """log((1 + erf(p))/2) = log Phi(sqrt(2) p)."""
+    real(p)
+    return t.function("log_half_erfc", p, sign=signs.NEGATIVE)
+
+
+def log_ndtr(t: Expressions, p: Polynomial) -> Polynomial:
+    """Log Phi(p), Phi the distribution function of the standard normal law."""
+    real(p)
+    return t.function("log_ndtr", p, sign=signs.NEGATIVE)
 
 
 def _two_exponentials(
@@ -246,7 +300,7 @@ def real_power(t: Expressions, p: Polynomial, r: Fraction) -> Polynomial:
     real(p)
     if r.denominator == 1:
         return t.power(p, int(r))
-    sign = t.sign(p)
+    sign = quadratic_sign(t, p)
     needed = signs.NON_NEGATIVE if r > 0 else signs.POSITIVE
     if sign & ~needed:
         t.require(f"a base that is {'not negative' if r > 0 else 'positive'}: {t.text(p)}", p)
@@ -260,11 +314,11 @@ def real_power(t: Expressions, p: Polynomial, r: Fraction) -> Polynomial:
 
 
 def _power_of_product(t: Expressions, monomial: int, c: Fraction, r: Fraction) -> Polynomial | None:
-    """(c prod a^k)^r, where c^r is rational and each a^(k r) is a power again (|a| for square roots of squares)."""
+    """(c prod a^k)^r, where each a^(k r) is a power again (|a| for square roots of squares)."""
     factor = _rational_power(c, r)
-    if factor is None:
+    if factor is None and (c <= 0 or monomial == ONE):
         return None
-    value = t.number(factor)
+    value = real_power(t, t.number(c), r) if factor is None else t.number(factor)
     for a, k in t.monomials[monomial]:
         atom, e = t.atoms[a], k * r
         itself = Polynomial({t.monomial(((a, 1),)): 1}, 1, atom.sign)

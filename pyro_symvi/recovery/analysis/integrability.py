@@ -55,17 +55,25 @@ def _moment(
     reasons: dict[str, None] = {}
     for part in _components(table, p, coordinates):
         piece = _restricted(table, p, part)
-        curvature = Curvature(table, part)
-        if curvature.modulus(piece) > 0:
-            reasons["strongly log-concave, so with all moments"] = None
-        elif falls_in_every_direction(curvature, piece):
-            reasons["log-concave and falling in every direction, so with exponential tails and all moments"] = None
+        log_concave = table.kept(("decay", piece.key, part), lambda: _log_concave_decay(table, piece, part))  # noqa: B023
+        if log_concave:
+            reasons[log_concave] = None
         elif len(part) == 1:
             reasons[_line(table, piece, part[0], order if part[0] in of else 0)] = None
         else:
             here = tuple(j for j in of if j in part)
             reasons[_integrated_out(table, piece, part, here, order, depth)] = None
     return "; ".join(reasons)
+
+
+def _log_concave_decay(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> str:
+    """Why all moments exist, if p is log-concave in the part and falls in every direction; else empty."""
+    curvature = Curvature(table, part)
+    if curvature.modulus(p) > 0:
+        return "strongly log-concave, so with all moments"
+    if falls_in_every_direction(curvature, p):
+        return "log-concave and falling in every direction, so with exponential tails and all moments"
+    return ""
 
 
 def _components(table: Expressions, p: Polynomial, coordinates: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -103,6 +103,13 @@ def _sigmoid(v: Array) -> Dual:
     return value, value * (1 - value)
 
 
+def _log_cdf(v: Array, root: float) -> Dual:
+    """Log Phi(root v) and its derivative."""
+    t = np.asarray(v * _WIDE(root), dtype=np.float64)
+    value = special.log_ndtr(t)
+    return value.astype(_WIDE), _WIDE(root) * np.exp(-t * t / 2 - value - np.log(2 * np.pi) / 2)
+
+
 _erf, _gammaln, _digamma = _double(special.erf), _double(special.gammaln), _double(special.digamma)
 
 _FUNCTIONS: dict[str, Any] = {
@@ -117,5 +124,7 @@ _FUNCTIONS: dict[str, Any] = {
     "sin": lambda v: (np.sin(v), np.cos(v)),
     "cos": lambda v: (np.cos(v), -np.sin(v)),
     "atan": lambda v: (np.arctan(v), 1 / (1 + v * v)),
+    "log_ndtr": lambda v: _log_cdf(v, 1.0),
+    "log_half_erfc": lambda v: _log_cdf(v, 2.0**0.5),
     "lgamma": lambda v: (_gammaln(v), _digamma(v)),
 }

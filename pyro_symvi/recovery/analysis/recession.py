@@ -19,7 +19,7 @@ c log Phi(a z + b)                  0 if a v >= 0, else -inf         s a, s >= 0
 so that r(v) = inf over a polyhedron D of g v, and r(v) < 0 for all v != 0 exactly if 0 lies in the interior of D: if
 some multipliers s strictly inside their ranges give g = 0, their vectors spanning R^n. For a flat-prior logistic
 regression this is the condition of no (quasi-)separation. Multipliers are found by a linear programme in floating
-point; only the check in rational arithmetic counts.
+point, or by Newton's method on a function whose minimum has them; only the check in rational arithmetic counts.
 
 References: Rockafellar (1970), *Convex Analysis*, Theorems 8.5, 8.7, 9.3; Albert & Anderson (1984), "On the existence
 of maximum likelihood estimates in logistic regression models", for separation.
@@ -30,8 +30,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
+from scipy import special
 
 from . import exact, signs
 from .curvature import Curvature, Shape
@@ -43,6 +45,10 @@ from .quadratic_signs import quadratic_sign
 
 _ZERO, _ONE = Fraction(0), Fraction(1)
 _MOST_ROWS = 40_000
+_LARGEST = 3_000
+"""Rows of the largest linear programme."""
+_STEPS = 60
+Array = Any
 
 
 @dataclass
@@ -134,6 +140,8 @@ class _Piece:
             return True
         if kind == "exp":
             found.add([-x for x in slope.row], _ZERO, None)
+        elif kind in ("log_ndtr", "log_half_erfc"):
+            found.add(slope.row, _ZERO, None)
         elif kind == "softplus" and self._is_exact(slope):
             found.add([-x for x in slope.row], _ZERO, self.size)
         elif kind == "abs" and self.power > 1:
@@ -153,8 +161,14 @@ class _Piece:
         return found
 
     def _logarithm(self, found: Slopes) -> bool:
-        """-c log of a positive sum of exponentials of affine expressions."""
+        """-c log of a positive sum of exponentials of affine expressions; c log(1 - tanh(u)^2), at most 0."""
         p = self.atom.arguments[0]
+        inner = self.curvature.squared_hyperbolic_secant(p)
+        if inner is not None:
+            slope = self._slope(inner)
+            if slope is not None and self._is_exact(slope):
+                found.add(slope.row, -2 * (self.size or _ZERO), 2 * (self.size or _ZERO))
+            return True
         if self.size is None or not self.curvature.is_sum_of_exponentials(p):
             return False
         exponents = []
@@ -195,19 +209,63 @@ def _has_zero_inside(found: Slopes) -> bool:
             break
     if not span.is_full:
         return False
-    proposed = _proposal(found)
-    return proposed is not None and _verified(found, proposed)
+    for propose in (_by_newton, _by_linear_programme):
+        proposed = propose(found)
+        if proposed is not None and _verified(found, proposed):
+            return True
+    return False
 
 
-def _proposal(found: Slopes) -> list[Fraction] | None:
+def _by_newton(found: Slopes) -> list[Fraction] | None:
+    r"""Multipliers :math:`s_k = \psi_k'(a_k z)` at a minimum of :math:`\ell z + \sum_k \psi_k(a_k z)`; not trusted.
+
+    Each :math:`\psi_k'` increases from the lowest multiplier to the highest: a minimum exists exactly if 0 is inside D.
+    """
+    rows, linear, sizes = _arrays(found)
+    if found.groups or not (np.isfinite(rows).all() and np.isfinite(linear).all()):
+        return None
+    rows = rows / sizes[:, None]
+    free = np.array([low is None for low in found.low])
+    ray = np.array([low is not None and high is None for low, high in zip(found.low, found.high, strict=True)])
+    low = np.array([0.0 if x is None else float(x) for x in found.low]) * sizes
+    width = np.array([1.0 if x is None else float(x) for x in found.high]) * sizes - low
+    z = np.zeros(len(linear))
+
+    def at(z: Array) -> tuple[float, Array, Array]:
+        t = rows @ z
+        e, share = np.exp(np.minimum(t, 500.0)), special.expit(t)
+        value = np.where(free, t * t / 2, np.where(ray, e, low * t + width * np.logaddexp(0, t)))
+        s = np.where(free, t, np.where(ray, e, low + width * share))
+        return float(linear @ z + value.sum()), s, np.where(free, 1.0, np.where(ray, e, width * share * (1 - share)))
+
+    value, s, bend = at(z)
+    scale = 1e-300 + np.abs(linear) + np.abs(rows).T @ np.abs(s)
+    for _ in range(_STEPS):
+        slope = linear + rows.T @ s
+        if (np.abs(slope) <= 1e-9 * scale).all():
+            return [Fraction(float(x)) for x in s / sizes]
+        step = np.linalg.lstsq(rows.T @ (bend[:, None] * rows), -slope, rcond=None)[0]
+        length, tried = 1.0, at(z + step)
+        while not tried[0] < value + 1e-4 * length * float(slope @ step) and length > 1e-6:
+            length /= 2
+            tried = at(z + length * step)
+        z, (value, s, bend) = z + length * step, tried
+    return None
+
+
+def _arrays(found: Slopes) -> tuple[Array, Array, Array]:
+    """Rows, linear part and lengths of the rows in floating point."""
+    rows = np.array([[float(x) for x in row] for row in found.rows])
+    return rows, np.array([float(x) for x in found.linear]), np.linalg.norm(rows, axis=1)
+
+
+def _by_linear_programme(found: Slopes) -> list[Fraction] | None:
     """Multipliers as far inside their ranges as a linear programme can place them, in floating point; not trusted."""
     from scipy import optimize, sparse  # takes a while to load
 
-    rows = np.array([[float(x) for x in row] for row in found.rows])
-    linear = np.array([float(x) for x in found.linear])
-    if not (np.isfinite(rows).all() and np.isfinite(linear).all()):
+    rows, linear, sizes = _arrays(found)
+    if len(rows) > _LARGEST or not (np.isfinite(rows).all() and np.isfinite(linear).all()):
         return None
-    sizes = np.linalg.norm(rows, axis=1)
     across = np.maximum(np.abs(rows).max(axis=0), 1e-300)
     equations = sparse.hstack([sparse.csc_matrix((rows / sizes[:, None] / across).T), np.zeros((len(linear), 1))])
     inequalities: list[tuple[dict[int, float], float]] = []
@@ -221,18 +279,15 @@ def _proposal(found: Slopes) -> list[Fraction] | None:
     for group, total in found.groups:
         if len(group):
             inequalities.append(({**{k: 1.0 / sizes[k] for k in group}, m: float(total) / 2}, float(total)))
-    left = sparse.lil_matrix((max(len(inequalities), 1), m + 1))
-    right = np.zeros(left.shape[0])
-    for i, (entries, bound) in enumerate(inequalities):
-        for k, x in entries.items():
-            left[i, k] = x
-        right[i] = bound
+    entries = [(i, k, x) for i, (row, _) in enumerate(inequalities) for k, x in row.items()]
+    places = [[e[0] for e in entries], [e[1] for e in entries]]
+    left = sparse.csc_matrix(([e[2] for e in entries], places), shape=(len(inequalities), m + 1))
     goal = np.zeros(m + 1)
     goal[m] = -1
     solution = optimize.linprog(
         goal,
-        A_ub=left.tocsc(),
-        b_ub=right,
+        A_ub=left if inequalities else None,
+        b_ub=[bound for _, bound in inequalities] or None,
         A_eq=equations.tocsc(),
         b_eq=-linear / across,
         bounds=[(None, None)] * m + [(0, 1)],

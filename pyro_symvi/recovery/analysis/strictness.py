@@ -54,12 +54,25 @@ def curved_directions(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
 def _of_function(curvature: Curvature, atom: Atom, power: int) -> Iterator[Vector]:
     if atom.kind == "z":
         yield [Fraction(int(j == atom.number)) for j in curvature.block]
-    elif atom.kind in ("exp", "softplus"):
+    elif atom.kind in ("exp", "softplus", "log_ndtr", "log_half_erfc"):
         yield from _strictly_monotone(curvature, atom.arguments[0])
     elif atom.kind == "log":
         yield from _of_logarithm(curvature, atom.arguments[0])
     elif atom.kind == "abs" and power >= 2:
         yield from _own(curvature, atom.arguments[0])
+    elif atom.kind == "pow" and atom.number * power > 0:
+        yield from _of_power(curvature, atom, atom.number * power)
+
+
+def _of_power(curvature: Curvature, atom: Atom, r: Fraction) -> Iterator[Vector]:
+    """u^r, r > 1: constant where affine; (square of a norm that vanishes nowhere)^r, r >= 1/2: strictly convex
+    along every line on which the square is not constant."""
+    p = atom.arguments[0]
+    if r > 1:
+        yield from curved_directions(curvature, p)
+    if r >= Fraction(1, 2) and curvature.squared_norm(p) == 2:
+        for hessian in curvature.split(p).quadratics.values():
+            yield from (row for row in hessian if any(row))
 
 
 def _own(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
@@ -70,7 +83,7 @@ def _own(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
 
 
 def _strictly_monotone(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
-    """f(p), f strictly convex and increasing: affine on a segment only where p is constant."""
+    """f(p), f increasing and strictly convex or concave: affine on a segment only where p is constant."""
     yield from _own(curvature, p)
     yield from curved_directions(curvature, p)
 
@@ -78,6 +91,10 @@ def _strictly_monotone(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
 def _of_logarithm(curvature: Curvature, p: Polynomial) -> Iterator[Vector]:
     """Log of a positive sum of exponentials: affine only where all exponents have one slope."""
     table = curvature.table
+    inner = curvature.squared_hyperbolic_secant(p)
+    if inner is not None:
+        yield from _own(curvature, inner)
+        return
     if not curvature.is_sum_of_exponentials(p):
         return
     first: Vector | None = None

@@ -53,18 +53,20 @@ def unimodality(
         known: ``(coordinates, center)`` of reflections that were proved: where to look for centres (untrusted here).
         concavity: What is known of concavity.
     """
-    proposed: dict[int, dict[Fraction, None]] = {j: {} for j in range(min(dim, _MOST))}
+    few = tuple(range(min(dim, _MOST)))
+    proposed: dict[int, dict[Fraction, None]] = {j: {} for j in few}
     for block, center in known:
         for j, c in zip(block, center, strict=True):
             if j in proposed:
                 proposed[j][c] = None
+    for j, c in zip(few, proposed_center(table, p, few), strict=True):
+        proposed[j][c] = None
     centers: dict[int, Fraction] = {}
     strict = []
     for j, candidates in proposed.items():
         table.allow(BUDGET)
         try:
             own = _restricted(table, p, j)
-            candidates[proposed_center(table, own, (j,))[0]] = None
             candidates.update(dict.fromkeys(_middles(table, own, j)))
             for c in candidates:
                 found = _at(table, own, j, c, concavity)
