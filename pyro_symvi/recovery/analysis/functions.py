@@ -250,9 +250,27 @@ def absolute(t: Expressions, p: Polynomial) -> Polynomial:
         return p
     if not sign & signs.POSITIVE:
         return t.scaled(p, -1)
+    outside = _factors_of_known_sign(t, p)
+    if outside is not None:
+        return t.multiply(outside[0], absolute(t, outside[1]))
     lead = t.leading(p)
     value = t.function("abs", t.scaled(p, 1 / lead), sign=(sign & signs.ZERO) | signs.POSITIVE)
     return t.scaled(value, abs(lead))
+
+
+def _factors_of_known_sign(t: Expressions, p: Polynomial) -> tuple[Polynomial, Polynomial] | None:
+    """``(r, q)`` with |p| = r |q|, r >= 0, for one term with factors that are not negative; None if it has none."""
+    single = p.single()
+    if single is None:
+        return None
+    known = [(a, k) for a, k in t.monomials[single[0]] if not signs.power(t.atoms[a].sign, k) & signs.NEGATIVE]
+    unknown = [pair for pair in t.monomials[single[0]] if pair not in known]
+    if not known or not unknown:
+        return None
+    factor = t.monomial(tuple(known))
+    c = single[1]
+    rest = Polynomial({t.monomial(tuple(unknown)): c.numerator}, c.denominator, signs.ANY)
+    return Polynomial({factor: 1}, 1, t.monomial_sign(factor)), rest
 
 
 def relu(t: Expressions, p: Polynomial) -> Polynomial:

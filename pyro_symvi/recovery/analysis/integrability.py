@@ -8,7 +8,7 @@ slopes at plus and minus infinity. What is left decays exponentially (or like a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from . import signs
@@ -16,11 +16,13 @@ from .candidates import candidate_blocks
 from .curvature import Curvature
 from .expressions import Expressions
 from .gaussian_block import gaussian_block, remainder
+from .majorants import majorants, rescaled
 from .polynomials import ONE, Polynomial
 from .recession import falls_in_every_direction
 from .refusals import Refused
 
 _DEEPEST = 6
+_MOST_STEPS = 16
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,32 @@ class Moment:
 
     exists: bool
     reason: str
+
+
+@dataclass(frozen=True)
+class _Search:
+    """How far a search for a proof has gone.
+
+    Attributes:
+        table: Where expressions live.
+        depth: Steps from the start.
+        steps: Steps taken in all branches together.
+        rescaled: Whether coordinates were measured in other units.
+        failed: What was tried in vain, and why.
+    """
+
+    table: Expressions
+    depth: int = 0
+    steps: list[int] = field(default_factory=lambda: [0])
+    rescaled: bool = False
+    failed: dict[object, Refused] = field(default_factory=dict)
+
+    def deeper(self) -> _Search:
+        """One step on."""
+        self.steps[0] += 1
+        if self.depth >= _DEEPEST or self.steps[0] > _MOST_STEPS:
+            raise Refused("integrability was not shown: too many steps")
+        return replace(self, depth=self.depth + 1)
 
 
 def moment(table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: tuple[int, ...], order: int) -> Moment:
@@ -41,39 +69,98 @@ def moment(table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: 
         of: Coordinates; none asks for integrability alone.
         order: 1 or 2.
     """
+    search = _Search(table)
     try:
-        total = _moment(table, p, coordinates, (), 0, 0)  # a weighted density may be integrable where p is not
-        return Moment(True, _moment(table, p, coordinates, of, order, 0) if of else total)
+        total = _moment(table, p, coordinates, (), 0, search)  # a weighted density may be integrable where p is not
+        return Moment(True, _moment(table, p, coordinates, of, order, search) if of else total)
     except Refused as refusal:
         return Moment(False, refusal.reason)
 
 
 def _moment(
-    table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: tuple[int, ...], order: int, depth: int
+    table: Expressions, p: Polynomial, coordinates: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
 ) -> str:
     """How it was shown; raises Refused where it was not."""
     reasons: dict[str, None] = {}
     for part in _components(table, p, coordinates):
         piece = _restricted(table, p, part)
-        log_concave = table.kept(("decay", piece.key, part), lambda: _log_concave_decay(table, piece, part))  # noqa: B023
+        log_concave = _log_concave_decay(table, piece, part)
         if log_concave:
             reasons[log_concave] = None
-        elif len(part) == 1:
-            reasons[_line(table, piece, part[0], order if part[0] in of else 0)] = None
         else:
             here = tuple(j for j in of if j in part)
-            reasons[_integrated_out(table, piece, part, here, order, depth)] = None
+            reasons[_by_any_step(table, piece, part, here, order, search)] = None
     return "; ".join(reasons)
+
+
+def _by_any_step(
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
+) -> str:
+    """One step after another; the first that leads to the end."""
+    key = (p.key, part, of, order if of else 0)
+    if key in search.failed:
+        raise search.failed[key]
+    refusal: Refused | None = None
+    steps = [_on_a_line] if len(part) == 1 else [_integrated_out]
+    for step in (*steps, _bounded, _in_other_units):
+        try:
+            return step(table, p, part, of, order, search)
+        except Refused as found:
+            refusal = refusal or found
+    search.failed[key] = refusal or Refused("integrability was not shown")
+    raise search.failed[key]
+
+
+def _on_a_line(
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
+) -> str:
+    return _line(table, p, part[0], order if part[0] in of else 0)
+
+
+def _bounded(
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
+) -> str:
+    """Leave out terms that are bounded above, with the powers of coordinates that they absorb."""
+    for found in majorants(table, p, part):
+        left = tuple(j for j in of if j not in found.absorbed)
+        try:
+            how = _moment(table, found.bound, found.part, left, order, search.deeper())
+        except Refused:
+            continue
+        return found.reason + (f"; {how}" if how else "")
+    raise Refused("integrability was not shown: no bound of the density is integrable")
+
+
+def _in_other_units(
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
+) -> str:
+    """Measure coordinates in units that other coordinates give: z_j = c_j + t_j exp(unit)."""
+    found = None if search.rescaled else rescaled(table, p, part)
+    search = replace(search, rescaled=True)
+    if found is None:
+        raise Refused("integrability was not shown: no coordinate has another as its unit")
+    others = tuple(j for j in of if j not in found.log_units)
+    how = _moment(table, found.bound, part, others, order, search.deeper())
+    for j in of:
+        if j in found.log_units:  # |z_j| <= |c_j| + |t_j| exp(unit)
+            weighted = table.combination([(1, found.bound), (order, found.log_units[j])])
+            _moment(table, weighted, part, (j,), order, search.deeper())
+    return "scales as units" + (f"; {how}" if how else "")
 
 
 def _log_concave_decay(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> str:
     """Why all moments exist, if p is log-concave in the part and falls in every direction; else empty."""
-    curvature = Curvature(table, part)
-    if curvature.modulus(p) > 0:
-        return "strongly log-concave, so with all moments"
-    if falls_in_every_direction(curvature, p):
-        return "log-concave and falling in every direction, so with exponential tails and all moments"
-    return ""
+
+    def find() -> str:
+        curvature = Curvature(table, part)
+        if curvature.modulus(p) > 0:
+            return "strongly log-concave, so with all moments"
+        if falls_in_every_direction(curvature, p):
+            return "log-concave and falling in every direction, so with exponential tails and all moments"
+        return ""
+
+    found: str = table.kept(("decay", p.key, part), find)
+    return found
 
 
 def _components(table: Expressions, p: Polynomial, coordinates: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -98,11 +185,9 @@ def _restricted(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> Pol
 
 
 def _integrated_out(
-    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, depth: int
+    table: Expressions, p: Polynomial, part: tuple[int, ...], of: tuple[int, ...], order: int, search: _Search
 ) -> str:
     """Integrate a Gaussian block out, then go on with the rest."""
-    if depth >= _DEEPEST:
-        raise Refused("integrability was not shown: too many blocks")
     why = "integrability was not shown: no block of it is Gaussian with a constant centre and a precision bounded below"
     for candidate in candidate_blocks(table, p, part):
         try:
@@ -115,9 +200,9 @@ def _integrated_out(
         outside = tuple(j for j in of if j not in candidate)
         for anchor in block.anchors:
             try:
-                how = _moment(table, remainder(table, block, anchor), rest, outside, order, depth + 1)
+                how = _moment(table, remainder(table, block, anchor), rest, outside, order, search.deeper())
                 if len(outside) < len(of):
-                    _moment(table, remainder(table, block, anchor, order), rest, (), 0, depth + 1)
+                    _moment(table, remainder(table, block, anchor, order), rest, (), 0, search.deeper())
             except Refused as refusal:
                 why = refusal.reason
                 continue

@@ -27,8 +27,9 @@ of maximum likelihood estimates in logistic regression models", for separation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import IntEnum
 from fractions import Fraction
 from typing import Any
 
@@ -47,7 +48,7 @@ _ZERO, _ONE = Fraction(0), Fraction(1)
 _MOST_ROWS = 40_000
 _LARGEST = 3_000
 """Rows of the largest linear programme."""
-_STEPS = 60
+_FEW, _STEPS = 500, 40
 Array = Any
 
 
@@ -77,10 +78,28 @@ class Slopes:
             self.high.append(high)
 
 
+class Decay(IntEnum):
+    """What was shown of a concave expression at infinity."""
+
+    UNKNOWN = 0
+    BOUNDED = 1
+    """It is bounded above."""
+    FALLS = 2
+    """It falls in every direction, at least linearly."""
+
+
+def decay(curvature: Curvature, p: Polynomial) -> Decay:
+    """What is shown of p, concave in the block and free of all else: 0 inside D, or inside D relative to its span.
+
+    Any point of D bounds p above by a linear function (each piece is below its lines of these slopes): 0 by a constant.
+    """
+    found = slopes(curvature, p)
+    return Decay.UNKNOWN if found is None else _position_of_zero(found)
+
+
 def falls_in_every_direction(curvature: Curvature, p: Polynomial) -> bool:
     """Whether p, concave in the block and free of all else, was shown to fall without bound in every direction."""
-    found = slopes(curvature, p)
-    return found is not None and _has_zero_inside(found)
+    return decay(curvature, p) is Decay.FALLS
 
 
 def slopes(curvature: Curvature, p: Polynomial) -> Slopes | None:
@@ -200,20 +219,18 @@ def is_bounded_above(weight: int, atom: Atom, power: int) -> bool:
 # -- the certificate -----------------------------------------------------------------------------------------------
 
 
-def _has_zero_inside(found: Slopes) -> bool:
-    """Whether 0 was shown to lie in the interior of D: exact, with multipliers proposed by a linear programme."""
-    n = len(found.linear)
-    span = Span(n)
-    for row in found.rows:
-        if span.add(row) and span.is_full:
-            break
-    if not span.is_full:
-        return False
-    for propose in (_by_newton, _by_linear_programme):
+def _position_of_zero(found: Slopes) -> Decay:
+    """Where 0 was shown to lie in D: exact, with multipliers proposed in floating point."""
+    if not found.rows:
+        return Decay.UNKNOWN
+    few = len(found.rows) <= _FEW  # a linear programme is then quick, and final
+    for propose in (_by_linear_programme,) if few else (_by_newton, _by_linear_programme):
         proposed = propose(found)
-        if proposed is not None and _verified(found, proposed):
-            return True
-    return False
+        if proposed is not None:
+            shown = _verified(found, proposed)
+            if shown:
+                return shown
+    return Decay.UNKNOWN
 
 
 def _by_newton(found: Slopes) -> list[Fraction] | None:
@@ -229,7 +246,6 @@ def _by_newton(found: Slopes) -> list[Fraction] | None:
     ray = np.array([low is not None and high is None for low, high in zip(found.low, found.high, strict=True)])
     low = np.array([0.0 if x is None else float(x) for x in found.low]) * sizes
     width = np.array([1.0 if x is None else float(x) for x in found.high]) * sizes - low
-    z = np.zeros(len(linear))
 
     def at(z: Array) -> tuple[float, Array, Array]:
         t = rows @ z
@@ -238,15 +254,27 @@ def _by_newton(found: Slopes) -> list[Fraction] | None:
         s = np.where(free, t, np.where(ray, e, low + width * share))
         return float(linear @ z + value.sum()), s, np.where(free, 1.0, np.where(ray, e, width * share * (1 - share)))
 
+    with np.errstate(all="ignore"):
+        return _newton(at, rows, linear, sizes)
+
+
+def _newton(
+    at: Callable[[Array], tuple[float, Array, Array]], rows: Array, linear: Array, sizes: Array
+) -> list[Fraction] | None:
+    """Damped Newton steps to where ``linear + sum_k s_k rows[k]`` vanishes."""
+    z = np.zeros(len(linear))
     value, s, bend = at(z)
     scale = 1e-300 + np.abs(linear) + np.abs(rows).T @ np.abs(s)
     for _ in range(_STEPS):
         slope = linear + rows.T @ s
         if (np.abs(slope) <= 1e-9 * scale).all():
             return [Fraction(float(x)) for x in s / sizes]
-        step = np.linalg.lstsq(rows.T @ (bend[:, None] * rows), -slope, rcond=None)[0]
+        curvature = rows.T @ (bend[:, None] * rows)
+        if not np.isfinite(curvature).all():
+            return None
+        step = np.linalg.lstsq(curvature, -slope, rcond=None)[0]
         length, tried = 1.0, at(z + step)
-        while not tried[0] < value + 1e-4 * length * float(slope @ step) and length > 1e-6:
+        while not tried[0] < value + 1e-4 * length * float(slope @ step) and length > 1e-3:
             length /= 2
             tried = at(z + length * step)
         z, (value, s, bend) = z + length * step, tried
@@ -298,12 +326,13 @@ def _by_linear_programme(found: Slopes) -> list[Fraction] | None:
     return [Fraction(float(x)) for x in solution.x[:m] / sizes]
 
 
-def _verified(found: Slopes, proposed: list[Fraction]) -> bool:
-    """Correct the multipliers of n independent rows so that the sum is exactly zero; then check every range."""
+def _verified(found: Slopes, proposed: list[Fraction]) -> Decay:
+    """Correct the multipliers of independent rows so that the sum is exactly zero; then check every range.
+
+    With all multipliers strictly inside, a neighbourhood of 0 in the span of the rows lies in D.
+    """
     n = len(found.linear)
     basis = _basis(found, proposed)
-    if basis is None:
-        return False
     total = list(found.linear)
     for s, row in zip(proposed, found.rows, strict=True):
         if s:
@@ -311,7 +340,7 @@ def _verified(found: Slopes, proposed: list[Fraction]) -> bool:
     columns = [[found.rows[k][i] for k in basis] for i in range(n)]
     change = exact.solve(columns, [-x for x in total])
     if change is None or exact.multiply_vector(columns, change) != [-x for x in total]:
-        return False
+        return Decay.UNKNOWN
     multipliers = list(proposed)
     for k, x in zip(basis, change, strict=True):
         multipliers[k] += x
@@ -319,11 +348,13 @@ def _verified(found: Slopes, proposed: list[Fraction]) -> bool:
         (low is None or s > low) and (high is None or s < high)
         for s, low, high in zip(multipliers, found.low, found.high, strict=True)
     )
-    return inside and all(sum(multipliers[k] for k in group) < total for group, total in found.groups)
+    if not inside or any(sum(multipliers[k] for k in group) >= total for group, total in found.groups):
+        return Decay.UNKNOWN
+    return Decay.FALLS if len(basis) == n else Decay.BOUNDED
 
 
-def _basis(found: Slopes, proposed: Sequence[Fraction]) -> list[int] | None:
-    """Indices of n rows, independent (exactly), those with most room first."""
+def _basis(found: Slopes, proposed: Sequence[Fraction]) -> list[int]:
+    """Indices of independent rows (exactly), as many as there are, those with most room first."""
     room = np.array(
         [
             min(float(s - low) if low is not None else 1.0, float(high - s) if high is not None else 1.0)
@@ -337,5 +368,5 @@ def _basis(found: Slopes, proposed: Sequence[Fraction]) -> list[int] | None:
         if span.add(found.rows[k]):
             chosen.append(int(k))
             if span.is_full:
-                return chosen
-    return None
+                break
+    return chosen

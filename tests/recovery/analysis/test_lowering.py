@@ -62,6 +62,7 @@ USES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "softplus of an absolute value": lambda z: F.softplus(3 * z.abs()).sum(),
     "logsigmoid": lambda z: (F.logsigmoid(z) * z + F.logsigmoid(-z)).sum(),
     "sigmoid": lambda z: (torch.sigmoid(z) * z - torch.log(1 - torch.sigmoid(-z))).sum(),
+    "erfc, log Phi": lambda z: (torch.special.erfc(z - 1) * z).sum() + torch.special.log_ndtr(2 * z - 1).sum(),
     "tanh, erf, sin, cos, atan": lambda z: (
         torch.tanh(-z) + torch.erf(z - 1) * z + torch.sin(-2 * z) + torch.cos(1 - z) + torch.atan(-z)
     ).sum(),
