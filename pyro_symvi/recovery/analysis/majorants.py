@@ -21,6 +21,7 @@ from .polynomials import ONE, Polynomial
 from .quadratic_signs import floor, homogeneous_matrix
 from .recession import Decay, decay, is_bounded_above
 
+_MOST_PARTS = 6
 _CONCAVE = (Shape.CONCAVE, Shape.AFFINE)
 
 
@@ -44,10 +45,11 @@ class Majorant:
 def majorants(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> Iterator[Majorant]:
     """Bounds worth a try, each proved."""
     curvature = Curvature(table, part)
-    yield from _concave_parts(table, p, part, _concave_terms(curvature, p))
-    found = _without_bounded_terms(curvature, p, part)
+    concave = _concave_terms(curvature, p)
+    found = _without_bounded_terms(table, p, part, set(concave))
     if found is not None:
         yield found
+    yield from _concave_parts(table, p, part, concave)
 
 
 def _concave_terms(curvature: Curvature, p: Polynomial) -> list[int]:
@@ -61,7 +63,7 @@ def _concave_terms(curvature: Curvature, p: Polynomial) -> list[int]:
         alone = Polynomial({monomial: numerator}, p.denominator, signs.ANY)
         if all(table.atoms[a].kind == "z" for a, _ in powers) and sum(k for _, k in powers) == 2:
             square.append(monomial)
-        elif curvature.of(alone) in _CONCAVE:
+        elif table.kept(("concave", curvature.block, monomial, numerator > 0), lambda: curvature.of(alone)) in _CONCAVE:  # noqa: B023
             chosen.append(monomial)
     if curvature.of(_of_terms(p, square)) in _CONCAVE:
         chosen += square
@@ -82,7 +84,7 @@ def _concave_parts(
             groups.remove(group)
             mask, members = mask | group[0], members + group[1]
         groups.append((mask, members))
-    for mask, members in sorted(groups, key=lambda g: -g[0].bit_count()):
+    for mask, members in sorted(groups, key=lambda g: -g[0].bit_count())[:_MOST_PARTS]:
         own = tuple(j for j in part if mask >> j & 1)
         bound = _of_terms(p, [m for m in p.terms if m not in set(members)])
         left = table.depends(bound)
@@ -96,34 +98,38 @@ def _concave_parts(
             yield Majorant(bound, part, (), f"a log-concave part in {len(own)} coordinates bounded")
 
 
-def _without_bounded_terms(curvature: Curvature, p: Polynomial, part: tuple[int, ...]) -> Majorant | None:
+def _without_bounded_terms(
+    table: Expressions, p: Polynomial, part: tuple[int, ...], concave: set[int]
+) -> Majorant | None:
     """Leave out what is bounded above and not concave."""
-    table = curvature.table
-    dropped = []
+    dropped = set()
     for monomial, numerator in p.terms.items():
-        alone = Polynomial({monomial: numerator}, p.denominator, signs.ANY)
-        if monomial != ONE and curvature.of(alone) not in _CONCAVE and _is_bounded(table, alone):
-            dropped.append(monomial)
+        if monomial != ONE and monomial not in concave and _is_bounded(table, monomial, numerator > 0):
+            dropped.add(monomial)
     if not dropped or len(dropped) == len(p.terms):
         return None
-    bound = _of_terms(p, [m for m in p.terms if m not in set(dropped)])
-    return Majorant(bound, part, (), "terms bounded above left out")
+    return Majorant(_of_terms(p, [m for m in p.terms if m not in dropped]), part, (), "terms bounded above left out")
 
 
-def _is_bounded(table: Expressions, term: Polynomial) -> bool:
-    """Whether one term is bounded above: by its sign, or as -c log of a quadratic that stays away from zero."""
-    ((monomial, numerator),) = term.terms.items()
+def _is_bounded(table: Expressions, monomial: int, positive: bool) -> bool:
+    """Whether +-(monomial) is bounded above: by its sign, or as -log of a quadratic that stays away from zero."""
     sign = table.monomial_sign(monomial)
-    if not (sign if numerator > 0 else signs.negated(sign)) & signs.POSITIVE:
+    if not (sign if positive else signs.negated(sign)) & signs.POSITIVE:
         return True
     powers = table.monomials[monomial]
-    if len(powers) != 1 or numerator > 0:
+    if len(powers) != 1 or positive:
         return False
-    atom, power = table.atoms[powers[0][0]], powers[0][1]
+    number, power = powers[0]
+    atom = table.atoms[number]
     if atom.kind == "log" and power == 1:
-        matrix = homogeneous_matrix(table, atom.arguments[0])
-        return matrix is not None and exact.definiteness(matrix) > 0 and floor(matrix) > 0
+        found: bool = table.kept(("floor", number), lambda: _stays_away_from_zero(table, atom.arguments[0]))
+        return found
     return is_bounded_above(signs.NEGATIVE, atom, power)
+
+
+def _stays_away_from_zero(table: Expressions, p: Polynomial) -> bool:
+    matrix = homogeneous_matrix(table, p)
+    return matrix is not None and exact.definiteness(matrix) > 0 and floor(matrix) > 0
 
 
 # -- changes of variables ------------------------------------------------------------------------------------------

@@ -198,4 +198,4 @@ def test_a_hierarchical_model_has_its_moments() -> None:
     found = analyze(model, False)
     assert found.refusal == "" and found.has_moments(2)
     assert "log-concave part" in found.moments[1].reason
-    assert not analyze(model, True).has_moments(1)  # the density of tau does not fall for large tau
+    assert not analyze(model, True).has_moments(1)  # true, but the bounds lose it: beta is known to 1/|beta|
