@@ -22,8 +22,7 @@ def certified(density: LogDensity, loc: torch.Tensor, sds: torch.Tensor, num_dra
     return certify(LocationScale(density.dim), density, parameters=parameters, num_draws=num_draws)
 
 
-@pytest.mark.parametrize("name", SHARP)
-@pytest.mark.parametrize("shift", [0.0, 0.3])
+@pytest.mark.parametrize(("name", "shift"), [(SHARP[0], 0.0), (SHARP[0], 0.3), (SHARP[1], 0.3), (SHARP[2], 0.3)])
 def test_bounds_hold_and_are_useful(name: str, shift: float, shared_data: Path) -> None:
     """A mean-field guide ``shift`` sds off: every coordinate BOUNDED below .5 sd, the number right to 4 standard errors
     of the reference means."""
@@ -45,8 +44,8 @@ def test_bounds_hold_and_are_useful(name: str, shift: float, shared_data: Path) 
 
 
 def test_a_large_logistic_regression_is_bounded_without_draws() -> None:
-    """512 draws leave B0 above .08 sd; B3 of 3000 outcomes is smaller (.058), and is used."""
-    _, _, density = regression(3000, 1, False)
+    """512 draws leave B0 above .08 sd; B3 of 2000 outcomes is smaller (.07), and is used."""
+    _, _, density = regression(2000, 1, False)
     model = read_regression(analyze(density))
     assert model is not None
     center = mode(model)
