@@ -12,8 +12,9 @@ from .guarantees import Guarantee
 from .guide import Guide
 from .pinned import PINNED, REFLECTION_MEDIAN
 from .pins import Pinned, pinned_mean, pinned_shape, pins
-from .setting import Decreasing, Growth, Objective, Setting, Symmetry, Target
+from .setting import Objective, Setting
 from .table import A_PRIORI, REFUSALS, guarantees
+from .target import Decreasing, Growth, Symmetry, Target
 from .theorem import FITTED, INVARIANCE, MOMENTS, SUPPORT, APriori, Refusal, Theorem
 
 THEOREMS: tuple[Theorem, ...] = (

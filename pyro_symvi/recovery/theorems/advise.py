@@ -23,8 +23,9 @@ from .finiteness import finite
 from .guarantees import Guarantee
 from .guide import Guide
 from .pins import standard
-from .setting import Objective, Setting, Symmetry, Target
+from .setting import Objective, Setting
 from .table import guarantees
+from .target import Symmetry, Target
 
 _GUIDES: tuple[dict[str, Any], ...] = (
     {"base": "normal", "scale": "full"},

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..verdicts import Premise
 from .general import COMMON
-from .setting import Setting, Symmetry
+from .setting import Setting
 from .strictness import s_between
+from .target import Symmetry
 from .theorem import STRICT, UNIQUE, APriori
 from .uniqueness import keeps_scale, law_unique, location_unique, symmetric_premises
 

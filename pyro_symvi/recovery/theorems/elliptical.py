@@ -6,8 +6,9 @@ from ...groups import AxisFlips, EllipticalRotation, PointReflection
 from ..verdicts import Premise
 from .facts import decided, unknown
 from .finiteness import finite
-from .setting import Setting, Symmetry
+from .setting import Setting
 from .strictness import s_elliptical
+from .target import Symmetry
 from .theorem import BASE, FINITE, INVARIANCE, OBJECTIVE, PROFILE, PROPER, SCALE, APriori
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ..analysis import Analysis
 from .growth import growth_of
-from .setting import NOT_KNOWN, Decreasing, Target
 from .symmetries_from_analysis import Reader, is_diagonal
+from .target import NOT_KNOWN, Decreasing, Target
 
 
 def target_of(analysis: Analysis) -> Target:

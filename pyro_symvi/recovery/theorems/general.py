@@ -5,7 +5,8 @@ from __future__ import annotations
 from ...groups import LinearAction
 from ..verdicts import Evidence, Premise
 from .facts import Fact
-from .setting import Setting, Symmetry
+from .setting import Setting
+from .target import Symmetry
 from .theorem import CLOSED, EXISTS, FINITE, INVARIANCE, OBJECTIVE, PROPER, UNIQUE, APriori
 from .uniqueness import symmetric_premises
 

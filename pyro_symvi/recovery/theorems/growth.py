@@ -11,7 +11,7 @@ import math
 
 from ..analysis.expressions import Atom, Expressions
 from ..analysis.polynomials import Polynomial
-from .setting import Growth
+from .target import Growth
 
 _BOUNDED = ("sigmoid", "tanh", "erf", "sin", "cos", "atan")
 _LIKE_ARGUMENT = ("softplus", "abs")

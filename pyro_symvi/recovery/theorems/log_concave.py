@@ -6,8 +6,9 @@ from ...groups import LinearAction, PointReflection
 from ..verdicts import Premise
 from .facts import all_of, assumed
 from .general import COMMON
-from .setting import Setting, Symmetry
+from .setting import Setting
 from .strictness import location_strict, s_between, s_minus, s_plus
+from .target import Symmetry
 from .theorem import CURVED, STRICT, UNIQUE, APriori, Judge
 from .uniqueness import convex_scatter, keeps_scale, symmetric_premises
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from ..verdicts import Premise
 from .facts import Fact, decided, proved
 from .finiteness import finite
-from .setting import Setting, Symmetry
+from .setting import Setting
+from .target import Symmetry
 from .theorem import BASE, FINITE, MOMENTS, OBJECTIVE, PROPER, SCALE, APriori
 
 

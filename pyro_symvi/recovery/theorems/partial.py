@@ -7,7 +7,8 @@ from ..verdicts import Premise
 from .facts import all_of, any_of, decided
 from .finiteness import finite
 from .general import COMMON
-from .setting import Setting, Symmetry
+from .setting import Setting
+from .target import Symmetry
 from .theorem import BASE, FINITE, INVARIANCE, OBJECTIVE, PROPER, SCALE, UNIMODAL, UNIQUE, APriori
 from .uniqueness import law_unique, symmetric_premises
 

@@ -6,7 +6,8 @@ from ..verdicts import Evidence, Premise
 from .facts import decided
 from .finiteness import finite
 from .general import COMMON, capped, is_connected
-from .setting import Setting, Symmetry
+from .setting import Setting
+from .target import Symmetry
 from .theorem import BASE, EXISTS, FINITE, INVARIANCE, MOMENTS, OBJECTIVE, PROFILE, PROPER, UNIQUE, APriori
 from .uniqueness import exponential_route, symmetric_premises
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from ..verdicts import Premise
 from .facts import Fact, all_of, any_of, decided
-from .setting import Setting, Symmetry, once
+from .setting import Setting, once
+from .target import Symmetry
 from .theorem import STRICT
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from ..verdicts import Premise
 from .general import COMMON
-from .setting import Setting, Symmetry
+from .setting import Setting
+from .target import Symmetry
 from .theorem import UNIQUE, APriori
 from .uniqueness import student_route, symmetric_premises
 

@@ -18,7 +18,7 @@ from ...groups import (
 )
 from .facts import Fact, proved
 from .pins import standard
-from .setting import Symmetry, Target
+from .target import Symmetry, Target
 
 _LARGEST = 1024
 _MOST_UNEQUAL = 4

@@ -22,7 +22,7 @@ from ..analysis.findings import SignedPermutation, matrix_of
 from ..analysis.report import Ellipse
 from ..analysis.report import Symmetry as Reflection
 from .facts import Fact, assumed, proved, unknown
-from .setting import Symmetry
+from .target import Symmetry
 
 _MOST_MATRICES = 8
 """Up to this many coordinates a group of signed permutations is listed."""

@@ -8,6 +8,7 @@ from ...groups import ConditionalReflection
 from ..verdicts import Evidence, Premise, Verdict, weakest
 from . import (
     contrasts,
+    counterexamples,
     elliptical,
     exponential_families,
     general,
@@ -20,8 +21,9 @@ from . import (
     unimodal,
 )
 from .guarantees import Guarantee, Item
-from .setting import Setting, Symmetry
+from .setting import Setting
 from .subgroups import subgroups
+from .target import Symmetry
 from .theorem import APriori, Refusal, Theorem
 
 A_PRIORI: tuple[APriori, ...] = (
@@ -37,7 +39,7 @@ A_PRIORI: tuple[APriori, ...] = (
     *general.THEOREMS,
 )
 """Theorems on the minimiser of a divergence, those with the fewest demands on the reader first."""
-REFUSALS: tuple[Refusal, ...] = refusals.THEOREMS
+REFUSALS: tuple[Refusal, ...] = (*refusals.THEOREMS, *counterexamples.THEOREMS)
 """Where nothing may be certified."""
 
 _FLAT = ("mean", "correlation")

@@ -11,7 +11,8 @@ from ..verdicts import Premise, Verdict
 from .pins import Pinned, pins
 
 if TYPE_CHECKING:
-    from .setting import Setting, Symmetry
+    from .setting import Setting
+    from .target import Symmetry
 
 INVARIANCE = "invariance"
 MOMENTS = "moments"

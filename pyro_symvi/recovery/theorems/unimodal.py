@@ -6,8 +6,9 @@ from ..verdicts import Premise
 from .facts import Fact, all_of, any_of, assumed
 from .finiteness import finite
 from .log_concave import is_even
-from .setting import Setting, Symmetry
+from .setting import Setting
 from .strictness import s_between, s_unimodal
+from .target import Symmetry
 from .theorem import FINITE, INVARIANCE, OBJECTIVE, PROPER, STRICT, UNIMODAL, UNIQUE, APriori
 
 

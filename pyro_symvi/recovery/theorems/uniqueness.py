@@ -10,8 +10,9 @@ from ...groups import LinearAction
 from ..verdicts import Premise
 from .facts import Fact, all_of, any_of, decided, proved, unknown
 from .finiteness import exists, finite
-from .setting import Setting, Symmetry, once
+from .setting import Setting, once
 from .strictness import location_strict, s_minus, s_plus
+from .target import Symmetry
 from .theorem import CLOSED, EXISTS, FINITE, INVARIANCE, OBJECTIVE, PROPER
 
 

@@ -23,8 +23,8 @@ from pyro_symvi.groups import (
     SphereRotation,
 )
 from pyro_symvi.recovery.theorems import REFLECTION_MEAN, pins
-from pyro_symvi.recovery.theorems.setting import Symmetry
 from pyro_symvi.recovery.theorems.subgroups import expanded
+from pyro_symvi.recovery.theorems.target import Symmetry
 from tests.recovery.theorems.settings import SHAPE, YES
 
 
