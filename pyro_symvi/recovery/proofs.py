@@ -11,13 +11,21 @@ import torch
 from ..density import LogDensity
 from ..groups import AffineAction, EllipticalRotation
 from .analysis import Block, Symmetry, analyze, exact
+from .analysis.enclosed_inverse import enclosed_inverse
 from .analysis.findings import AffineCenter
 from .analysis.integrability import Moment
 from .analysis.polynomials import ONE
 from .analysis.report import ARITHMETIC, Ellipse
+from .analysis.report import _correlation as correlation_of
 from .evidence.residuals import CENTER_RESOLUTION, ResidualTest
 from .theorems import INVARIANCE, MOMENTS
 from .verdicts import Evidence, Premise
+
+_LARGE = 24
+_ENCLOSED = (
+    "Correlations, shapes and covariances of a block of more than 24 coordinates are not rational numbers rounded "
+    "once: they were computed with an error proved to be below 1e-14 on the scale of correlations."
+)
 
 Part = Block | Ellipse | Symmetry
 """What is proved symmetric about a point."""
@@ -74,6 +82,8 @@ class Proofs:
             self.parts += self.analysis.ellipses
             self.parts += self.analysis.reflections
         self.used = False
+        self.enclosed = False
+        self._inverses: dict[tuple[int, ...], list[list[Fraction]]] = {}
         self._covariances: dict[tuple[int, ...], ConstantCovariance | None] = {}
         self.elliptical = True
         self.trusted = self.analysis.is_plain
@@ -141,11 +151,26 @@ class Proofs:
 
     def shape(self, block: Block | Ellipse) -> list[list[float]]:
         """The scatter matrix of an elliptical block up to a factor: exact, divided by its largest entry, rounded."""
-        inverse = exact.inverse(block.block.shape or [])
-        if not inverse:
-            raise ValueError(f"expected an elliptical block, got {block.names}")
+        inverse = self._inverse(block)
         largest = max(abs(x) for row in inverse for x in row)
         return [[float(x / largest) for x in row] for row in inverse]
+
+    def correlations(self, block: Block | Ellipse) -> list[list[float]]:
+        """The correlation matrix of an elliptical block's shape, each entry rounded once."""
+        return correlation_of(self._inverse(block))
+
+    def _inverse(self, block: Block | Ellipse) -> list[list[Fraction]]:
+        """The inverse of the block's shape, computed once; of large ones to an error that is proved."""
+        key = block.coordinates
+        if key not in self._inverses:
+            shape = block.block.shape or []
+            inverse = enclosed_inverse(shape) if len(shape) > _LARGE else None
+            self.enclosed |= inverse is not None
+            inverse = inverse or exact.inverse(shape)
+            if not inverse:
+                raise ValueError(f"expected an elliptical block, got {block.names}")
+            self._inverses[key] = inverse
+        return self._inverses[key]
 
     def affine_centers(self) -> tuple[AffineCenter, ...]:
         """Proved centres of blocks that move with other coordinates, linearly; largest blocks first."""
@@ -211,8 +236,9 @@ class Proofs:
             if part.coordinates not in self._covariances:
                 curved = [f for f in part.block.factors if f.is_curved]
                 constant = len(curved) == 1 and curved[0].monomial == ONE and part.block.shape == curved[0].matrix
-                matrix = exact.inverse(curved[0].matrix) if constant else None
-                found = None if matrix is None else ConstantCovariance(part.coordinates, matrix, part.moments[2])
+                found = None
+                if constant:
+                    found = ConstantCovariance(part.coordinates, self._inverse(part), part.moments[2])
                 self._covariances[part.coordinates] = found
             held = self._covariances[part.coordinates]
             if held is not None:
@@ -265,4 +291,4 @@ class Proofs:
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of a proof must know."""
-        return (ARITHMETIC,) if self.used else ()
+        return (ARITHMETIC, *([_ENCLOSED] if self.enclosed else [])) if self.used else ()

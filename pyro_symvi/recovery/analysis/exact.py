@@ -187,15 +187,37 @@ def multiply_vector(a: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> V
 
 
 def inverse(a: Matrix) -> Matrix | None:
-    """The inverse, or None."""
+    """The inverse, or None.
+
+    Fraction-free Gauss-Jordan elimination of ``[D A, I]``, D the least common denominator (Bareiss, 1968): every entry
+    stays a minor, so that divisions are exact. Checked by multiplication.
+    """
     n = len(a)
-    columns = []
-    for j in range(n):
-        column = solve(a, [Fraction(int(i == j)) for i in range(n)])
-        if column is None or multiply_vector(a, column) != [Fraction(int(i == j)) for i in range(n)]:
+    common = lcm(*(x.denominator for row in a for x in row)) if n else 1
+    whole = [[x.numerator * (common // x.denominator) for x in row] for row in a]
+    rows = [row + [int(i == j) for j in range(n)] for i, row in enumerate(whole)]
+    previous = 1
+    for k in range(n):
+        found = next((i for i in range(k, n) if rows[i][k]), None)
+        if found is None:
             return None
-        columns.append(column)
-    return [[columns[j][i] for j in range(n)] for i in range(n)]
+        rows[k], rows[found] = rows[found], rows[k]
+        lead, pivot = rows[k], rows[k][k]
+        for i in range(n):
+            if i != k:
+                b, row = rows[i][k], rows[i]
+                if b:
+                    rows[i] = [(pivot * x - b * y) // previous for x, y in zip(row, lead, strict=True)]
+                else:
+                    rows[i] = [pivot * x // previous for x in row]
+        previous = pivot
+    adjugate = [row[n:] for row in rows]
+    columns = list(zip(*adjugate, strict=True))
+    for i, row in enumerate(whole):
+        for j, column in enumerate(columns):
+            if sum(x * y for x, y in zip(row, column, strict=True)) != (previous if i == j else 0):
+                return None
+    return [[Fraction(common * x, previous) for x in row] for row in adjugate]
 
 
 def proportional(a: Matrix, b: Matrix) -> bool:

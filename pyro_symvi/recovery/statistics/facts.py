@@ -160,14 +160,15 @@ class Facts:
         """An elliptical block that holds both coordinates."""
         found = self.exploration
         block = self.proofs.ellipse((i, j))
-        correlations = block.correlation if block is not None else None
-        if block is not None and correlations is not None:
+        if block is not None:
             key = block.coordinates
             if key not in self._shapes:
                 group = self.names(key)
                 invariance = self.proofs.rotated(group, isinstance(block, Block))
                 matrix = self.proofs.shape(block)
-                self._shapes[key] = Shape(key, matrix, group, invariance, True, block.moments[2], correlations)
+                self._shapes[key] = Shape(
+                    key, matrix, group, invariance, True, block.moments[2], self.proofs.correlations(block)
+                )
             return self._shapes[key]
         for test in found.ellipses if found is not None else ():
             inside = tuple(test.action.coordinates or ())
