@@ -191,9 +191,9 @@ def _moments(
     known: dict[int, Moment] | None,
     looked: bool = True,
 ) -> dict[int, Moment]:
-    """`moments_of`, unless those of all coordinates are known to exist; not looked at where too many were."""
-    if known is not None and known[2].exists:
-        return known
+    """`moments_of`, unless those of all coordinates settle it; not looked at where too many were."""
+    if known is not None and (known[2].exists or not known[0].exists):
+        return known  # all exist, or not even integrability was shown
     return moments_of(table, p, of, dim) if looked else _TOO_MANY
 
 
@@ -206,7 +206,7 @@ def moments_of(table: Expressions, p: Polynomial, of: tuple[int, ...], dim: int)
 
 _NOT_LOOKED_AT = Moment(False, "its moments were not looked at: its centre depends on the rest")
 _MOST_MOMENTS = 12
-_MOST_SINGLE = 30
+_MOST_SINGLE = 20
 _LEFT_OUT = Moment(False, f"its moments were not looked at: more than {_MOST_MOMENTS} reflections were found")
 _TOO_MANY = {0: _LEFT_OUT, 1: _LEFT_OUT, 2: _LEFT_OUT}
 _NO_MOMENTS = {1: _NOT_LOOKED_AT, 2: _NOT_LOOKED_AT}
