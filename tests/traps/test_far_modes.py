@@ -34,6 +34,18 @@ def test_a_second_mode_of_equal_width_in_more_dimensions(dim: int, distance: flo
     assert_honest(certificate, *mixture_moments(*law))
 
 
+@pytest.mark.parametrize("dim", [2, 4])
+def test_a_light_mode_thousands_of_sd_away(dim: int) -> None:
+    """Weight 8e-4 at 4000 sd: out of sight of any draw, yet it moves the means by 1.6 sd of the rest."""
+    for seed in range(3):
+        direction = torch.randn(dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        away = (4000 * direction / direction.norm()).tolist()
+        law = ([1 - 8e-4, 8e-4], [[0.0] * dim, away], [1.0, 1.0])
+        certificate = certify_at(mixture(*law), [0.0] * dim)
+        assert_nothing_exact(certificate)
+        assert_honest(certificate, *mixture_moments(*law))
+
+
 def test_a_narrower_mode_holding_most_of_the_mass() -> None:
     law = ([0.3, 0.7], [[0.0, 0.0], [7.0, -4.0]], [1.0, 0.5])
     certificate = certify_at(mixture(*law), [0.0, 0.0])
