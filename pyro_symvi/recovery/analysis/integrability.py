@@ -15,7 +15,7 @@ from . import signs
 from .candidates import candidate_blocks
 from .curvature import Curvature
 from .expressions import Expressions
-from .gaussian_block import gaussian_block, remainder
+from .gaussian_block import GaussianBlock, gaussian_block, remainder
 from .majorants import majorants, rescaled
 from .polynomials import ONE, Polynomial
 from .recession import falls_in_every_direction
@@ -190,11 +190,8 @@ def _integrated_out(
     """Integrate a Gaussian block out, then go on with the rest."""
     why = "integrability was not shown: no block of it is Gaussian with a constant centre and a precision bounded below"
     for candidate in candidate_blocks(table, p, part):
-        try:
-            block = gaussian_block(table, p, candidate)
-        except Refused:
-            continue
-        if block.center is None:
+        block = _block(table, p, candidate)
+        if block is None or block.center is None:
             continue
         rest = tuple(i for i in part if i not in candidate)
         outside = tuple(j for j in of if j not in candidate)
@@ -208,6 +205,19 @@ def _integrated_out(
                 continue
             return f"a Gaussian block of {len(candidate)} integrated out" + (f"; {how}" if how else "")
     raise Refused(why)
+
+
+def _block(table: Expressions, p: Polynomial, candidate: tuple[int, ...]) -> GaussianBlock | None:
+    """What is proved of a block; kept, as several moments ask for it."""
+
+    def find() -> GaussianBlock | None:
+        try:
+            return gaussian_block(table, p, candidate)
+        except Refused:
+            return None
+
+    found: GaussianBlock | None = table.kept(("block", p.key, candidate), find)
+    return found
 
 
 # -- one coordinate ------------------------------------------------------------------------------------------------

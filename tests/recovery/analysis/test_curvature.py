@@ -169,6 +169,19 @@ def test_the_modulus_is_a_rational_lower_bound() -> None:
     assert 0.99 * smallest < float(found.modulus) < smallest
 
 
+@pytest.mark.parametrize("ulps", [0, 1])
+def test_one_unit_in_the_last_place_takes_concavity_away(ulps: int) -> None:
+    """x^2 - 2 a x y + b y^2 is semidefinite exactly where b = a^2; a is a dyadic number."""
+    a = 1.5
+    b = a * a - ulps * 2.0**-51
+
+    def function(z: torch.Tensor) -> torch.Tensor:
+        return -(z[0] ** 2) + 2 * a * z[0] * z[1] - b * z[1] ** 2 - F.softplus(z[0])
+
+    table, p = expression(function, 2)
+    assert log_concavity(table, p, 2).joint is (ulps == 0)
+
+
 # -- random graphs -------------------------------------------------------------------------------------------------
 
 STEPS: list[Callable[[torch.Tensor], torch.Tensor]] = [
@@ -211,8 +224,9 @@ def test_what_is_called_concave_is_so_at_random_midpoints(seed: int) -> None:
     table, p = expression(function, 2)
     found = log_concavity(table, p, 2)
     generator = torch.Generator().manual_seed(seed)
-    a = 2 * torch.randn(300, 2, dtype=torch.float64, generator=generator)
-    b = 2 * torch.randn(300, 2, dtype=torch.float64, generator=generator)
+    a, b, sizes = torch.randn(3, 300, 2, dtype=torch.float64, generator=generator)
+    heavy = 1 / sizes[:, :1].abs().clamp(min=0.1)  # some points far out
+    a, b = 2 * a * heavy, 2 * b * heavy
     for j in found.given_rest:
         if not found.joint:
             b = a.clone()
@@ -223,3 +237,9 @@ def test_what_is_called_concave_is_so_at_random_midpoints(seed: int) -> None:
         finite = torch.isfinite(ends) & torch.isfinite(middle)
         slack = 1e-9 * (1 + f(a).abs() + f(b).abs())
         assert bool((middle + slack >= ends + gap)[finite].all())
+    if found.joint:
+        for point in a[:8] / 4:
+            hessian = torch.func.hessian(function)(point)
+            if bool(torch.isfinite(hessian).all()):
+                largest = float(torch.linalg.eigvalsh(hessian)[-1])
+                assert largest <= -float(found.modulus) + 1e-8 * (1 + float(hessian.abs().max()))

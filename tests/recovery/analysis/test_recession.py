@@ -79,6 +79,9 @@ FALLS: dict[str, Function] = {
 }
 STAYS: dict[str, Function] = {
     "a Laplace prior tilted at its slope": lambda z: -torch.abs(z).sum() + z[0],
+    "a Laplace prior tilted beyond its slope by one unit in the last place": lambda z: (
+        -torch.abs(z).sum() + (1 + 2.0**-52) * z[0]
+    ),
     "a Laplace prior tilted beyond its slope by 1e-12": lambda z: -torch.abs(z).sum() + (1 + 1e-12) * z[0],
     "a class never seen": lambda z: (
         2 * z[0] + 2 * z[1] - 4 * torch.logsumexp(torch.stack([z[0], z[1], torch.zeros(()).double()]), 0)
