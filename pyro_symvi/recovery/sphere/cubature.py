@@ -76,7 +76,7 @@ def adaptive_rule(density: SphereDensity, peaks: Peaks) -> SphereRule:
             parts = values.reshape(-1, halves, values.shape[-1]).sum(1)
             change = (parts - parent).abs().amax(-1).repeat_interleave(halves) / halves
         sum_so_far = total + float(values[:, 0].sum())
-        small = (change <= _TOLERANCE * sum_so_far / 64) & ~_hides_a_peak(cells, x, peaks)
+        small = (change <= _TOLERANCE * sum_so_far / 64) & ~_hides_a_peak(cells, x, log_p, peaks)
         last = depth == _DEPTH - 1 or sum(len(k[1]) for k in kept) + len(cells) > _MOST_CELLS
         stop = small | last
         kept.append((x[stop], log_area[stop], log_p[stop]))
@@ -93,13 +93,14 @@ def adaptive_rule(density: SphereDensity, peaks: Peaks) -> SphereRule:
     return SphereRule(points, areas, heights, relative, _spacing(density.dim), undefined / whole)
 
 
-def _hides_a_peak(cells: torch.Tensor, x: torch.Tensor, peaks: Peaks) -> torch.Tensor:
-    """Whether a cell is wider than a peak in it or next to it."""
+def _hides_a_peak(cells: torch.Tensor, x: torch.Tensor, log_p: torch.Tensor, peaks: Peaks) -> torch.Tensor:
+    """Whether a cell is wider than a peak in it or next to it, or its nodes stay a nat below that peak."""
     size = (cells[:, 1::2] - cells[:, ::2]).amax(-1)
     near = torch.zeros(len(cells), dtype=torch.bool)
     middle = x[:, x.shape[1] // 2]
-    for point, width in zip(peaks.x, peaks.width, strict=True):
-        near |= ((middle - point).norm(dim=-1) < 1.1 * size) & (size > 2 * width)
+    top = log_p.amax(-1)
+    for point, width, height in zip(peaks.x, peaks.width, peaks.height, strict=True):
+        near |= ((middle - point).norm(dim=-1) < 1.1 * size) & ((size > 2 * width) | (top < height - 1))
     return near
 
 

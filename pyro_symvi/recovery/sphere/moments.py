@@ -213,6 +213,7 @@ def _draws(density: SphereDensity, peaks: Peaks, count: int, generator: torch.Ge
     log_p = density(x).detach()
     undefined = bool((log_p == torch.inf).any()) or float(torch.isnan(log_p).double().mean()) > _MOST_UNDEFINED
     log_p = torch.where(log_p < torch.inf, log_p, -torch.inf)
+    undefined |= float(log_p.max()) < float(peaks.height.max()) - 2 * n - 3  # a maximum that no draw came near
     log_area = -torch.stack(log_q).logsumexp(0)
     k = math.inf if undefined else pareto_k(log_p + log_area)
     weights = (log_p + log_area).softmax(0)

@@ -22,24 +22,26 @@ class Peaks:
         height: Log density ``[m]``.
         width: One over the root of the mean curvature along the tangents ``[m]``; pi where it is flat or a ridge.
         starts: From how many points the climb began.
+        near: The starts that were given, ``[k, n]``: a climb may end at the edge of a plateau, where rounding decides.
     """
 
     x: torch.Tensor
     height: torch.Tensor
     width: torch.Tensor
     starts: int
+    near: torch.Tensor
 
 
 def find_peaks(density: SphereDensity, generator: torch.Generator, near: torch.Tensor | None = None) -> Peaks:
     """Climb from random directions (and those of ``near[k, n]``); maxima within a tenth of a width are one."""
     dim = density.dim
+    given = torch.zeros(0, dim, dtype=torch.float64) if near is None else near
     starts = random_directions(_STARTS.get(dim, 128), dim, generator)
-    if near is not None and len(near):
-        starts = torch.cat([near, starts])
+    starts = torch.cat([given, starts])
     x, height = climb(density, starts)
     keep = torch.isfinite(height)
     if not bool(keep.any()):
-        return Peaks(starts[:1], starts.new_zeros(1), starts.new_full((1,), torch.pi), len(starts))
+        return Peaks(starts[:1], starts.new_zeros(1), starts.new_full((1,), torch.pi), len(starts), given)
     x, height = x[keep], height[keep]
     order = height.argsort(descending=True)
     x, height = x[order], height[order]
@@ -52,7 +54,7 @@ def find_peaks(density: SphereDensity, generator: torch.Generator, near: torch.T
             ((x[kept] - x[i]).norm(dim=-1) > torch.maximum(0.1 * width[kept], width.new_tensor(1e-6))).all()
         ):
             kept.append(i)
-    return Peaks(x[kept], height[kept], width[kept], len(starts))
+    return Peaks(x[kept], height[kept], width[kept], len(starts), given)
 
 
 def climb(density: SphereDensity, x: torch.Tensor, steps: int = _STEPS) -> tuple[torch.Tensor, torch.Tensor]:

@@ -132,7 +132,7 @@ def test_points(dim: int, peaks: Peaks, generator: torch.Generator) -> tuple[tor
         grid, spacing = _spiral(_GRID[3]), 1.7 / math.sqrt(_GRID[3])
     else:
         grid, spacing = random_directions(_POINTS, dim, generator), math.nan
-    parts = [grid, peaks.x]
+    parts = [grid, peaks.x, peaks.near]
     for point, width in zip(peaks.x[:12], peaks.width[:12], strict=True):
         v = tangent(point, torch.randn(_NEAR, dim, dtype=torch.float64, generator=generator))
         scale = width * 10 ** (torch.rand(_NEAR, 1, dtype=torch.float64, generator=generator) * 2 - 1)

@@ -208,6 +208,20 @@ def test_a_needle_named_in_the_expression_is_found() -> None:
     assert not found["direction"].verdict.is_exact
 
 
+@pytest.mark.parametrize("dim", [3, 5])
+def test_a_plateau_named_in_the_expression_is_found(dim: int) -> None:
+    """A step of radius 4.5e-5 rad without any slope around it, a tenth of the mass in three dimensions."""
+    needle = torch.zeros(dim, dtype=torch.float64)
+    needle[0], needle[1] = 0.6, -0.8
+    axis = torch.eye(dim, dtype=torch.float64)[-1]
+
+    def target(x: torch.Tensor) -> torch.Tensor:
+        return 2 * x[..., -1] + torch.where(x @ needle > 1 - 1e-9, 20.0, 0.0)
+
+    found = certify_at(target, axis, 2.0)
+    assert not found["direction"].verdict.is_exact and not found["axis"].verdict.is_exact
+
+
 def test_half_turn_with_a_violation_of_small_mass() -> None:
     """A bump of mass 1e-3 far from the mode is not overlooked."""
     where = unit(1.0, 0.3, -2.0)
