@@ -10,7 +10,7 @@ import torch
 
 from pyro_symvi.density import LogDensity
 from pyro_symvi.groups import AxisFlips, EllipticalRotation, PointReflection
-from pyro_symvi.recovery import Certificate, Evidence, Verdict, proofs
+from pyro_symvi.recovery import Certificate, Evidence, Verdict, certify, proofs
 from pyro_symvi.recovery.analysis import Analysis, analyze
 from pyro_symvi.recovery.analysis.gaussian_block import GaussianBlock
 from tests.recovery.targets import Function, certify_at, normal, vector
@@ -122,3 +122,47 @@ def test_unions_of_reflections() -> None:
     assert found.all_coordinates() == (0, 2)
     center = found.center((2, 0))
     assert center is not None and torch.equal(center, vector(0, 0))
+
+
+def test_an_elliptical_law_that_is_not_normal_is_proved() -> None:
+    """Bivariate t(5): the correlation is that of the quadratic form."""
+    precision = torch.tensor([[2.0, 0.5], [0.5, 1.0]], dtype=torch.float64)
+
+    def log_p(z: torch.Tensor) -> torch.Tensor:
+        return -3.5 * torch.log1p(((z @ precision) * z).sum(-1) / 5)
+
+    root = torch.linalg.cholesky(torch.linalg.inv(precision))
+    certificate = certify_at(log_p, [0.0, 0.0], root, statistics=(*BOTH, "scatter", "contrast"))
+    entry = certificate["correlation"].entries[1]
+    assert premise(certificate, "correlation", "definition") is Evidence.PROVED
+    assert [p.evidence for p in entry.premises if p.name == "invariance"] == [Evidence.PROVED]
+    assert entry.exact == pytest.approx(-0.5 / 2**0.5, abs=1e-15)
+    assert entry.verdict.is_exact and certificate["mean"].verdict.is_exact
+    assert certificate["scatter"].entries[1].verdict.is_exact
+
+
+def test_exchangeable_coordinates_without_means_have_no_exact_contrast() -> None:
+    """Bivariate Cauchy: E(z_1 - z_0) does not exist."""
+    certificate = certify_at(student_cauchy, [0.0, 0.0], statistics=("contrast", "mean"))
+    assert not certificate["contrast"].verdict.is_exact
+    assert not certificate["mean"].verdict.is_exact
+
+
+def student_cauchy(z: torch.Tensor) -> torch.Tensor:
+    return -1.5 * torch.log1p(z.square().sum(-1))
+
+
+def test_proved_numbers_of_a_large_block_say_how_they_were_computed() -> None:
+    generator = torch.Generator().manual_seed(0)
+    noise = 0.1 * torch.randn(26, 26, dtype=torch.float64, generator=generator)
+    precision = torch.eye(26, dtype=torch.float64) + noise @ noise.mT
+    covariance = torch.linalg.inv(precision)
+    density = LogDensity.from_callable(lambda z: -0.5 * ((z @ precision) * z).sum(-1), 26)
+    certificate = certify(density, statistics=("correlation", "covariance"))
+    assert certificate["correlation"].verdict is Verdict.PROVED
+    sds = covariance.diagonal().sqrt()
+    torch.testing.assert_close(
+        certificate["correlation"].values, covariance / torch.outer(sds, sds), rtol=0, atol=1e-12
+    )
+    torch.testing.assert_close(certificate["covariance"].values, covariance, rtol=0, atol=1e-12)
+    assert any("error proved to be below 1e-14" in note for note in certificate.notes)
