@@ -100,12 +100,15 @@ class Landscape:
         """Points about which something may be symmetric: proved ones, stationary points, zero; the first is best."""
         d = self.dim
         found = [self.proved_center]
-        starts = [self.modes[0], self.scale.center, torch.zeros(d, dtype=torch.float64)]
-        starts += [(self.modes[0] + m) / 2 for m in self.modes[1:4]]
+        single = self.has_mode and len(self.modes) == 1
+        starts = [self.modes[0], self.scale.center]
+        if not single:  # a center may lie between modes, on a saddle or in a pit
+            starts.append(torch.zeros(d, dtype=torch.float64))
+            starts += [(self.modes[0] + m) / 2 for m in self.modes[1:4]]
         for start in starts:
             point = stationary_point(self.density, start, tuple(range(d)), self.unit)
             found += [] if point is None else [point]
-        for start in (self.modes[0], self.scale.center):  # site by site, the rest held
+        for start in () if self.has_mode else (self.modes[0], self.scale.center):  # site by site, the rest held
             point = start.clone()
             for site in self.density.sites:
                 part = stationary_point(self.density, point, tuple(range(d)[site.slice]), self.unit)
