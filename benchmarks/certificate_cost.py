@@ -55,7 +55,7 @@ def cases(dim: int) -> dict[str, tuple[Callable[..., None], tuple[Any, ...]]]:
     x = torch.randn(500, dim - 1, generator=generator, dtype=torch.float64)
     noise = torch.randn(500, generator=generator, dtype=torch.float64)
     y = x @ torch.randn(dim - 1, generator=generator, dtype=torch.float64) + noise
-    return {"regression": (regression, (x, y)), "partial reflections": (scale_mixture, (dim - 1, noise[:10]))}
+    return {"regression": (regression, (x, y)), "partial reflections": (scale_mixture, (dim - 1, noise[:400]))}
 
 
 def svi_seconds(model: Callable[..., None], args: tuple[Any, ...], steps: int) -> float:

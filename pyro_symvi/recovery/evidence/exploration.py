@@ -15,6 +15,7 @@ from ..proofs import Proofs
 from ..subject import Subject
 from ..theorems import MOMENTS
 from ..verdicts import Evidence, Premise
+from .adversary import SCREENED
 from .optimum import Optimum, check_optimum
 from .profiles import marginal_power
 from .residuals import ResidualTest, residual_test
@@ -186,6 +187,7 @@ class Exploration:
                 draws=draws,
                 log_p=log_p,
                 places=places,
+                screen=SCREENED if density.vectorized else _QUICK,
                 generator=generator,
             )
         self.tests.append(test)

@@ -13,6 +13,7 @@ from ...families import LocationScale, Parameters
 
 _DRAWS = 2048
 _FEW = 256
+"""Where the density is a loop, or each draw is moved along every axis."""
 _STEP = 0.3
 _REPLICATES = 8
 
@@ -125,7 +126,7 @@ def _pull(family: LocationScale, parameters: Parameters, gradients: torch.Tensor
 def _by_the_guide(
     density: LogDensity, family: LocationScale, parameters: Parameters, alpha: float, generator: torch.Generator
 ) -> Terms | None:
-    noise = base_draws(family, _DRAWS, generator).flatten(0, 1)
+    noise = base_draws(family, _DRAWS if density.vectorized else _FEW, generator).flatten(0, 1)
     z = parameters["loc"] + family.apply(parameters["scale"], noise)
     values, gradients = density.value_and_grad(z)
     left, right = _pull(family, parameters, gradients), _score(family, parameters, noise)

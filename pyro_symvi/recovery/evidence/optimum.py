@@ -27,7 +27,7 @@ _RIVALS = 3
 _OPTIMISED = 3
 _APART, _FAR = 0.1, 1.0
 _MARGIN = 1e-3
-_DRAWS = 4096
+_DRAWS, _FEW = 4096, 256
 _WIDTHS = (1.0, 3.0)
 _FAULTS = (FitStatus.SADDLE, FitStatus.FLAT, FitStatus.SEVERAL_OPTIMA, FitStatus.BETTER_ELSEWHERE)
 
@@ -172,8 +172,10 @@ def better_elsewhere(
         laws += _fitted(density, family, divergence, starts)
     if not laws:
         return None
-    gains = _gains(density, family, divergence, dict(parameters), laws, generator)
-    gain, error = gains[0], gains[1]
+    try:
+        gain, error = _gains(density, family, divergence, dict(parameters), laws, generator)
+    except RuntimeError:  # a scatter without a Cholesky factor
+        return None
     sure = gain - 4 * error - _MARGIN
     best = int(sure.argmax())
     apart = (laws[best]["loc"] - subject.loc).abs() / unit > _APART
@@ -194,7 +196,7 @@ def _fitted(
     for start in starts:
         try:
             ended = fit(density, family, divergence=divergence, starts=start[None], max_steps=100)
-        except ValueError:
+        except (ValueError, RuntimeError):  # no fit from there: not a rival
             continue
         if ended.status not in (FitStatus.NOT_FINITE, FitStatus.UNBOUNDED):
             found.append(ended.parameters)
@@ -214,7 +216,7 @@ def _gains(
         values = torch.tensor(common_values(density, family, divergence, [here, *laws]), dtype=torch.float64)
         gain = (values[0] - values[1:]).nan_to_num(nan=-torch.inf)
         return gain, 0.01 * (1 + values[1:].abs().nan_to_num(posinf=0.0))
-    noise = base_draws(family, _DRAWS, generator)
+    noise = base_draws(family, _DRAWS if density.vectorized else _FEW, generator)
     values = torch.stack([_objectives(density, family, divergence, law, noise) for law in [here, *laws]])
     each = values[0] - values[1:]
     gain = each.mean(-1).nan_to_num(nan=-torch.inf, posinf=torch.inf, neginf=-torch.inf)

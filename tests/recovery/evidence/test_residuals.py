@@ -2,6 +2,8 @@
 
 import math
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
 
@@ -168,3 +170,28 @@ def test_the_same_generator_gives_the_same_test() -> None:
     assert first.largest == second.largest
     assert torch.equal(first.distances, second.distances)
     assert not math.isnan(first.largest)
+
+
+def correlated_effects(groups: int, size: int) -> None:
+    zero, one = torch.zeros(size, dtype=torch.float64), torch.ones(size, dtype=torch.float64)
+    factor = pyro.sample("factor", dist.LKJCholesky(size, 2 * one[0]))
+    tau = pyro.sample("tau", dist.HalfCauchy(one).to_event(1))
+    with pyro.plate("groups", groups):
+        pyro.sample("effect", dist.MultivariateNormal(zero, scale_tril=tau[:, None] * factor))
+
+
+def test_effects_under_an_lkj_prior_are_not_refuted() -> None:
+    """36 coordinates, of which 30 are even given a Cholesky factor and scales: a long graph of transforms."""
+    density = LogDensity.from_model(correlated_effects, 10, 3)
+    moved = list(range(density.dim)[density.slices["effect"]])
+    action = PointReflection(coordinates=moved).bind(density.dim, center=torch.zeros(30, dtype=torch.float64))
+    for seed in range(4):
+        seeded = torch.Generator().manual_seed(seed)
+        center = torch.randn(density.dim, dtype=torch.float64, generator=seeded)
+        center[moved] = 0.0
+        scale = Scale(center, 0.5 * torch.eye(density.dim, dtype=torch.float64))
+        found = residual_test(density, action, scale, generator=seeded)
+        assert found.evidence is not Evidence.REFUTED
+        assert found.largest <= RESOLUTION
+    off = PointReflection(coordinates=moved).bind(density.dim, center=torch.full((30,), 1e-4, dtype=torch.float64))
+    assert residual_test(density, off, scale, generator=seeded).evidence is Evidence.REFUTED
