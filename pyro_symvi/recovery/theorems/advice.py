@@ -134,6 +134,8 @@ class Advice:
 
     def __rich_console__(self, console: Console, options: Any) -> Any:
         yield self.table()
+        if all(row.verdict is Verdict.UNKNOWN for row in self.rows):
+            yield "Nothing is certified for any of them: the order is that of habit and cost."
         yield from (f"- {line}".replace("[", r"\[") for line in self.help)
         yield from (f"Left out: {line}".replace("[", r"\[") for line in self.excluded[:3])
         yield "PROVED here is about the minimiser of the divergence; certify(fit) says whether a fit has reached it."

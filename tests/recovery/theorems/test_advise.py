@@ -104,6 +104,7 @@ def test_what_is_not_proved_says_what_would_help() -> None:
     assert advice.best is not None and advice.best.verdict < Verdict.PROVED
     assert any("no symmetry was proved" in line for line in advice.help)
     assert any("concave" in line for line in advice.help)
+    assert "Nothing is certified for any of them" in str(advice)
     opaque = advise(density(lambda z: torch.special.i0e(z[0]).log() - z[0] ** 2, 1))
     assert any("nothing could be proved of this model" in line for line in opaque.help)
     assert opaque.best is not None and opaque.best.verdict <= Verdict.VERIFIED
