@@ -15,13 +15,18 @@ from .analysis.enclosed_inverse import enclosed_inverse
 from .analysis.findings import AffineCenter
 from .analysis.integrability import Moment
 from .analysis.polynomials import ONE
-from .analysis.report import ARITHMETIC, Ellipse
+from .analysis.report import Ellipse
 from .analysis.report import _correlation as correlation_of
 from .evidence.residuals import CENTER_RESOLUTION, ResidualTest
 from .theorems import INVARIANCE, MOMENTS
 from .verdicts import Evidence, Premise
 
 _LARGE = 24
+_ARITHMETIC = (
+    "What is proved is proved of the real-arithmetic function of the traced graph, its floating-point constants taken "
+    "as the rationals stored; operations on data alone are as torch rounds them. A number shown as proved is a "
+    "rational rounded once."
+)
 _ENCLOSED = (
     "Correlations, shapes and covariances of a block of more than 24 coordinates are not rational numbers rounded "
     "once: they were computed with an error proved to be below 1e-14 on the scale of correlations."
@@ -208,7 +213,9 @@ class Proofs:
     def permuted(self, group: str) -> Premise:
         """The premise that p is invariant under the permutations that carry some coordinates into one another."""
         self.used = True
-        text = f"permutations of ({group}): by static analysis, exchanging them in the exact expression of log p gives "
+        text = (
+            f"permutations of ({group}): by static analysis, exchanging them in the rational expression of log p gives "
+        )
         return Premise(INVARIANCE, Evidence.PROVED, text + "the same expression")
 
     def reflected_given(self, center: AffineCenter, group: str, others: str) -> Premise:
@@ -250,7 +257,7 @@ class Proofs:
         self.used = True
         text = (
             f"({group}): by static analysis, log p is quadratic in the block with one centre and one positive definite "
-            "precision, both exact and free of the rest"
+            "precision, both rational and free of the rest"
         )
         return Premise(INVARIANCE, Evidence.PROVED, text)
 
@@ -263,20 +270,18 @@ class Proofs:
                 "system, does not depend on the rest"
             )
         else:
-            how = "substituting it in the exact expression of log p gives the same expression"
+            how = "substituting it in the rational expression of log p gives the same expression"
         return Premise(INVARIANCE, Evidence.PROVED, f"reflection of ({group}): by static analysis, {how}")
 
     def rotated(self, group: str, gaussian: bool = True) -> Premise:
         """The premise that p is invariant under the rotations of an elliptical block."""
         self.used = True
         if not gaussian:
-            text = (
-                f"rotations of ({group}): by static analysis, log p depends on the block through one exact quadratic "
-            )
-            return Premise(INVARIANCE, Evidence.PROVED, text + "form alone, whatever the rest")
+            text = f"rotations of ({group}): by static analysis, log p depends on the block through one rational "
+            return Premise(INVARIANCE, Evidence.PROVED, text + "quadratic form alone, whatever the rest")
         text = (
             f"rotations of ({group}): by static analysis, log p is quadratic in the block given the rest, its centre "
-            "does not depend on the rest, and its precision is a positive multiple of one exact matrix"
+            "does not depend on the rest, and its precision is a positive multiple of one rational matrix"
         )
         return Premise(INVARIANCE, Evidence.PROVED, text)
 
@@ -291,4 +296,4 @@ class Proofs:
 
     def notes(self) -> tuple[str, ...]:
         """What a reader of a proof must know."""
-        return (ARITHMETIC, *([_ENCLOSED] if self.enclosed else [])) if self.used else ()
+        return (_ARITHMETIC, *([_ENCLOSED] if self.enclosed else [])) if self.used else ()

@@ -201,7 +201,7 @@ def _of_draws(given: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Subj
         f"the draws are worth {float(effective.min()):.0f} to {float(effective.max()):.0f} independent ones, so that "
         f"their means have Monte-Carlo errors of up to {1 / math.sqrt(float(effective.min())):.2g} of their standard "
         f"deviations if the chains have mixed ({mixing})",
-        "values computed from draws are never called exact: they are held against what symmetry says of the target",
+        "draws never certify: values computed from them are held against what symmetry says of the target",
     )
     name = f"{len(flat)} draws in {len(z)} chain{'s' if len(z) > 1 else ''}"
     return Subject(density, loc, unit[:, None] * root, True, name, kind="draws", draws=z, notes=notes)

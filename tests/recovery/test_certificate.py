@@ -138,3 +138,23 @@ def test_a_single_coordinate_has_no_pairs() -> None:
     assert report.verdict is Verdict.PROVED
     assert report.theorem == ""
     assert report.premises == ()
+
+
+def test_the_word_exact_is_kept_for_proofs() -> None:
+    """A proved reflection whose moments are only verified, bounds, refutations, draws: none of them is called exact."""
+
+    def heavy(z: torch.Tensor) -> torch.Tensor:
+        return -3 * torch.log1p(torch.exp(z[..., 1] / 5) * z[..., 0] ** 2 / 5) + (2 * z[..., 1] - z[..., 1].exp())
+
+    made = [
+        certify_at(heavy, [0.0, 0.5], statistics=("mean", "median", "correlation", "scatter", "covariance")),
+        certify_at(normal, [0.3, 0.2], statistics=("mean", "median")),
+        certify_at(skew_normal(3.0), [0.4], statistics=("mean", "median", "covariance", "slope")),
+    ]
+    for certificate in made:
+        entries = [e for name in certificate.statistics for e in certificate[name].considered()]
+        if not any(e.verdict is Verdict.PROVED for e in entries):
+            assert "exact" not in (str(certificate) + certificate.explain()).lower()
+        for entry in entries:
+            if entry.verdict is not Verdict.PROVED:
+                assert "exact" not in (entry.reason + " ".join(p.statement for p in entry.premises)).lower()

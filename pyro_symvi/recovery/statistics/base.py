@@ -105,7 +105,7 @@ def judge(facts: Facts, label: str, value: float, claim: Claim) -> Entry:
     whose = "the centre" if claim.unit_name == " sd" else "the symmetric value"
     if near:
         close = Evidence.PROVED if claim.proof else Evidence.VERIFIED
-        whose = "the exact centre (the sd is an estimate)" if claim.proof and claim.unit_name == " sd" else whose
+        whose = "the proved centre (the sd is an estimate)" if claim.proof and claim.unit_name == " sd" else whose
         fitted = Premise(FITTED, close, f"within {FITTED_RESOLUTION:g}{_posterior(claim)} of {whose}")
     else:
         what = "value of the draws" if facts.subject.kind == "draws" else "fitted value"
@@ -165,7 +165,7 @@ def _sound(entry: Entry, facts: Facts) -> Entry:
         entry = replace(entry, verdict=min(entry.verdict, weakest(entry.premises)))
     if facts.subject.kind == "draws" and entry.verdict.is_exact:
         gap = abs(entry.value - entry.exact)
-        reason = f"{entry.reason}; a value computed from draws is never called exact"
+        reason = f"{entry.reason}; draws never certify"
         entry = replace(entry, verdict=Verdict.BOUNDED, bound=max(gap, FITTED_RESOLUTION), reason=reason)
     return entry
 
