@@ -2,14 +2,12 @@
 
 from .actions import Conjugated, JointRotation
 from .find import find_symmetries
-from .spherical import OnSphere
 from .symmetries import FoundSymmetry, RefutedSymmetry, Symmetries
 
 __all__ = [
     "Conjugated",
     "FoundSymmetry",
     "JointRotation",
-    "OnSphere",
     "RefutedSymmetry",
     "Symmetries",
     "find_symmetries",

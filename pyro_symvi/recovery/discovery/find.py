@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from pyro import poutine
 from pyro.distributions import constraints
 
 from ...density import LogDensity
+from ...density._state import own_parameter_store, seeded
 from ...families import Closure, Family
 from ...guides import AutoLocationScale
+from ...guides._site_prototype import init_to_centre, read_sites
 from ...infer import Fit
 from ..evidence.residuals import ResidualTest
+from ..sphere import SphereDensity
 from ..verdicts import Evidence
 from .conditionals import conditional_reflections
 from .ellipses import ellipses, rotations
@@ -26,7 +29,7 @@ from .permutations import exchanges, proved_permutations
 from .pins import pins_of
 from .planes import plane_groups
 from .proposals import Proposal
-from .spherical import NOT_SEARCHED, SEARCHED, OnSphere, SphereLandscape, spherical_proposals
+from .spherical import NOT_SEARCHED, SEARCHED, SphereLandscape, spherical_proposals
 from .symmetries import FoundSymmetry, RefutedSymmetry, Symmetries, fixed_point
 from .testing import clear_witness, residuals_of
 
@@ -66,8 +69,8 @@ def find_symmetries(
     a far or narrow mode that no point came near is not seen.
 
     Args:
-        target: A `LogDensity`; a Pyro model, followed by its arguments; a `Fit`; or, on the sphere, an `OnSphere`, a
-            law with that support, or a model with one unit vector as its latent site.
+        target: A `LogDensity`; a Pyro model, followed by its arguments; a `Fit`; or, on the sphere, a `SphereDensity`,
+            a law with that support, or a model with one unit vector as its latent site.
         *args: Arguments of the model.
         guide: A `Fit`, family or `AutoLocationScale`: say which symmetries its family is closed under.
         generator: Random state; a fixed one by default.
@@ -221,22 +224,24 @@ def _without_implied(found: list[FoundSymmetry], dim: int) -> list[FoundSymmetry
     return kept
 
 
-def _on_sphere(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> OnSphere | None:
+def _on_sphere(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SphereDensity | None:
     """The target as a density on a sphere, if it is one: given as such, a law on a sphere, or a model of one."""
-    if isinstance(target, OnSphere):
+    if isinstance(target, SphereDensity):
         return target
     if isinstance(target, torch.distributions.Distribution):
         if target.support is constraints.sphere and len(target.batch_shape) == 0:
-            return OnSphere.from_law(target)
+            free = copy.copy(target)
+            free._validate_args = False
+            return SphereDensity.from_callable(free.log_prob, int(target.event_shape[0]))
         return None
     if isinstance(target, (Fit, LogDensity)) or not callable(target):
         return None
-    with torch.no_grad(), poutine.block():
-        nodes = poutine.trace(target).get_trace(*args, **kwargs).nodes.values()
-    sites = [n for n in nodes if n["type"] == "sample" and not n["is_observed"]]
-    if any(getattr(n["fn"], "support", None) is constraints.sphere for n in sites):
-        return OnSphere.from_model(target, *args, **kwargs)
-    return None
+    try:
+        with seeded(0), own_parameter_store():
+            sites, _ = read_sites(target, args, kwargs, init_to_centre)
+    except ValueError:  # no flat density either: `LogDensity.from_model` says why
+        return None
+    return SphereDensity.from_model(target, *args, **kwargs) if any(s.on_sphere for s in sites.values()) else None
 
 
 def _read_target(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[LogDensity, torch.Tensor | None]:

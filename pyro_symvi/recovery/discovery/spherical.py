@@ -7,16 +7,10 @@ residuals and search included, apply as they are.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
-import pyro
 import torch
-from pyro import poutine
-from pyro.distributions import constraints
-from pyro.poutine.util import site_is_subsample
 from torch import Tensor
 
 from ...density import LogDensity
@@ -32,6 +26,7 @@ from ...groups import (
     Orthogonal,
     SphereRotation,
 )
+from ..sphere.density import SphereDensity
 from .actions import Conjugated
 from .maps import Screen, maps_of
 from .proposals import Proposal
@@ -50,57 +45,6 @@ NOT_SEARCHED: tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class OnSphere:
-    """A log density on the unit sphere of R^dim, as a target of `find_symmetries`.
-
-    Attributes:
-        function: Maps a unit vector ``x[dim]`` (or ``x[..., dim]``) to the log density, up to a constant.
-        dim: n for the sphere in R^n; at least 2.
-    """
-
-    function: Callable[[Tensor], Tensor]
-    dim: int
-
-    def __post_init__(self) -> None:
-        if not callable(self.function):
-            raise TypeError(f"expected a function of unit vectors, got {self.function!r}; try a log_prob")
-        if isinstance(self.dim, bool) or not isinstance(self.dim, int) or self.dim < 2:
-            raise ValueError(f"expected dim >= 2, got {self.dim!r}, because the sphere lies in R^dim; try dim=3")
-
-    @classmethod
-    def from_law(cls, law: torch.distributions.Distribution) -> OnSphere:
-        """A law whose support is a sphere."""
-        free = copy.copy(law)
-        free._validate_args = False
-        return cls(free.log_prob, int(law.event_shape[0]))
-
-    @classmethod
-    def from_model(cls, model: Callable[..., Any], *args: Any, **kwargs: Any) -> OnSphere:
-        """The posterior of a Pyro model whose one latent site lies on a sphere, without plates.
-
-        Raises:
-            ValueError: Other latent sites, or a site that is no single unit vector.
-        """
-        with torch.no_grad(), poutine.block():
-            trace = poutine.trace(model).get_trace(*args, **kwargs)
-        latent = [n for n in trace.stochastic_nodes if not site_is_subsample(trace.nodes[n])]
-        site = trace.nodes[latent[0]] if len(latent) == 1 else None
-        if site is None or site["fn"].support is not constraints.sphere or site["value"].ndim != 1:
-            raise ValueError(
-                f"expected one latent site, a unit vector, got {latent}, because symmetries are looked for on one "
-                "sphere; try OnSphere(function, dim) of the others held fixed"
-            )
-        name, dim = latent[0], len(site["value"])
-
-        def function(x: Tensor) -> Tensor:
-            with poutine.block(), pyro.validation_enabled(False):
-                found = poutine.trace(poutine.condition(model, data={name: x})).get_trace(*args, **kwargs)
-            return found.log_prob_sum()
-
-        return cls(function, dim)
-
-
 @dataclass
 class SphereLandscape:
     """What the search asks of a target, for a density on the sphere.
@@ -110,12 +54,12 @@ class SphereLandscape:
         generator: Random state.
     """
 
-    target: OnSphere
+    target: SphereDensity
     generator: torch.Generator
     density: LogDensity = field(init=False)
 
     def __post_init__(self) -> None:
-        n, function = self.target.dim, self.target.function
+        n, function = self.target.dim, self.target.pointwise
 
         def continued(z: Tensor) -> Tensor:
             square = z.square().sum(-1, keepdim=True)
@@ -127,7 +71,7 @@ class SphereLandscape:
         self.screen = Screen(self.density, self.scale, self.generator)
         self.draws: WeightedDraws | None = None
         try:
-            self.prover: Prover | None = Prover(LogDensity.from_callable(function, n))
+            self.prover: Prover | None = Prover(LogDensity.from_callable(self.target.algebraic, n))
         except ValueError:  # no function off the sphere
             self.prover = None
         self.modes = [self.mode()]

@@ -99,6 +99,16 @@ class SphereDensity:
         """
         return cls(read_sphere_model(model, args, kwargs))
 
+    @property
+    def pointwise(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The log density of one unit vector ``x[n]``, as it was given: no checks, no batches."""
+        return self._one
+
+    @property
+    def algebraic(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The same up to a constant, von Mises-Fisher terms written as kappa mu.x: what exact algebra reads."""
+        return self._reading.plain
+
     # -- evaluation --------------------------------------------------------------------------------------------
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Symmetries of densities on the sphere: axes, antipodes, mirrors; none where there is none."""
 
+from collections.abc import Callable
+
 import pyro
 import pyro.distributions as dist
 import pytest
@@ -8,8 +10,7 @@ from torch import Tensor
 
 from pyro_symvi.distributions import VonMisesFisher
 from pyro_symvi.groups import Antipodal, AxialRotation, SphereRotation
-from pyro_symvi.recovery import Evidence, find_symmetries
-from pyro_symvi.recovery.discovery import OnSphere
+from pyro_symvi.recovery import Evidence, SphereDensity, find_symmetries
 
 
 def tensor(*values: float) -> Tensor:
@@ -25,7 +26,11 @@ def bingham(x: Tensor) -> Tensor:
     return ((x @ FORM) * x).sum(-1)
 
 
-def kinds(target: OnSphere) -> list[str]:
+def on_sphere(function: Callable[[Tensor], Tensor], dim: int = 3) -> SphereDensity:
+    return SphereDensity.from_callable(function, dim)
+
+
+def kinds(target: SphereDensity) -> list[str]:
     return sorted(f.kind.split(" about")[0] for f in find_symmetries(target))
 
 
@@ -43,28 +48,28 @@ def test_a_von_mises_fisher_law_turns_about_its_axis_alone() -> None:
 
 
 def test_a_bipolar_law_has_axis_and_antipode() -> None:
-    symmetries = find_symmetries(OnSphere(lambda x: 3 * (x @ AXIS) ** 2, 3))
+    symmetries = find_symmetries(on_sphere(lambda x: 3 * (x @ AXIS) ** 2, 3))
     assert {type(f.action) for f in symmetries} == {AxialRotation, Antipodal}
     antipode = next(f for f in symmetries if isinstance(f.action, Antipodal))
     assert antipode.evidence is Evidence.PROVED and antipode.pins.means == (0, 1, 2)
 
 
 def test_groups_of_other_laws() -> None:
-    assert kinds(OnSphere(lambda x: 3 * (x @ AXIS) ** 2 + torch.sin(2 * (x @ AXIS)), 3)) == ["rotations"]
-    assert kinds(OnSphere(bingham, 3)) == ["mirrors along 3 axes"]  # and so the antipode, their product
-    assert kinds(OnSphere(lambda x: 3 * x[..., 0] - x[..., 1] + x[..., 1] ** 3, 5)) == [
+    assert kinds(on_sphere(lambda x: 3 * (x @ AXIS) ** 2 + torch.sin(2 * (x @ AXIS)), 3)) == ["rotations"]
+    assert kinds(on_sphere(bingham, 3)) == ["mirrors along 3 axes"]  # and so the antipode, their product
+    assert kinds(on_sphere(lambda x: 3 * x[..., 0] - x[..., 1] + x[..., 1] ** 3, 5)) == [
         "rotations of a subspace of 3 dimensions"
     ]
     even = lambda x: bingham(x) + x[..., 0] ** 3 * x[..., 1] + 0.3 * x[..., 2] ** 3 * x[..., 0]  # noqa: E731
-    assert kinds(OnSphere(even, 3)) == ["antipode"]
+    assert kinds(on_sphere(even, 3)) == ["antipode"]
 
 
 def test_no_symmetry_is_invented() -> None:
     def skewed(x: Tensor) -> Tensor:
         return x @ FORM @ tensor(1.0, 2.0, 3.0) + x[..., 0] ** 3 * x[..., 1] + x[..., 2] ** 4 * x[..., 0]
 
-    assert kinds(OnSphere(skewed, 3)) == []
-    nearly = find_symmetries(OnSphere(lambda x: 3 * (x @ AXIS) ** 2 + 1e-3 * skewed(x), 3))
+    assert kinds(on_sphere(skewed, 3)) == []
+    nearly = find_symmetries(on_sphere(lambda x: 3 * (x @ AXIS) ** 2 + 1e-3 * skewed(x), 3))
     assert not nearly.found and nearly.refuted[0].kind == "antipode"
 
 
@@ -83,13 +88,13 @@ def test_a_model_of_one_direction() -> None:
 
 def test_wrong_targets_are_refused() -> None:
     with pytest.raises(ValueError, match="expected dim >= 2"):
-        OnSphere(bingham, 1)
+        on_sphere(bingham, 1)
     with pytest.raises(TypeError, match="expected a function of unit vectors"):
-        OnSphere(3.0, 3)  # type: ignore[arg-type]
+        on_sphere(3.0, 3)  # type: ignore[arg-type]
 
     def two() -> None:
         pyro.sample("mu", VonMisesFisher(AXIS, torch.tensor(0.5, dtype=torch.float64)))
         pyro.sample("tau", dist.Normal(0.0, 1.0))
 
-    with pytest.raises(ValueError, match="expected one latent site"):
+    with pytest.raises(ValueError, match="expected no latent site but one direction"):
         find_symmetries(two)
