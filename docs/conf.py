@@ -1,7 +1,9 @@
 """Sphinx configuration. Builds offline: no intersphinx, no fetched assets."""
 
 import re
+from collections import defaultdict
 from importlib.metadata import version as installed_version
+from pathlib import Path
 from typing import Any
 
 project = "pyro_symvi"
@@ -10,7 +12,7 @@ copyright = author
 release = version = installed_version("pyro-symvi")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build"]  # _generated is written by write_theorems
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 html_theme = "furo"
 html_title = f"pyro_symvi {release}"
@@ -35,5 +37,42 @@ def keep_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: lis
             lines[i] = "".join(p if p.startswith("``") else re.sub(r"(?<!\\)\|", r"\\|", p) for p in pieces)
 
 
+def write_theorems(app: Any) -> None:
+    """Make the page of theorems from the records themselves, by the file that holds them."""
+    import pkgutil
+    from importlib import import_module
+
+    from pyro_symvi.recovery import theorems
+
+    where = defaultdict(list)
+    for module in pkgutil.iter_modules(theorems.__path__):
+        held = import_module(f"{theorems.__name__}.{module.name}")
+        mine = [v for v in vars(held).values() if isinstance(v, theorems.Theorem)]
+        for record in dict.fromkeys(mine):
+            if not any(record in records for records in where.values()):
+                where[(module.name, (held.__doc__ or "").splitlines()[0])].append(record)
+    kinds = {"Theorem": "a posteriori", "APriori": "of the minimiser", "Refusal": "refusal"}
+    lines = ["# Every theorem", "", _THEOREMS, ""]
+    for (name, words), records in where.items():
+        lines += [f"## `theorems/{name}.py`", "", words, ""]
+        for r in records:
+            lines += [f"### {r.name}", "", f"*{kinds[type(r).__name__]}; statistic: {r.statistic}.* {r.statement}", ""]
+            lines += [f"Premises: {', '.join(r.premises)}.", "", f"*Why.* {r.proof}", "", f"*Source.* {r.reference}", ""]
+    folder = Path(app.srcdir) / "_generated"
+    folder.mkdir(exist_ok=True)
+    text = "\n".join(lines).replace("<", "\\<").replace("{", "\\{").replace("_", "\\_").replace("`theorems/", "`theorems/")
+    path = folder / "theorems.md"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
+
+
+_THEOREMS = (
+    "The records that certificates and advice rest on, printed from the code. Those *a posteriori* speak of the target at "
+    "a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. A "
+    "*refusal* is a theorem with a counterexample. `recovery.guarantees` tries all of them on a setting."
+)
+
+
 def setup(app: Any) -> None:
+    app.connect("builder-inited", write_theorems)
     app.connect("autodoc-process-docstring", keep_bars)
