@@ -56,19 +56,21 @@ def write_theorems(app: Any) -> None:
     for (name, words), records in where.items():
         lines += [f"## `theorems/{name}.py`", "", words, ""]
         for r in records:
-            lines += [f"### {r.name}", "", f"*{kinds[type(r).__name__]}; statistic: {r.statistic}.* {r.statement}", ""]
-            lines += [f"Premises: {', '.join(r.premises)}.", "", f"*Why.* {r.proof}", "", f"*Source.* {r.reference}", ""]
+            said = (r.name, r.statement, r.proof, r.reference)
+            title, claim, proof, source = (re.sub(r"([<{_*])", r"\\\1", text) for text in said)
+            lines += [f"### {title}", "", f"*{kinds[type(r).__name__]}; statistic: {r.statistic}.* {claim}", ""]
+            lines += [f"Premises: {', '.join(r.premises)}.", "", f"*Why.* {proof}", "", f"*Source.* {source}", ""]
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
-    text = "\n".join(lines).replace("<", "\\<").replace("{", "\\{").replace("_", "\\_").replace("`theorems/", "`theorems/")
+    text = "\n".join(lines)
     path = folder / "theorems.md"
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         path.write_text(text, encoding="utf-8")
 
 
 _THEOREMS = (
-    "The records that certificates and advice rest on, printed from the code. Those *a posteriori* speak of the target at "
-    "a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. A "
+    "The records that certificates and advice rest on, printed from the code. Those *a posteriori* speak of the target "
+    "at a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. A "
     "*refusal* is a theorem with a counterexample. `recovery.guarantees` tries all of them on a setting."
 )
 
