@@ -70,8 +70,8 @@ def write_theorems(app: Any) -> None:
 
 _THEOREMS = (
     "The records that certificates and advice rest on, printed from the code. Those *a posteriori* speak of the target "
-    "at a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. A "
-    "*refusal* is a theorem with a counterexample. `recovery.guarantees` tries all of them on a setting."
+    "at a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. "
+    "A *refusal* is a theorem with a counterexample. `recovery.guarantees` tries all of them on a setting."
 )
 
 

@@ -196,7 +196,7 @@ def _premises(
     quadratic = Premise(
         "Gaussian given one",
         Evidence.PROVED,
-        f"log p is quadratic in the other coordinates given {name}: by static analysis, with exact coefficients",
+        f"log p is quadratic in the other coordinates given {name}: by static analysis, with rational coefficients",
     )
     definite = Premise(
         "definite",
@@ -211,7 +211,7 @@ def _premises(
         + (
             f"by static analysis, {analysis.moments[2].reason}"
             if analysis.has_moments(2)
-            else f"its exact marginal falls by over {_SHALLOW:g} nats towards both ends, {scanned}; none beyond is seen"
+            else f"its marginal falls by over {_SHALLOW:g} nats towards both ends, {scanned}; none beyond is seen"
         ),
     )
     quadrature = Premise(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..bounds import direction_bound
 from .density import SphereDensity, tangent
 from .moments import SphereMoments
 
@@ -64,7 +65,7 @@ def angle_bound(density: SphereDensity, moments: SphereMoments, a: torch.Tensor)
         refusal = f"expectations are unreliable ({moments.region()})"
     elif low <= 0:
         refusal = f"E a.x = {along:.2g} +- {slack:.1g} is not separated from zero"
-    angle = math.atan(math.sqrt(upper * largest) / low) if not refusal else math.nan
+    angle = direction_bound(min(1.0, math.sqrt(upper)), largest, low).angle if not refusal else math.nan
     if not refusal and angle > 1:
         refusal, angle = f"the bound, {angle:.2g} rad, says nothing", math.nan
     return AngleBound(angle, estimate, along, low, math.sqrt(square), refusal)
