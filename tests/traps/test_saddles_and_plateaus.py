@@ -239,3 +239,47 @@ def test_only_the_coordinates_along_the_saddle_are_affected() -> None:
     certificate = certify_family(log_p, [0.0, 0.0], [1.0, 1.7], ReverseKL(), scale="diagonal")
     assert_unrecovered(certificate, 0)
     assert certificate["mean"].verdicts[1].is_exact
+
+
+def pair(first: Function, second: Function) -> Function:
+    """Independent coordinates, one law each."""
+    return lambda z: first(z[..., :1]) + second(z[..., 1:])
+
+
+def test_two_saddles_at_once() -> None:
+    """Modes at +-2 along z_0 and +-3 along z_1, unit scale: J'' < 0 along both, of different size; neither is held."""
+    eye = torch.eye(2, dtype=torch.float64)
+    density = LogDensity.from_callable(pair(bimodal(2.0), bimodal(3.0)), 2)
+    held = {"loc": vector(0.0, 0.0), "scale": eye}
+    certificate = certify(LocationScale(2, scale=Fixed(eye)), density, parameters=held, divergence=ReverseKL())
+    assert_unrecovered(certificate, words="falls to both sides")
+
+
+def test_two_flat_directions_at_once() -> None:
+    def log_p(z: torch.Tensor) -> torch.Tensor:
+        flat = (z[..., 0].abs() - 4).clamp_min(0) + (z[..., 1].abs() - 5).clamp_min(0)
+        return -flat - z[..., 2].abs()
+
+    certificate = certify_family(log_p, [0.0] * 3, 1.5, ReverseKL(), base="uniform_ball", scale="isotropic")
+    assert_unrecovered(certificate, 0, 1, words="does not change")
+    assert certificate["mean"].verdicts[2].is_exact
+
+
+def test_a_spherical_student_guide_couples_independent_coordinates() -> None:
+    """t_3 of unit scale: at the centre J'' > 0 along z_0, J'' < 0 along z_1; where z_1 goes, z_0 is held no more.
+
+    The curvature at (0, nu_1), 5 E[(3 + x_1^2 - x_0^2) / (3 + |x|^2)^2] with x_0 = +-4 and x_1 = z_1 - nu_1 by the
+    spikes of z_1, changes sign between nu_1 = 0 and 4.5.
+    """
+    eye = torch.eye(2, dtype=torch.float64)
+    density = LogDensity.from_callable(pair(bimodal(4.0, 0.5), bimodal(4.5, 0.5)), 2)
+    held = {"loc": vector(0.0, 0.0), "scale": eye}
+    family = LocationScale(2, base=StudentT(3.0, spherical=True), scale=Fixed(eye))
+    certificate = certify(family, density, parameters=held, divergence=ForwardKL())
+    assert_unrecovered(certificate)
+
+    def curvature(nu: float) -> float:
+        squares = [(4.5 - nu) ** 2, (4.5 + nu) ** 2]
+        return sum(5 * (3 + x - 16) / (3 + 16 + x) ** 2 / 2 for x in squares)
+
+    assert curvature(0.0) > 0 > min(curvature(nu) for nu in (1.0, 2.0, 3.0, 4.0))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.quasirandom import SobolEngine
@@ -28,12 +28,19 @@ class LocationCurvature:
         error: Its standard error.
         largest: The largest eigenvalue.
         direction: Its direction in the flat space ``[d]``, each entry in units of the coordinate's fitted scale.
+        others: The same for the other eigenvectors, in ascending order.
     """
 
     least: float
     error: float
     largest: float
     direction: torch.Tensor
+    others: tuple[LocationCurvature, ...] = field(default=(), repr=False)
+
+    @property
+    def weak(self) -> tuple[LocationCurvature, ...]:
+        """Every direction along which the divergence falls or is flat."""
+        return tuple(found for found in (self, *self.others) if found.falls or found.flat)
 
     @property
     def falls(self) -> bool:
@@ -202,7 +209,7 @@ def _least(
     offset: torch.Tensor,
     weights: torch.Tensor,
 ) -> LocationCurvature:
-    """From eight sets of draws: the direction from four, the curvature along it, and its error, from the others."""
+    """From eight sets of draws: the directions from four, curvatures along them, and errors, from the others."""
     size = len(weights) // _REPLICATES
     sets = [slice(k * size, (k + 1) * size) for k in range(_REPLICATES)]
     fold = sets[_REPLICATES // 2].start
@@ -215,8 +222,12 @@ def _least(
         return (found + found.mT) / 2
 
     values, vectors = torch.linalg.eigh(mean(slice(fold)))
-    v = vectors[:, 0]
-    along = torch.stack([v @ mean(part) @ v for part in sets[_REPLICATES // 2 :]])
-    least, error = float(along.mean()), float(along.std() / len(along) ** 0.5)
+    along = torch.stack([((mean(part) @ vectors) * vectors).sum(0) for part in sets[_REPLICATES // 2 :]])
+    least, error = along.mean(0).tolist(), (along.std(0) / len(along) ** 0.5).tolist()
     unit = family.matrix(parameters["scale"])
-    return LocationCurvature(least, error, float(values[-1]), (unit @ v) / unit.square().sum(-1).sqrt())
+    directions = (unit @ vectors).mT / unit.square().sum(-1).sqrt()
+    first, *others = [
+        LocationCurvature(value, spread, float(values[-1]), direction)
+        for value, spread, direction in zip(least, error, directions, strict=True)
+    ]
+    return replace(first, others=tuple(others))

@@ -8,6 +8,7 @@ is not known the question has no answer and is not asked.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -20,6 +21,7 @@ from ...infer import FitStatus, Optima, fit
 from ...infer.fitting._common_value import common_values
 from ..analysis import Analysis
 from ..subject import Subject
+from .coupling import coupled_with
 from .location_curvature import base_draws, location_curvature
 from .surroundings import Surroundings
 
@@ -28,6 +30,8 @@ _OPTIMISED = 3
 _APART, _FAR = 0.1, 1.0
 _MARGIN = 1e-3
 _DRAWS, _FEW = 4096, 256
+_OUTSIDE = 0.01
+"""Less may be a function of the exponential that overflows far out."""
 _WIDTHS = (1.0, 3.0)
 _FAULTS = (FitStatus.SADDLE, FitStatus.FLAT, FitStatus.SEVERAL_OPTIMA, FitStatus.BETTER_ELSEWHERE)
 
@@ -58,9 +62,10 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
        only optimum. alpha <= 0 and a block proved Gaussian given the rest, about a centre that does not depend on it:
        the objective is strictly convex in its location, and every mode has it there. alpha >= 1 and a strictly
        log-concave base (forward KL with a normal one: the mean itself): strictly convex.
-    2. What the fit found (`FitStatus`): a saddle, a flat stretch, several optima, a better one at an image.
-    3. `location_curvature`.
-    4. The objective at other modes of the target, and at the ends of short fits from them.
+    2. Draws of the guide at which p = 0 (alpha <= 0): the divergence is infinite.
+    3. What the fit found (`FitStatus`): a saddle, a flat stretch, several optima, a better one at an image.
+    4. `location_curvature`.
+    5. The objective at other modes of the target, and at the ends of short fits from them.
 
     Args:
         around: The target about the fitted law; its modes and draws are made where they are needed.
@@ -82,13 +87,16 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
             if j not in held:
                 doubts.setdefault(j, text)
 
+    if alpha <= 0 and (outside := _mass_outside(density, family, dict(parameters), generator)) > _OUTSIDE:
+        doubt(tuple(every), f"it is infinite: p = 0 on a share of {outside:.2g} of the guide's draws")
     draws = around.draws if alpha > 0 else None
     curvature = location_curvature(density, family, dict(parameters), alpha, draws, generator)
     definite = curvature is not None and curvature.least - 4 * curvature.error > 1e-6
-    if curvature is not None and curvature.falls:
-        doubt(curvature.moved(), f"it falls to both sides (curvature {curvature.least:.2g} along one direction)")
-    elif curvature is not None and curvature.flat:
-        doubt(curvature.moved(), "it does not change when the location is moved (no curvature along one direction)")
+    for weak in () if curvature is None else curvature.weak:
+        if weak.falls:
+            doubt(weak.moved(), f"it falls to both sides (curvature {weak.least:.2g} along one direction)")
+        else:
+            doubt(weak.moved(), "it does not change when the location is moved (no curvature along one direction)")
     if subject.status in _FAULTS and not (subject.status is FitStatus.FLAT and definite):
         text = f"the fit ended {subject.status.name}: {_SAID[subject.status]}"
         doubt(_rivals_apart(subject, subject.optima) or tuple(every), text)
@@ -99,6 +107,9 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
             coordinates, gain = found
             doubt(coordinates, f"it is {gain:.2g} lower at an optimum elsewhere")
     if doubts:
+        for text in dict.fromkeys(doubts.values()):
+            about = tuple(j for j, why in doubts.items() if why == text)
+            doubt(_with_coupled(subject, about, parameters, generator), text)
         return Optimum(doubts, held, "")
     if curvature is None:
         return Optimum({}, held, f"whether {words} holds the fitted location was not decided")
@@ -132,6 +143,15 @@ def held_by_structure(family: LocationScale, analysis: Analysis, alpha: float) -
     return tuple(sorted(held)), "log p is a concave quadratic in it, about one centre, for every value of the rest"
 
 
+def _mass_outside(
+    density: LogDensity, family: LocationScale, parameters: Parameters, generator: torch.Generator
+) -> float:
+    """The share of draws of the fitted law at which p = 0: D_alpha(P || Q) is infinite there for alpha <= 0."""
+    noise = base_draws(family, _FEW, generator).flatten(0, 1)
+    values = density(parameters["loc"] + family.apply(parameters["scale"], noise)).detach()
+    return float((values == -torch.inf).double().mean())
+
+
 def _rivals_apart(subject: Subject, optima: Optima | None) -> tuple[int, ...]:
     """Coordinates in which an optimum as good as the chosen one differs from it; none if no such end is known."""
     if optima is None or len(optima.objectives) < 2:
@@ -150,6 +170,9 @@ def better_elsewhere(
     generator: torch.Generator,
 ) -> tuple[tuple[int, ...], float] | None:
     """Coordinates and gain of a law of the family with a lower divergence and another location; None if none is found.
+
+    The coordinates are those in which it differs and all that depend on them: the rival of a ring lies on one of its
+    axes by chance, and any other point of the ring does as well.
 
     Tried: laws at the modes, with their curvature; for alpha <= 0 also the ends of fits that start there.
     """
@@ -181,7 +204,24 @@ def better_elsewhere(
     apart = (laws[best]["loc"] - subject.loc).abs() / unit > _APART
     if not bool(sure[best] > 0) or not bool(apart.any()):
         return None
-    return tuple(torch.nonzero(apart).flatten().tolist()), float(gain[best])
+    moved = tuple(torch.nonzero(apart).flatten().tolist())
+    return _with_coupled(subject, moved, laws[best], generator), float(gain[best])
+
+
+def _with_coupled(
+    subject: Subject, coordinates: tuple[int, ...], rival: Mapping[str, torch.Tensor], generator: torch.Generator
+) -> tuple[int, ...]:
+    """These coordinates and all whose optimum depends on theirs: through the target, and for alpha > 0 the base law."""
+    family, divergence = subject.family, subject.divergence
+    mine = subject.parameters
+    if family is None or mine is None or divergence is None:
+        return coordinates
+    if divergence.alpha > 0 and family.law.spherical and family.law.name != "normal":
+        return tuple(range(family.dim))
+    noise = base_draws(family, _FEW, generator).flatten(0, 1)
+    here = mine["loc"] + family.apply(mine["scale"], noise)
+    there = rival["loc"] + 3 * family.apply(rival["scale"], noise.roll(7, 0))
+    return coupled_with(subject.density, coordinates, here, there)
 
 
 def _distance(mode: Scale, point: torch.Tensor, unit: torch.Tensor) -> float:

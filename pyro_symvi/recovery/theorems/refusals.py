@@ -9,7 +9,7 @@ from ...groups import EllipticalRotation
 from ..verdicts import Verdict
 from .finiteness import finite
 from .setting import Setting
-from .theorem import CLOSED, FINITE, OBJECTIVE, UNIQUE, Refusal
+from .theorem import CLOSED, EXISTS, FINITE, OBJECTIVE, UNIQUE, Refusal
 
 _NOT_ZERO = 1e-9
 """A correlation of the (rounded) shape matrix beyond this is not zero."""
@@ -101,6 +101,23 @@ INFINITE = Refusal(
 )
 
 
+def _no_optimum(setting: Setting) -> str | None:
+    found = setting.o.exists
+    return f"there is no optimum: {found.words}" if found is not None and found.is_refuted else None
+
+
+NO_OPTIMUM = Refusal(
+    "no optimum",
+    "any",
+    (EXISTS,),
+    "Where no minimiser exists there is none to speak of: what holds of every stationary point holds of nothing.",
+    "Sample averages over fewer antithetic pairs than coordinates, with a full scale: C + c v v^T for v orthogonal to "
+    "all of them keeps every draw and inflates log|C|.",
+    "elementary",
+    applies=_no_optimum,
+)
+
+
 def _not_closed(setting: Setting) -> str | None:
     if setting.g.family is None:
         return f"a {setting.g.name} is not closed under the symmetry, as far as is known"
@@ -187,6 +204,7 @@ THEOREMS: tuple[Refusal, ...] = (
     COUPLED,
     ADAPTIVE,
     INFINITE,
+    NO_OPTIMUM,
     NOT_CLOSED,
     DIAGONAL_CORRELATION,
     ANTIPODAL,

@@ -24,7 +24,7 @@ from pyro_symvi.recovery.theorems import (
 )
 from pyro_symvi.recovery.theorems.subgroups import subgroups
 from pyro_symvi.recovery.verdicts import weakest
-from tests.recovery.theorems.settings import YES, ellipse, even, log_concave, strongly, symmetric, target
+from tests.recovery.theorems.settings import NO, YES, ellipse, even, log_concave, strongly, symmetric, target
 from tests.recovery.theorems.test_verdict_table import CENTRES, OTHERS
 
 NORMAL = LocationScale(3)
@@ -80,6 +80,7 @@ APPLIES = {
     "infinite divergence": Setting(
         strongly(PointReflection()), LocationScale(3, "student_t", df=3.0), ChiSquare(reverse=True)
     ),
+    "no optimum": Setting(strongly(PointReflection()), NORMAL, Objective(ForwardKL(), exists=NO)),
     "guide outside every family": Setting(even(), Guide.other("flow", 3), ReverseKL()),
     "correlations of a diagonal guide": Setting(
         replace(target(second_moment=YES), symmetries=ellipse()), LocationScale(3, scale="diagonal"), ForwardKL()
