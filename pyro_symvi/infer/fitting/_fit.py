@@ -32,6 +32,7 @@ from .standard_errors import matched_moments, pathwise_errors
 from .symmetry_maps import SymmetryMap, given_maps, holds, reflection_map
 from .tails import require_finite_divergence
 from .whole_data import Subsampled, subsampled_plates, whole_data_density
+from .whole_orbits import orbits
 
 _EVALUATIONS = 80
 """About how many gradients one start takes."""
@@ -85,7 +86,7 @@ def fit(
             finds (`Fit.closed_under` says under what). The centre is always found, not imposed. The base law has to be
             invariant and the scale to commute with the group: ``"diagonal"``, ``"isotropic"``, ``Tied(action)``, or
             ``Tied(PointReflection())``, the symmetric root of a full scatter, for permutations; a Cholesky factor
-            (``"full"``) goes with reflections only. For alpha > 0, reflections only.
+            (``"full"``) goes with reflections only. For alpha > 0 any scale will do.
         draws: Posterior draws, for `ForwardKL` only: ``{site: [chains, n, *shape] or [n, *shape]}`` on the model's
             scale, as ``MCMC.get_samples`` gives, or unconstrained values ``[..., n, d]``. The fit is then the family's
             maximum likelihood on them, and nothing is drawn; its location is as exact as the draws' mean.
@@ -174,7 +175,8 @@ def fit(
         else:
             root = torch.diag(chart.root) if chart.root.ndim == 1 else chart.root
             chart = replace(chart, density=_evaluated(density, compile, starts, count), root=root)
-            adaptive = AdaptiveFit(chart, divergence, closed.reflect, count, max_steps, tolerance, generator)
+            whole = orbits(closed.matrices, given, closed.reflect)
+            adaptive = AdaptiveFit(chart, divergence, closed.reflect, count, max_steps, tolerance, generator, whole)
 
             def solve(chart: Chart) -> Outcome:
                 return replace(adaptive, chart=chart).run(report)
@@ -268,8 +270,7 @@ def _closed_under(
         found = candidate_reflection(density, laplace.point, laplace.root, tolerance=_NEARLY)
     if pathwise:
         return noise_symmetry(family, symmetry, found), found
-    given = noise_symmetry(LocationScale(density.dim), symmetry, found, check_scale=False)
-    return NoiseSymmetry(given.reflect), found
+    return noise_symmetry(LocationScale(density.dim), symmetry, found, check_scale=False), found
 
 
 def _found_map(chart: Chart, found: tuple[int, ...]) -> list[SymmetryMap]:

@@ -17,6 +17,7 @@ from .noise import labelled_noise
 from .result import FitStatus
 from .tempering import Tempered, temper
 from .weighted import minimize_on_draws, minimize_weighted
+from .whole_orbits import Orbits
 
 _DF, _HEAVY_DF = 5.0, 2.0
 _COVERED = 4.0
@@ -26,6 +27,8 @@ _NEGLIGIBLE = 9.0
 _POINTS = 4096
 _DENSE = 200
 _FEW_SHARE = 0.1
+_REPLICATES = 4
+"""Orbits a dimension, at least."""
 _VARIANCE = 0.5
 """Pareto k-hat above which weights have no variance, and a standard error from them no meaning."""
 
@@ -53,6 +56,7 @@ class AdaptiveFit:
         count: Number of draws, at least.
         max_steps, tolerance: Of each fixed point.
         generator: Random state.
+        orbits: Of a finite group: draws come in whole orbits (of independent draws, if the centre is known).
     """
 
     chart: Chart
@@ -62,6 +66,7 @@ class AdaptiveFit:
     max_steps: int
     tolerance: float
     generator: torch.Generator
+    orbits: Orbits | None = None
 
     def run(self, report: Report) -> Outcome:
         """The outcome; the same random numbers at every call."""
@@ -97,10 +102,9 @@ class AdaptiveFit:
             if not _poor(*again):
                 return again
         proposal = _defended(tempered.proposal, start[0]["loc"], start[1])
-        z = proposal.stratified(self.count, self.generator)
-        log_r = proposal.log_prob(z)
+        z, log_r, labels = self._independent(proposal)
         steps, tolerance = self.max_steps, self.tolerance
-        outcome = minimize_on_draws(self.chart, self.divergence, z, log_r, steps, tolerance, report, start)
+        outcome = minimize_on_draws(self.chart, self.divergence, z, log_r, steps, tolerance, report, start, labels)
         if not modes and not _unusable(best[0]) and outcome.effective_particles < 1.5 * best[0].effective_particles:
             return best
         told = f"; mixture of {len(tempered.proposal.shares)} proposals, {len(tempered.rungs) - 1} tempered steps"
@@ -111,15 +115,30 @@ class AdaptiveFit:
     ) -> tuple[Outcome, int]:
         """A Student-t proposal that follows the fit; with heavier tails where the weights ask for them."""
         proposal = LocationScale(self.chart.density.dim, base="student_t", scale="full", df=df)
-        noise, labels = labelled_noise(proposal, self.count, reflect=self.reflect, generator=self.generator)
+        copies = 1 if self.orbits is None else self.orbits.copies
+        count = self._replicates(copies)
+        noise, labels = labelled_noise(proposal, count, reflect=self.reflect, generator=self.generator)
         steps, tolerance = self.max_steps, self.tolerance
         outcome = minimize_weighted(
-            self.chart, self.divergence, proposal, noise, labels, steps, tolerance, report, start
+            self.chart, self.divergence, proposal, noise, labels, steps, tolerance, report, start, self.orbits
         )
         if outcome.status is FitStatus.HEAVY_WEIGHTS and df > _HEAVY_DF:
             heavier = self._following(_HEAVY_DF, start, report)
-            return heavier if heavier[0].status is FitStatus.CONVERGED else (outcome, len(noise))
-        return outcome, len(noise)
+            return heavier if heavier[0].status is FitStatus.CONVERGED else (outcome, copies * len(noise))
+        return outcome, copies * len(noise)
+
+    def _replicates(self, copies: int) -> int:
+        """How many draws to join by so many images."""
+        return max(math.ceil(self.count / copies), min(self.count, _REPLICATES * self.chart.density.dim))
+
+    def _independent(self, proposal: Proposal) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Draws of a mixture, in whole orbits about a known centre; their log density; numbers of the orbits."""
+        if self.orbits is None or self.orbits.center is None:
+            z = proposal.stratified(self.count, self.generator)
+            return z, proposal.log_prob(z), torch.arange(len(z))
+        base = proposal.stratified(self._replicates(self.orbits.order), self.generator)
+        z, log_r = self.orbits.draws(proposal, base)
+        return z, log_r, torch.arange(len(base)).repeat(self.orbits.order)
 
     def _guess(self) -> Scale:
         """The first guess."""

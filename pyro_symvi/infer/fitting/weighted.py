@@ -17,6 +17,7 @@ from ._steps import newton
 from .chart import ACCEPTED, Chart, Outcome, Report
 from .result import FitStatus
 from .standard_errors import weighted_errors
+from .whole_orbits import Orbits
 
 Draw = Callable[[torch.Tensor, torch.Tensor], tuple[torch.Tensor, torch.Tensor, torch.Tensor]]
 _FEWEST = 50
@@ -36,6 +37,7 @@ def minimize_weighted(
     tolerance: float,
     report: Report,
     start: tuple[Parameters, torch.Tensor] | None = None,
+    orbits: Orbits | None = None,
 ) -> Outcome:
     r"""Iterate :math:`\theta \leftarrow \arg\max_\theta \sum_i W_i \log q_\theta(z_i)`, ``W`` the escort weights.
 
@@ -45,12 +47,19 @@ def minimize_weighted(
     by 1/alpha, which for Gaussians is the exact step; where they grow, the relaxation is cut. ``labels [n]`` say which
     draws form an orbit: the standard error and the tail index of the weights are those of orbit sums. ``start`` is a
     first guess of the parameters and of T; by default the chart's reference and twice its root, as the mode's
-    curvature may miss much mass.
+    curvature may miss much mass. With ``orbits``, T T^T is averaged over their group and each draw's offset
+    :math:`T\xi` joined by all its images (of the same density, as the base of the proposal is spherical).
     """
     density, log_noise = chart.density, proposal.log_base(noise)
 
+    if orbits is not None:
+        log_noise, labels = log_noise.repeat(orbits.copies), labels.repeat(orbits.copies)
+
     def draw(loc: torch.Tensor, root: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        z = loc + noise @ root.mT
+        if orbits is not None:
+            root = orbits.invariant_root(root)
+        offsets = noise @ root.mT
+        z = loc + (offsets if orbits is None else orbits.spread(offsets))
         return z, density(z).detach(), log_noise - root.diagonal().log().sum()
 
     root = torch.diag(chart.root) if chart.root.ndim == 1 else chart.root
@@ -67,14 +76,18 @@ def minimize_on_draws(
     tolerance: float,
     report: Report,
     start: tuple[Parameters, torch.Tensor],
+    labels: torch.Tensor | None = None,
 ) -> Outcome:
-    """`minimize_weighted` on independent draws ``z [n, d]`` that stay, of log density ``log_proposal [n]``."""
+    """`minimize_weighted` on draws ``z [n, d]`` that stay, of log density ``log_proposal [n]``.
+
+    They are independent, or come in orbits numbered by ``labels [n]``.
+    """
     log_p = chart.density(z).detach()
 
     def draw(loc: torch.Tensor, root: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return z, log_p, log_proposal
 
-    labels = torch.arange(len(z))
+    labels = torch.arange(len(z)) if labels is None else labels
     return _fixed_point(chart.family, divergence.alpha, draw, labels, start, max_steps, tolerance, report)
 
 
