@@ -4,12 +4,14 @@ Seventeen kinds of Pyro models take turns, nine with symmetries by construction 
 hierarchies with known scales, mirrored data, funnels, even sites, exchangeable plates, label switching), eight
 without (other priors, unknown scales, logistic and Poisson regressions, Student-t errors, simplices, odd perturbations
 of 1e-1 to 1e-4, far light modes). Exact moments come from closed forms and from quadrature. Each posterior is fitted by
-`fit` with a full normal guide and certified for mean, correlation and contrasts.
+`fit` with a full normal guide (one tied by the permutations where members may be exchanged, and `fit` is told so) and
+certified for mean, correlation and contrasts. Where `fit` refuses forward KL, because it is infinite with a normal
+guide, reverse KL takes its place, as its message says; a line tells which seeds these are.
 
 A verdict is false where a number is PROVED or VERIFIED and off by over 3e-6 posterior sd (correlations: absolute), or
 BOUNDED and off by more than its bound, or where the value that symmetry is said to pin is not the true one. A number
 that a symmetry pins counts as certified where its verdict is PROVED or VERIFIED; as pinned where at least the pinned
-value is told (the fit then has not reached it).
+value is told (the fit then has not reached it). All that is pinned counts: numbers of a run that failed are missed.
 
     python studies/coverage.py [FIRST LAST [WORKERS]]     (seeds; 0 200 by default, about 2 s each)
 """
@@ -24,13 +26,14 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
 
 import torch
 from posteriors.random_models import Posterior, posterior
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
-from pyro_symvi.divergences import ForwardKL, ReverseKL
+from pyro_symvi.divergences import Divergence, ForwardKL, ReverseKL
 from pyro_symvi.families import LocationScale, Tied
 
 STATISTICS = ("mean", "correlation", "contrast")
@@ -63,14 +66,29 @@ class Row:
         return ""
 
 
-def rows(seed: int, given: Posterior) -> list[Row]:
-    """Fit, certify, and compare each number with the truth."""
-    density = LogDensity.from_model(given.model)
-    divergence = ForwardKL() if given.multimodal or seed % 2 else ReverseKL()
-    generator = torch.Generator().manual_seed(seed)
+def fitted(seed: int, given: Posterior, density: LogDensity) -> tuple[symvi.infer.Fit, str]:
+    """The fit; and, where the divergence meant for this seed is infinite, what took its place."""
     scale = "full" if given.symmetry is None else Tied(given.symmetry)
     family = LocationScale(density.dim, scale=scale)
-    fit = symvi.fit(density, family, divergence=divergence, symmetry=given.symmetry, max_steps=200, generator=generator)
+
+    def by(divergence: Divergence) -> symvi.infer.Fit:
+        generator = torch.Generator().manual_seed(seed)
+        return symvi.fit(
+            density, family, divergence=divergence, symmetry=given.symmetry, max_steps=200, generator=generator
+        )
+
+    if not (given.multimodal or seed % 2):
+        return by(ReverseKL()), ""
+    try:
+        return by(ForwardKL()), ""
+    except ValueError as error:
+        if "expected a finite divergence" not in str(error):
+            raise
+        return by(ReverseKL()), "fit refuses ForwardKL() as infinite; fitted by ReverseKL()"
+
+
+def rows(given: Posterior, density: LogDensity, fit: symvi.infer.Fit) -> list[Row]:
+    """Certify, and compare each number with the truth."""
     certificate = symvi.certify(fit, statistics=STATISTICS)
     sd = given.covariance.diagonal().sqrt()
     found = []
@@ -81,10 +99,7 @@ def rows(seed: int, given: Posterior) -> list[Row]:
     for k, entry in enumerate(certificate["correlation"].entries):
         i, j = divmod(k, d)
         if i < j:
-            both = i in given.elliptical and j in given.elliptical
-            apart = given.apart and (i in given.even) != (j in given.even)
-            pinned = both or apart or i in given.single or j in given.single
-            found.append(Row("correlation", entry, float(correlation[i, j]), 1.0, pinned))
+            found.append(Row("correlation", entry, float(correlation[i, j]), 1.0, correlation_pinned(given, i, j)))
     place = {name: k for k, name in enumerate(density.coordinates)}
     told = set()
     for entry in certificate["contrast"].entries:
@@ -105,6 +120,13 @@ def rows(seed: int, given: Posterior) -> list[Row]:
     return found
 
 
+def correlation_pinned(given: Posterior, i: int, j: int) -> bool:
+    """Whether a symmetry pins the correlation of two coordinates."""
+    both = i in given.elliptical and j in given.elliptical
+    apart = given.apart and (i in given.even) != (j in given.even)
+    return both or apart or i in given.single or j in given.single
+
+
 class Missed:
     """An entry that a certificate does not have."""
 
@@ -113,18 +135,46 @@ class Missed:
         self.value = self.bound = self.exact = math.nan
 
 
-def outcome(seed: int) -> tuple[str, list[Row], str]:
+@dataclass
+class Outcome:
+    """Of one seed.
+
+    Attributes:
+        kind: The kind of model.
+        rows: What was said of its numbers.
+        note: What a reader has to know of the fit.
+        trouble: Why it failed, if it did.
+        missed: How many pinned numbers it has, if it failed.
+    """
+
+    kind: str
+    rows: list[Row] = field(default_factory=list)
+    note: str = ""
+    trouble: str = ""
+    missed: int = 0
+
+
+def outcome(seed: int) -> Outcome:
     """Kind, rows and, if it failed, why, of one seed."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     given = posterior(seed)
     try:
-        return given.kind, rows(seed, given), ""
+        density = LogDensity.from_model(given.model)
+        fit, note = fitted(seed, given, density)
+        return Outcome(given.kind, rows(given, density, fit), note)
     except Exception as error:  # a study goes on, and says so
-        return given.kind, [], f"{type(error).__name__}: {str(error)[:160]}"
+        return Outcome(given.kind, trouble=f"{type(error).__name__}: {str(error)[:160]}", missed=pinned_numbers(given))
 
 
-def outcomes(seeds: Iterable[int], workers: int) -> Iterator[tuple[str, list[Row], str]]:
+def pinned_numbers(given: Posterior) -> int:
+    """How many numbers a symmetry pins at least: means, correlations, differences from one exchangeable coordinate."""
+    d = len(given.mean)
+    correlations = sum(correlation_pinned(given, i, j) for i in range(d) for j in range(i + 1, d))
+    return len(given.even) + correlations + max(len(given.exchangeable) - 1, 0)
+
+
+def outcomes(seeds: Iterable[int], workers: int) -> Iterator[Outcome]:
     """Of all seeds, in order."""
     if workers == 1:
         yield from map(outcome, seeds)
@@ -141,18 +191,24 @@ def main() -> int:
     kinds: collections.Counter[tuple[str, str]] = collections.Counter()
     false, failed, start = 0, 0, time.perf_counter()
     print(f"python studies/coverage.py {first} {last}", flush=True)
-    for seed, (kind, found, trouble) in zip(range(first, last), outcomes(range(first, last), workers), strict=True):
-        if trouble:
+    for seed, result in zip(range(first, last), outcomes(range(first, last), workers), strict=True):
+        kind = result.kind
+        if result.note:
+            print(f"  note: seed {seed}, {kind}: {result.note}", flush=True)
+        if result.trouble:
             failed += 1
-            print(f"FAILED: seed {seed}, {kind}: {trouble}", flush=True)
-        for row in found:
+            kinds[kind, "all"] += result.missed
+            lost = f"{result.missed} pinned numbers missed"
+            print(f"FAILED: seed {seed}, {kind}: {result.trouble}; {lost}", flush=True)
+        for row in result.rows:
             table[row.statistic, row.pinned, row.verdict] += 1
             if row.pinned:
                 kinds[kind, "certified"] += row.certified
                 kinds[kind, "pinned"] += row.certified or row.told <= EXACT
                 kinds[kind, "all"] += 1
                 if not row.certified:
-                    print(f"  not certified: seed {seed}, {kind}, {row.label}: {row.verdict}", flush=True)
+                    how = f"{row.verdict} {row.bound:.2g}" if row.verdict == "BOUNDED" else row.verdict
+                    print(f"  not certified: seed {seed}, {kind}, {row.label}: {how}", flush=True)
             if row.false:
                 false += 1
                 print(f"FALSE: seed {seed}, {kind}, {row.label}: {row.false}", flush=True)
@@ -170,8 +226,9 @@ def main() -> int:
         print(f"{kind:28s}{kinds[kind, 'all']:16d}{kinds[kind, 'certified']:12d}{kinds[kind, 'pinned']:12d}")
     everything = sum(v for (_, what), v in kinds.items() if what == "all")
     for what, words in (("certified", "certified"), ("pinned", "certified, or the pinned value told")):
-        share = sum(v for (_, name), v in kinds.items() if name == what) / max(everything, 1)
-        print(f"share of numbers pinned by a symmetry that are {words}: {share:.1%}")
+        count = sum(v for (_, name), v in kinds.items() if name == what)
+        share = f"{count / max(everything, 1):.1%} ({count} of {everything})"
+        print(f"share of numbers pinned by a symmetry that are {words}: {share}")
     return 1 if false else 0
 
 
