@@ -4,6 +4,8 @@ A bump of mass 1e-3 at 8 sd, a centre off by 1e-4 sd, a target even in the guide
 law without a mean and the plateau, whatever the seed.
 """
 
+import math
+
 import pytest
 import torch
 
@@ -112,3 +114,23 @@ def test_a_plateau_under_a_uniform_guide(seed: int) -> None:
         return -(z.abs() - 4).clamp_min(0).sum(-1)
 
     assert_nothing_exact(fitted(log_p, 1, 1.5, seed, base="uniform_ball"))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_corner_that_all_coordinates_share(seed: int) -> None:
+    """A step e^8 where all of eight coordinates exceed .8: a reflection of one of them is refuted by points there only.
+
+    With a = P(z > .8): mass 1 + a^8 (e^8 - 1), and E z_j = a^7 phi(.8) (e^8 - 1) over it, about .0168.
+    """
+
+    def log_p(z: torch.Tensor) -> torch.Tensor:
+        return normal(z) + torch.where((z > 0.8).all(-1), 8.0, 0.0)
+
+    a, height = 0.5 * math.erfc(0.8 / math.sqrt(2)), math.expm1(8)
+    density = math.exp(-0.32) / math.sqrt(2 * math.pi)
+    mass = 1 + a**8 * height
+    mean = a**7 * density * height / mass
+    square = (1 + a**7 * (a + 0.8 * density) * height) / mass
+    certificate = certify_at(log_p, [0.0] * 8, generator=generator(seed))
+    assert_nothing_exact(certificate)
+    assert_honest(certificate, mean, math.sqrt(square - mean**2))

@@ -18,12 +18,13 @@ from ..verdicts import Evidence, Premise
 from .adversary import SCREENED
 from .optimum import Optimum, check_optimum
 from .profiles import marginal_power
-from .residuals import ResidualTest, residual_test
+from .residuals import ResidualTest, rechecked, residual_test
 from .search import refine_center, reflection_candidates, shape_at
 from .surroundings import Surroundings
 from .tails import Tails
 
 _QUICK, _GUARD = 48, 384
+_WITNESSES = 32
 _NOTHING = 1e-9
 """Gaps of this many rough scales are nothing on any: a rough scale is never a thousand times too large."""
 _MARGIN = 0.02
@@ -125,8 +126,26 @@ class Exploration:
                 self._try(symmetry, (int(i),))
         else:
             self._try(symmetry, tuple(symmetry.resolve_coordinates(dim).tolist()))
+        self._recheck()
         if want_shape or isinstance(symmetry, EllipticalRotation):
             self._search_shapes(symmetry)
+
+    def _recheck(self) -> None:
+        """What refutes one reflection may refute another: a corner that all coordinates share, seen in one of them."""
+        witnesses = [t.witness for t in self.tests if t.evidence is Evidence.REFUTED and t.witness is not None]
+        if not witnesses:
+            return
+        points, generator = torch.stack(witnesses[:_WITNESSES]), torch.Generator().manual_seed(8)
+        kept = []
+        for test in self.reflections:
+            again = test
+            if test.evidence is Evidence.VERIFIED and not self.proofs.find(tuple(test.action.coordinates or ())):
+                again = rechecked(test, self.subject.density, self.around.scale, points, generator)
+            if again.evidence is Evidence.VERIFIED or again is test:
+                kept.append(test)
+            else:
+                self.tests[:] = [again if t is test else t for t in self.tests]
+        self.reflections[:] = kept
 
     def _try(self, symmetry: AffineAction | None, coordinates: tuple[int, ...]) -> None:
         """Test one reflection, and keep it if it holds or was proved; a proof that a residual contradicts goes."""

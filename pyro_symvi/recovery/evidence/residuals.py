@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from scipy.stats import beta
@@ -238,6 +238,26 @@ def residual_at(density: LogDensity, action: AffineAction, g: torch.Tensor, z: t
     there = density(action.act(g[None], z[None])).detach() + action.log_abs_det(g[None], z[None])
     here = density(z[None]).detach()
     return float((there - here).nan_to_num(nan=math.nan, posinf=1e300, neginf=-1e300))
+
+
+def rechecked(
+    test: ResidualTest, density: LogDensity, scale: Scale, points: torch.Tensor, generator: torch.Generator
+) -> ResidualTest:
+    """The test with residuals at further points ``[n, d]`` looked at: as it was, or refuted by one of them."""
+    g = elements(test.action, len(points), generator)
+    noise = noise_level(density, test.action, scale, g, points, generator)
+    found = _residuals(density, test.action, scale, g, points, noise, generator)
+    if not bool(found.violates.any()):
+        return test
+    index = int(torch.where(found.violates, found.distance, torch.inf).argmin())
+    witness, element = found.z[index], found.g[index]
+    return replace(
+        test,
+        evidence=Evidence.REFUTED,
+        witness=witness,
+        witness_element=element,
+        witness_residual=residual_at(density, test.action, element, witness),
+    )
 
 
 def _searched(
