@@ -18,7 +18,7 @@ from pyro_symvi.distributions.bases import StudentT, UniformBall
 from pyro_symvi.divergences import Alpha, ChiSquare, FDivergence, ForwardKL, Hellinger, ReverseKL
 from pyro_symvi.families import Fixed, Isotropic, LearnedDf, LocationScale, LowRank
 from pyro_symvi.groups import AxisFlips, CoordinatePermutation, FiniteMatrixGroup, NaturalAction, PointReflection
-from pyro_symvi.recovery import Verdict, advise, analyze
+from pyro_symvi.recovery import Verdict, advise, analyze, certify, find_symmetries
 from pyro_symvi.recovery.theorems import Decreasing, Growth, Guide, Objective, Setting, Target, guarantees
 from pyro_symvi.recovery.theorems.facts_from_analysis import target_of
 from tests.recovery.targets import Function, mixture, student_t
@@ -318,3 +318,24 @@ def test_4b_star_shaped_levels_that_are_not_convex() -> None:
         return torch.logaddexp(-0.5 * (z[0] ** 2 / 100 + z[1] ** 2), -0.5 * (z[0] ** 2 + z[1] ** 2 / 100))
 
     is_not_proved(Setting(read(cross, 2), PLANE, ReverseKL()))
+
+
+def test_7_28_a_cyclic_shift_that_nearly_holds() -> None:
+    """Weights exp(-j / 10) on a cycle of 200: total variation .0952, although (e^.1 - 1) / 2 + eta = .0526.
+
+    So small residuals of a shift say less than those of a reflection: no contrast of a nearly cyclic target is given.
+    """
+    p = np.exp(-0.1 * np.arange(200))
+    p /= p.sum()
+    total_variation = 0.5 * np.abs(p - np.roll(p, -1)).sum()
+    assert total_variation == pytest.approx(0.09516, abs=1e-5)
+    assert total_variation > math.expm1(0.1) / 2 + p[-1]
+
+    def log_p(z: torch.Tensor) -> torch.Tensor:
+        x, y, w = z.unbind(-1)
+        return -0.5 * z.square().sum(-1) + torch.tanh(x * y**2 + y * w**2 + w * x**2) + 0.01 * torch.tanh(x)
+
+    density = LogDensity.from_callable(log_p, 3)
+    assert find_symmetries(density).found == ()
+    report = certify(density, statistics="contrast", numerics=True)["contrast"]
+    assert all(entry.verdict < Verdict.VERIFIED for entry in report.entries)

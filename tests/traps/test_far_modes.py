@@ -92,3 +92,14 @@ def test_what_is_out_of_reach_is_said() -> None:
         assert any("narrow or far mode" in premise.statement for premise in entry.premises)
     assert "nothing is known of mass that none of these came near" in certificate.region
     assert not any(premise.evidence.value == "proved" for premise in entry.premises)
+
+
+def test_7_11_residuals_that_are_exactly_zero() -> None:
+    """(1 - 1e-12) N(0, 1) + 1e-12 N(1e12, 1): E z = 1, and log p(-z) = log p(z) to the last bit on every guide draw."""
+    log_p = mixture([1 - 1e-12, 1e-12], [[0.0], [1e12]], [1.0, 1.0])
+    draws = 1.5 * torch.randn(10_000, 1, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert float((log_p(draws) - log_p(-draws)).abs().max()) == 0.0
+    assert float(mixture_moments([1 - 1e-12, 1e-12], [[0.0], [1e12]], [1.0, 1.0])[0]) == pytest.approx(1.0)
+    for seed in range(3):
+        certificate = certify_at(log_p, [0.0], generator=torch.Generator().manual_seed(seed))
+        assert_nothing_exact(certificate)

@@ -283,3 +283,10 @@ def test_a_spherical_student_guide_couples_independent_coordinates() -> None:
         return sum(5 * (3 + x - 16) / (3 + 16 + x) ** 2 / 2 for x in squares)
 
     assert curvature(0.0) > 0 > min(curvature(nu) for nu in (1.0, 2.0, 3.0, 4.0))
+
+
+def test_section_7_1b_two_modes_far_apart_and_chi_square() -> None:
+    """N(+-(10, 10), I): the optimum is unique, by less than 1e-14 of the objective for |t| <= 5: no fit finds it."""
+    law = mixture([0.5, 0.5], [[10.0, 10.0], [-10.0, -10.0]], [1.0, 1.0])
+    certificate = certify_family(law, [0.0, 0.0], 10.02, ChiSquare(), base="laplace", scale="diagonal")
+    assert_unrecovered(certificate, words="does not change")
