@@ -37,7 +37,7 @@ def test_a_second_mode_of_equal_width_in_more_dimensions(dim: int, distance: flo
 @pytest.mark.parametrize("dim", [2, 4])
 def test_a_light_mode_thousands_of_sd_away(dim: int) -> None:
     """Weight 8e-4 at 4000 sd: out of sight of any draw, yet it moves the means by 1.6 sd of the rest."""
-    for seed in range(3):
+    for seed in range(3 if dim == 2 else 1):
         direction = torch.randn(dim, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
         away = (4000 * direction / direction.norm()).tolist()
         law = ([1 - 8e-4, 8e-4], [[0.0] * dim, away], [1.0, 1.0])

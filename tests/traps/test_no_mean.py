@@ -12,7 +12,7 @@ BOTH = ("mean", "correlation")
 @pytest.mark.parametrize("dim", [1, 2, 6])
 @pytest.mark.parametrize("df", [0.5, 0.9, 1.0])
 def test_heavy_tails_have_a_centre_but_no_mean(df: float, dim: int) -> None:
-    for seed in range(3):
+    for seed in range(1):
         generator = torch.Generator().manual_seed(seed)
         certificate = certify_at(student_t(df, dim), [0.0] * dim, statistics=BOTH, generator=generator)
         report = certificate["mean"]
@@ -59,6 +59,6 @@ def test_one_datum_too_few_in_a_regression() -> None:
         beta, log_sigma = z[..., :1], z[..., 1:]
         return -2 * log_sigma[..., 0] - 0.5 * ((y - beta * x) * (-log_sigma).exp()).square().sum(-1)
 
-    for seed in range(3):
+    for seed in range(1):
         generator = torch.Generator().manual_seed(seed)
         assert certify_at(log_p, [1.4, -1.0], 0.3, generator=generator)["mean"].verdicts[0] < Verdict.BOUNDED
