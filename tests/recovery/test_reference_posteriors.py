@@ -101,25 +101,17 @@ def kilpisjarvi(d: Data) -> None:
     pyro.sample("y", dist.Normal(alpha + beta * tensor(d["x"]), sigma).to_event(1), obs=tensor(d["y"]))
 
 
-def garch(d: Data, proper: bool = False) -> None:
+def garch(d: Data) -> None:
     y, sigma1 = tensor(d["y"]), float(d["sigma1"])
     mu = pyro.sample("mu", improper(constraints.real))
     alpha0 = pyro.sample("alpha0", improper(constraints.positive))
-    if proper:
-        alpha1 = pyro.sample("alpha1", dist.Uniform(0.0, 1.0))
-        beta1 = pyro.sample("beta1", dist.Uniform(0.0, 1 - alpha1))
-    else:
-        alpha1 = pyro.sample("alpha1", improper(constraints.unit_interval))
-        beta1 = pyro.sample("beta1", improper(constraints.interval(0.0, 1 - alpha1)))
+    alpha1 = pyro.sample("alpha1", improper(constraints.unit_interval))
+    beta1 = pyro.sample("beta1", improper(constraints.interval(0.0, 1 - alpha1)))
     variance, variances = torch.as_tensor(sigma1**2) + 0 * mu, []
     for value in y:
         variances.append(variance)
         variance = alpha0 + alpha1 * (value - mu) ** 2 + beta1 * variance
     pyro.sample("y", dist.Normal(mu, torch.stack(variances).sqrt()).to_event(1), obs=y)
-
-
-def garch_uniform(d: Data) -> None:
-    garch(d, proper=True)
 
 
 def gaussian_process(d: Data) -> None:
@@ -163,7 +155,6 @@ NOT_SYMMETRIC: dict[str, tuple[Callable[[Data], None], str, dict[str, Callable[[
             "logit beta1": lambda r: np.log(r["beta1"] / (1 - r["alpha1"] - r["beta1"])),
         },
     ),
-    "garch, uniform priors": (garch_uniform, "garch-garch11", {}),
     "gaussian process": (
         gaussian_process,
         "gp_pois_regr-gp_regr",
