@@ -141,10 +141,13 @@ def _in_other_units(
         raise Refused("integrability was not shown: no coordinate has another as its unit")
     others = tuple(j for j in of if j not in found.log_units)
     how = _moment(table, found.bound, part, others, order, search.deeper())
+    alike: dict[tuple[int, ...], list[int]] = {}
     for j in of:
-        if j in found.log_units:  # |z_j| <= |c_j| + |t_j| exp(unit)
-            weighted = table.combination([(1, found.bound), (order, found.log_units[j])])
-            _moment(table, weighted, part, (j,), order, search.deeper())
+        if j in found.log_units:
+            alike.setdefault(found.log_units[j].key, []).append(j)
+    for members in alike.values():  # |z_j| <= |c_j| + |t_j| exp(unit), one question for all of one unit
+        weighted = table.combination([(1, found.bound), (order, found.log_units[members[0]])])
+        _moment(table, weighted, part, tuple(members), order, search.deeper())
     return "scales as units" + (f"; {how}" if how else "")
 
 
