@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm, prod
 
+from .large_systems import LARGE, definite, lifted_solution
+
 Vector = list[Fraction]
 Matrix = list[list[Fraction]]
 
@@ -68,6 +70,9 @@ def definiteness(matrix: Sequence[Sequence[Fraction]]) -> int:
     filled = sum(1 for row in matrix for x in row if x)
     if n > 6 and filled < n * n // 3:
         return _sparse_definiteness(matrix)
+    known = definite(matrix) if n > LARGE else None
+    if known is not None:
+        return known
     common = lcm(*(x.denominator for row in matrix for x in row)) if n else 1
     a = [[x.numerator * (common // x.denominator) for x in row] for row in matrix]
     if any(a[i][j] != a[j][i] for i in range(n) for j in range(i)):
@@ -147,12 +152,24 @@ def solve_by_parts(rows: Sequence[dict[int, Fraction]], right: Sequence[Fraction
         if not numbers:
             continue
         dense = [[rows[n].get(k, Fraction(0)) for k in unknowns] for n in numbers]
-        found = solve(dense, [right[n] for n in numbers])
+        wanted = [right[n] for n in numbers]
+        found = _solve_large(dense, wanted) if len(unknowns) > LARGE else None
+        if found is None:
+            found = solve(dense, wanted)
         if found is None:
             return None
         for k, x in zip(unknowns, found, strict=True):
             solution[k] = x
     return solution
+
+
+def _solve_large(matrix: Matrix, right: Vector) -> Vector | None:
+    """The solution of the first equations where it solves all the others, which decides nothing where it does not."""
+    width = len(matrix[0])
+    if len(matrix) < width:
+        return None
+    found = lifted_solution(matrix[:width], right[:width])
+    return found if found is not None and multiply_vector(matrix[width:], found) == right[width:] else None
 
 
 def determinant(matrix: Sequence[Sequence[Fraction]]) -> Fraction:
@@ -182,8 +199,14 @@ def add(a: Matrix, b: Matrix) -> Matrix:
 
 def multiply_vector(a: Sequence[Sequence[Fraction]], x: Sequence[Fraction]) -> Vector:
     """A x."""
-    moving = [(j, v) for j, v in enumerate(x) if v]
-    return [sum((row[j] * v for j, v in moving if row[j]), Fraction(0)) for row in a]
+    common = lcm(*(v.denominator for v in x))
+    moving = [(j, v.numerator * (common // v.denominator)) for j, v in enumerate(x) if v]
+    out = []
+    for row in a:
+        used = [(row[j], v) for j, v in moving if row[j]]
+        scale = lcm(*(c.denominator for c, _ in used))
+        out.append(Fraction(sum(c.numerator * (scale // c.denominator) * v for c, v in used), scale * common))
+    return out
 
 
 def inverse(a: Matrix) -> Matrix | None:

@@ -18,6 +18,7 @@ from . import signs
 from .polynomials import ONE, Polynomial, shortened
 from .ranges import range_sign
 from .refusals import Refused
+from .sums_of_squares import SumOfSquares, combined, square
 
 Monomial = tuple[tuple[int, int], ...]
 
@@ -215,8 +216,11 @@ class Expressions:
         for c, p in parts:
             if p.special:
                 real(p)
-            common = math.lcm(common, p.denominator * c.denominator)
             sign = signs.SUM[sign][signs.PRODUCT[signs.of_number(c)][p.sign]]
+        if any(isinstance(p, SumOfSquares) for _, p in parts):
+            return combined(self, parts, sign)
+        for c, p in parts:
+            common = math.lcm(common, p.denominator * c.denominator)
             size += len(p.terms)
         self.spend(size)
         terms: dict[int, int] = {}
@@ -249,12 +253,21 @@ class Expressions:
         """P q; a square is known to be non-negative."""
         if p.special or q.special:
             real(p, q)
-        square = p is q or (p.denominator == q.denominator and p.terms == q.terms)
-        sign = signs.power(p.sign, 2) if square else signs.PRODUCT[p.sign][q.sign]
+        if isinstance(q, SumOfSquares):
+            p, q = q, p
+        if isinstance(p, SumOfSquares) and not isinstance(q, SumOfSquares):
+            term = q.single()
+            if term is not None:
+                return p.times(*term, signs.PRODUCT[p.sign][q.sign])
+        same = p is q or (p.denominator == q.denominator and p.terms == q.terms)
+        sign = signs.power(p.sign, 2) if same else signs.PRODUCT[p.sign][q.sign]
+        kept = square(self, p, sign) if same else None
+        if kept is not None:
+            return kept
         self.spend(len(p.terms) * len(q.terms))
         terms: dict[int, int] = {}
         times = self.times
-        if square:
+        if same:
             items = list(p.terms.items())
             for i, (a, x) in enumerate(items):
                 product = times(a, a)
@@ -328,6 +341,10 @@ class Expressions:
         """Record an obligation that signs did not settle."""
         if self.recording:
             self.open_obligations[what] = None
+
+    def plain(self, terms: dict[int, int], denominator: int) -> Polynomial:
+        """The polynomial with these terms."""
+        return self._checked(terms, denominator, signs.ANY)
 
     def _checked(self, terms: dict[int, int], denominator: int, sign: int) -> Polynomial:
         if not terms:

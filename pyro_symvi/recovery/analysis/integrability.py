@@ -83,7 +83,7 @@ def _moment(
     """How it was shown; raises Refused where it was not."""
     reasons: dict[str, None] = {}
     for part in _components(table, p, coordinates):
-        piece = _restricted(table, p, part)
+        piece = restricted(table, p, part)
         log_concave = _log_concave_decay(table, piece, part)
         if log_concave:
             reasons[log_concave] = None
@@ -180,7 +180,7 @@ def _components(table: Expressions, p: Polynomial, coordinates: tuple[int, ...])
     return sorted(tuple(j for j in coordinates if g >> j & 1) for g in groups)
 
 
-def _restricted(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> Polynomial:
+def restricted(table: Expressions, p: Polynomial, part: tuple[int, ...]) -> Polynomial:
     """The terms that depend on some coordinates."""
     mask = sum(1 << j for j in part)
     terms = {m: n for m, n in p.terms.items() if table.monomial_depends(m) & mask}
@@ -193,7 +193,7 @@ def _integrated_out(
     """Integrate a Gaussian block out, then go on with the rest."""
     why = "integrability was not shown: no block of it is Gaussian with a constant centre and a precision bounded below"
     for candidate in candidate_blocks(table, p, part):
-        block = _block(table, p, candidate)
+        block = block_of(table, p, candidate)
         if block is None or block.center is None:
             continue
         rest = tuple(i for i in part if i not in candidate)
@@ -210,8 +210,8 @@ def _integrated_out(
     raise Refused(why)
 
 
-def _block(table: Expressions, p: Polynomial, candidate: tuple[int, ...]) -> GaussianBlock | None:
-    """What is proved of a block; kept, as several moments ask for it."""
+def block_of(table: Expressions, p: Polynomial, candidate: tuple[int, ...]) -> GaussianBlock | None:
+    """What is proved of a block, None if p is not quadratic in it; kept, as several moments ask for it."""
 
     def find() -> GaussianBlock | None:
         try:

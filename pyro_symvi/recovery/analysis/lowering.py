@@ -21,6 +21,7 @@ from .gate import Traced
 from .polynomials import Polynomial
 from .refusals import Refused
 from .schemas import SCHEMAS, schema_hash
+from .sums_of_squares import SumOfSquares
 from .tensors import Elements, Symbolic
 
 RULES = {**structural.RULES, **elementwise.RULES, **reductions.RULES}
@@ -56,7 +57,7 @@ def lower(traced: Traced, table: Expressions) -> Polynomial:
     (value,) = elements.polynomials(result.ids)
     if value.special:
         raise Refused(f"the log density is {value.special}")
-    return value
+    return value.expanded() if isinstance(value, SumOfSquares) else value
 
 
 def _attribute(traced: Traced, node: Node) -> Any:

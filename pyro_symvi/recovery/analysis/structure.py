@@ -15,15 +15,15 @@ from .candidates import candidate_affine, candidate_blocks
 from .ellipticity import candidate_ellipses, elliptical_block, radial_moment
 from .expressions import BUDGET, Expressions
 from .findings import AffineCenter
-from .gaussian_block import GaussianBlock, gaussian_block
-from .integrability import Moment, moment
+from .gaussian_block import GaussianBlock
+from .integrability import Moment, block_of, moment, restricted
 from .invariance import proposed_center
 from .permutations import find_permutations
 from .polynomials import Polynomial
 from .refusals import Refused
 from .report import Block, Ellipse, Symmetry
 from .rotations import find_rotations
-from .symmetries import reflections
+from .symmetries import is_long, reflections
 
 
 def find_structure(
@@ -72,15 +72,13 @@ def find_blocks(
     """The blocks of a density without open obligations, largest claims first."""
     everything = tuple(range(len(names)))
     blocks: list[Block] = []
+    varying = restricted(table, p, everything)  # as the moments asked for its blocks
     for candidate in candidate_blocks(table, p, everything, sites):
         held = [b for b in blocks if set(candidate) <= set(b.coordinates)]
         if any(b.is_symmetric for b in held):
             continue
-        try:
-            found = gaussian_block(table, p, candidate)
-        except Refused:
-            continue
-        if not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
+        found = block_of(table, varying, candidate)
+        if found is None or not (found.is_symmetric or found.positive_definite) or (held and not found.is_symmetric):
             continue
         moments = _moments(table, p, candidate, len(names), known) if found.is_symmetric else _NO_MOMENTS
         affine = _affine_center(table, p, found, len(names))
@@ -128,8 +126,9 @@ def find_affine_centers(
 ) -> tuple[AffineCenter, ...]:
     """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
     found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
+    constant = {b.coordinates for b in blocks if b.is_gaussian and b.is_symmetric}  # no other centre is possible
     for candidate in candidate_affine(dim, sites, singles=dim <= _MOST_SINGLE):
-        if len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
+        if candidate in constant or len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
             continue
         table.allow(BUDGET)
         try:
@@ -167,11 +166,12 @@ def find_reflections(
 def _center(
     table: Expressions, p: Polynomial, dim: int, parts: Sequence[Block | Symmetry | Ellipse]
 ) -> tuple[Fraction, ...]:
-    """A point about which signs may change: proved centres, guesses elsewhere."""
+    """A point about which signs may change: proved centres (where not too long to substitute), guesses elsewhere."""
     center = list(proposed_center(table, p, tuple(range(dim))))
     for part in parts:
-        for j, c in zip(part.coordinates, part.center or (), strict=False):
-            center[j] = c
+        if not is_long(p, part.center):
+            for j, c in zip(part.coordinates, part.center or (), strict=False):
+                center[j] = c
     return tuple(center)
 
 

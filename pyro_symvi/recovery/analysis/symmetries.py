@@ -17,6 +17,7 @@ from .sign_flips import flip_group
 
 _MOST_FLIPS = 400
 _MOST_SWAPS = 400
+_MOST_BITS = 100_000_000
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,17 @@ def reflections(
     blocks: tuple[GaussianBlock, ...] = (),
     sites: tuple[tuple[int, ...], ...] = (),
 ) -> tuple[Reflection, ...]:
-    """Proved reflections of single coordinates, sites, all, and of what parity proposes; larger ones implied by
-    smaller ones that are disjoint are left out."""
-    everything = tuple(range(dim))
-    proposed = list(proposed_center(table, p, everything))
+    """Proved reflections of single coordinates, sites, all, and of what parity proposes.
+
+    Larger ones implied by smaller ones that are disjoint are left out. So are those that move part of a symmetric block
+    whose centre is too long to substitute (`is_long`); reflections that move all of it follow from those of the rest.
+    """
+    held = {j for block in blocks if is_long(p, block.center) for j in block.coordinates}
+    everything = tuple(j for j in range(dim) if j not in held)
+    proposed = list(proposed_center(table, p, tuple(range(dim))))
     for block in blocks:
         for j, c in zip(block.coordinates, block.center or (), strict=False):
-            proposed[j] = c
+            proposed[j] = Fraction(0) if j in held else c
     centers = {tuple(proposed): None}
     common = common_center(table, p, dim)
     if common is not None:
@@ -56,11 +61,16 @@ def reflections(
         candidates.update(dict.fromkeys([everything, *sites]))
         for candidate in sorted(candidates, key=lambda c: (len(c), c)):
             at = tuple(center[j] for j in candidate)
-            if not candidate or Reflection(candidate, at) in proved or _implied(candidate, proved):
+            if not candidate or held & set(candidate) or Reflection(candidate, at) in proved or _implied(candidate, proved):
                 continue
             if is_invariant(table, p, reflected(table, candidate, at)):
                 proved.append(Reflection(candidate, at))
     return tuple(sorted(proved, key=lambda r: (len(r.coordinates), r.coordinates)))
+
+
+def is_long(p: Polynomial, center: tuple[Fraction, ...] | None) -> bool:
+    """Whether a centre's numbers are too long to be put into every term of p: over a hundred million bits in all."""
+    return len(p.terms) * sum(c.denominator.bit_length() for c in center or ()) > _MOST_BITS
 
 
 def _flips(table: Expressions, p: Polynomial, dim: int, center: tuple[Fraction, ...]) -> list[tuple[int, ...]]:
