@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from pyro.ops.stats import fit_generalized_pareto
@@ -50,8 +51,6 @@ class WeightedDraws:
         proposal: The law they were drawn from.
         log_weights: Log importance weights, ``[n]``.
         k: Pareto k-hat of the weights; infinite where the target is undefined at more than 0.5 % of the draws.
-        k_first: k-hats of ``|z_j - m_j| w``, ``[d]``.
-        k_second: k-hats of ``(z_j - m_j)^2 w``, ``[d]``.
         mean: Weighted mean ``[d]``.
         sd: Weighted standard deviation ``[d]``.
         sd_low: The same less three standard errors of the variance, ``[d]``: what a gap is divided by.
@@ -63,12 +62,24 @@ class WeightedDraws:
     proposal: Proposal
     log_weights: torch.Tensor
     k: float
-    k_first: torch.Tensor
-    k_second: torch.Tensor
     mean: torch.Tensor
     sd: torch.Tensor
     sd_low: torch.Tensor
     root: torch.Tensor
+
+    @cached_property
+    def k_first(self) -> torch.Tensor:
+        """K-hats of ``|z_j - m_j| w``, ``[d]``."""
+        return self._k_of_moments(1)
+
+    @cached_property
+    def k_second(self) -> torch.Tensor:
+        """K-hats of ``(z_j - m_j)^2 w``, ``[d]``."""
+        return self._k_of_moments(2)
+
+    def _k_of_moments(self, order: int) -> torch.Tensor:
+        logs = order * (self.z - self.mean).square().log() / 2
+        return torch.tensor([pareto_k(self.log_weights + column) for column in logs.mT])
 
     @property
     def reliable(self) -> bool:
@@ -121,15 +132,12 @@ def weighted_draws(
     squares = (z - mean).square()
     variance = root.square().sum(-1)
     variance_se = (weights.square() @ (squares - variance).square()).sqrt()
-    logs = squares.log() / 2
     return WeightedDraws(
         z=z,
         log_p=log_p,
         proposal=proposal,
         log_weights=log_weights,
         k=pareto_k(log_weights) if undefined <= _MOST_UNDEFINED and moments is not None else math.inf,
-        k_first=torch.tensor([pareto_k(log_weights + column) for column in logs.mT]),
-        k_second=torch.tensor([pareto_k(log_weights + 2 * column) for column in logs.mT]),
         mean=mean,
         sd=variance.sqrt(),
         sd_low=torch.maximum(variance - 3 * variance_se, variance / 16).sqrt(),

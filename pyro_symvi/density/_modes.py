@@ -13,6 +13,8 @@ _NEAR, _FAR = 12288, 8192
 """Points screened from 0.03 to 30 scales, where a second mode most often lies, and from 30 to 10^5."""
 _SHELLS = 10
 _FROM_SHELL = 6
+_LARGE = 50
+"""Beyond this dimension half the points are screened, and half as many climbed from: all of a shell look alike."""
 _FAR_STARTS = 24
 _STEPS = 150
 _DEPTH = 40.0
@@ -34,7 +36,8 @@ def distant_modes(
     what exchanges labels and signs (coordinates of a site reversed or moved along, z -> -z, sites of one shape
     swapped). Far out, the
     gradient of a mixture leads to the broadest and nearest component. A mode much narrower than the main one is found
-    only if a point falls near it. From the modes found, the search is repeated, three times in all.
+    only if a point falls near it. From the modes found, the search is repeated, three times in all. In more than 50
+    dimensions, where points in random directions see the same of a mode, both numbers are halved.
 
     Args:
         density: The target.
@@ -42,6 +45,7 @@ def distant_modes(
         generator: Random state.
         num_points: Points screened from each known mode.
     """
+    num_points = num_points // 2 if density.dim > _LARGE else num_points
     known, bases, tried = [main], [main], list[torch.Tensor]()
     for number in range(_PASSES):
         if number < len(bases):
@@ -117,6 +121,7 @@ def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generato
     values = torch.where(torch.isfinite(values), values, -torch.inf)
     excess = values + 0.5 * radii[:, 0].square()  # over what the known mode's curvature explains
     chosen: list[torch.Tensor] = []
+    most = _FROM_SHELL // 2 if dim > _LARGE else _FROM_SHELL
     size = num_points // _SHELLS
     for shell in range(_SHELLS):
         part = slice(shell * size, (shell + 1) * size)
@@ -126,7 +131,7 @@ def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generato
                 if all(float((x[index] - t).norm()) > 0.3 * float(radii[index]) for t in taken):
                     taken.append(x[index])
                     chosen.append(z[index])
-                if len(taken) == _FROM_SHELL:
+                if len(taken) == most:
                     break
     return torch.stack(chosen)
 

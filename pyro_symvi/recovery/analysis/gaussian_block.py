@@ -12,8 +12,9 @@ all :math:`A_r` are multiples of one A, its precision is a(y) A: the law of the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 
 from . import exact, signs
 from .exact import Matrix, Vector
@@ -33,11 +34,23 @@ class Factor:
     matrix: Matrix
     vector: Vector
     constant: Fraction = _ZERO
+    _energy: Fraction | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def is_curved(self) -> bool:
         """Whether A is not zero."""
         return any(x for row in self.matrix for x in row)
+
+    @cached_property
+    def definiteness(self) -> int:
+        """That of A (`exact.definiteness`), to be asked once A is complete."""
+        return exact.definiteness(self.matrix)
+
+    def energy_at(self, c: tuple[Fraction, ...]) -> Fraction:
+        """``constant + c A c / 2`` at the centre, where A c is the vector b; computed once."""
+        if self._energy is None:
+            self._energy = self.constant + exact.multiply_vector([self.vector], list(c))[0] / 2
+        return self._energy
 
 
 @dataclass(frozen=True)
@@ -138,8 +151,7 @@ def gaussian_block(table: Expressions, p: Polynomial, block: tuple[int, ...]) ->
         anchors = () if lift is None else _lifted_anchors(table, lift)
     shape = None
     if definite and all(exact.proportional(curved[0].matrix, f.matrix) for f in curved[1:]):
-        sign = exact.definiteness(curved[0].matrix)
-        shape = curved[0].matrix if sign == 2 else None
+        shape = curved[0].matrix if curved[0].definiteness == 2 else None
     return GaussianBlock(block, tuple(factors.values()), definite, center, shape, anchors)
 
 
@@ -157,16 +169,14 @@ def _constant_center(moving: list[Factor]) -> tuple[Fraction, ...] | None:
 
 def _nonnegative_parts(table: Expressions, curved: list[Factor]) -> bool:
     """Whether every r >= 0 is proved and every A_r is positive semidefinite."""
-    return all(not table.monomial_sign(f.monomial) & signs.NEGATIVE and exact.definiteness(f.matrix) for f in curved)
+    return all(not table.monomial_sign(f.monomial) & signs.NEGATIVE and f.definiteness for f in curved)
 
 
 def _anchors(table: Expressions, curved: list[Factor]) -> tuple[Factor, ...]:
     """Factors r > 0 with A_r positive definite, all others adding nothing negative: precision >= r A_r > 0."""
     if not _nonnegative_parts(table, curved):
         return ()
-    return tuple(
-        f for f in curved if table.monomial_sign(f.monomial) == signs.POSITIVE and exact.definiteness(f.matrix) == 2
-    )
+    return tuple(f for f in curved if table.monomial_sign(f.monomial) == signs.POSITIVE and f.definiteness == 2)
 
 
 def _lifted_anchors(table: Expressions, lift: Lift) -> tuple[Factor, ...]:
@@ -207,12 +217,9 @@ def remainder(table: Expressions, block: GaussianBlock, anchor: Factor, order: i
     c = block.center
     terms: list[tuple[int | Fraction, Polynomial]] = []
     for f in block.factors:
-        value = f.constant + Fraction(1, 2) * sum(
-            (x * y for x, y in zip(c, exact.multiply_vector(f.matrix, list(c)), strict=True)), _ZERO
-        )
-        if value:
+        if f.energy_at(c):
             sign = table.monomial_sign(f.monomial)
-            terms.append((value, Polynomial({f.monomial: 1}, 1, sign)))
+            terms.append((f.energy_at(c), Polynomial({f.monomial: 1}, 1, sign)))
     exponent = _exponent(table, anchor.monomial)
     terms.append((-Fraction(len(c) + order, 2), exponent))
     return table.combination(terms)

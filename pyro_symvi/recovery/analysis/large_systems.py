@@ -130,16 +130,20 @@ def definite(matrix: Sequence[Sequence[Fraction]]) -> int | None:
         return 0
     if any(matrix[i][i] == 0 for i in range(n)):
         return None
-    powers = [
-        round((math.log2(matrix[i][i].denominator) - math.log2(matrix[i][i].numerator)) / 2) for i in range(n)
-    ]
-    units = [Fraction(2) ** k for k in powers]
-    scaled = [[units[i] * x * units[j] if x else x for j, x in enumerate(row)] for i, row in enumerate(matrix)]
-    if any(scaled[i][j] != scaled[j][i] for i in range(n) for j in range(i)):
+    if any(matrix[i][j] != matrix[j][i] for i in range(n) for j in range(i)):
         raise ValueError("expected a symmetric matrix")
-    if any(abs(x) > 4 for row in scaled for x in row):
+    powers = np.array(
+        [round((math.log2(matrix[i][i].denominator) - math.log2(matrix[i][i].numerator)) / 2) for i in range(n)]
+    )
+    try:
+        rounded = np.array([[float(x) for x in row] for row in matrix])
+    except OverflowError:
         return None
-    a = np.array([[float(x) for x in row] for row in scaled])
+    with np.errstate(over="ignore", under="ignore"):
+        a = np.ldexp(rounded, powers[:, None] + powers)
+    filled = np.array([[bool(x) for x in row] for row in matrix])
+    if not bool((np.abs(a) <= 4).all()) or bool((filled & (np.abs(rounded) < 1e-290)).any()):
+        return None
     slack = 8 * (n + 2) * _U * (float(np.trace(a)) + n * float(np.abs(a).max())) + 1e-290
     try:
         factor = np.linalg.cholesky(a - slack * np.eye(n))
@@ -149,7 +153,7 @@ def definite(matrix: Sequence[Sequence[Fraction]]) -> int | None:
         pass
     values, vectors = np.linalg.eigh(a)
     if values[0] < -1e-9:
-        v = [int(x) for x in np.rint(vectors[:, 0] * 2.0**40)]
-        if sum(v[i] * sum(x * w for x, w in zip(row, v, strict=True) if x) for i, row in enumerate(scaled)) < 0:
+        v = [int(x) * Fraction(2) ** int(k) for x, k in zip(np.rint(vectors[:, 0] * 2.0**40), powers, strict=True)]
+        if sum(v[i] * sum(x * w for x, w in zip(row, v, strict=True) if x) for i, row in enumerate(matrix)) < 0:
             return 0
     return None

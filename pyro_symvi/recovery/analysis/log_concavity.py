@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from . import signs
 from .curvature import Curvature, Shape
 from .expressions import Expressions
 from .polynomials import Polynomial
@@ -42,9 +43,10 @@ def log_concavity(table: Expressions, p: Polynomial, dim: int) -> LogConcavity:
     single, strict_single = [], []
     for j in range(dim):
         alone = Curvature(table, (j,))
-        if joint or alone.of(p) in (Shape.CONCAVE, Shape.AFFINE):
+        own = _depending_on(table, p, j)  # the other terms are constant in z_j
+        if joint or alone.of(own) in (Shape.CONCAVE, Shape.AFFINE):
             single.append(j)
-            if strict or is_strict(alone, p):
+            if strict or is_strict(alone, own):
                 strict_single.append(j)
     return LogConcavity(
         joint,
@@ -55,6 +57,11 @@ def log_concavity(table: Expressions, p: Polynomial, dim: int) -> LogConcavity:
         strict,
         tuple(strict_single),
     )
+
+
+def _depending_on(table: Expressions, p: Polynomial, j: int) -> Polynomial:
+    terms = {m: n for m, n in p.terms.items() if table.monomial_depends(m) >> j & 1}
+    return Polynomial(terms, p.denominator, signs.ANY)
 
 
 def full_support(table: Expressions, p: Polynomial) -> bool:

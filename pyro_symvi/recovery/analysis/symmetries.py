@@ -61,7 +61,12 @@ def reflections(
         candidates.update(dict.fromkeys([everything, *sites]))
         for candidate in sorted(candidates, key=lambda c: (len(c), c)):
             at = tuple(center[j] for j in candidate)
-            if not candidate or held & set(candidate) or Reflection(candidate, at) in proved or _implied(candidate, proved):
+            if (
+                not candidate
+                or held & set(candidate)
+                or Reflection(candidate, at) in proved
+                or _implied(candidate, proved)
+            ):
                 continue
             if is_invariant(table, p, reflected(table, candidate, at)):
                 proved.append(Reflection(candidate, at))

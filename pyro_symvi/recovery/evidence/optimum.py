@@ -33,6 +33,8 @@ _DRAWS, _FEW = 4096, 256
 _OUTSIDE = 0.01
 """Less may be a function of the exponential that overflows far out."""
 _WIDTHS = (1.0, 3.0)
+_LARGE = 50
+"""Beyond this dimension fits start from other modes only, not from the one that the fitted location climbs to."""
 _FAULTS = (FitStatus.SADDLE, FitStatus.FLAT, FitStatus.SEVERAL_OPTIMA, FitStatus.BETTER_ELSEWHERE)
 
 
@@ -65,7 +67,8 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
     2. Draws of the guide at which p = 0 (alpha <= 0): the divergence is infinite.
     3. What the fit found (`FitStatus`): a saddle, a flat stretch, several optima, a better one at an image.
     4. `location_curvature`.
-    5. The objective at other modes of the target, and at the ends of short fits from them.
+    5. The objective at other modes of the target, and at the ends of short fits from them; in more than 50 dimensions,
+       where the curvature of 4. is positive and no other mode was found, without the fits.
 
     Args:
         around: The target about the fitted law; its modes and draws are made where they are needed.
@@ -102,7 +105,8 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
         doubt(_rivals_apart(subject, subject.optima) or tuple(every), text)
     if not doubts:
         modes = [around.main, *around.modes]
-        found = better_elsewhere(subject, subject.divergence, modes, generator)
+        fits = not (definite and density.dim > _LARGE and not around.modes)
+        found = better_elsewhere(subject, subject.divergence, modes, generator, fits=fits)
         if found is not None:
             coordinates, gain = found
             doubt(coordinates, f"it is {gain:.2g} lower at an optimum elsewhere")
@@ -168,13 +172,16 @@ def better_elsewhere(
     divergence: Divergence,
     modes: list[Scale],
     generator: torch.Generator,
+    *,
+    fits: bool = True,
 ) -> tuple[tuple[int, ...], float] | None:
     """Coordinates and gain of a law of the family with a lower divergence and another location; None if none is found.
 
     The coordinates are those in which it differs and all that depend on them: the rival of a ring lies on one of its
     axes by chance, and any other point of the ring does as well.
 
-    Tried: laws at the modes, with their curvature; for alpha <= 0 also the ends of fits that start there.
+    Tried: laws at the modes, with their curvature; for alpha <= 0 also the ends of fits that start there, unless
+    ``fits`` is false.
     """
     family, parameters, density = subject.family, subject.parameters, subject.density
     if family is None or parameters is None or not modes:
@@ -190,7 +197,7 @@ def better_elsewhere(
                 scale = parameters["scale"]
             laws.append({**parameters, "loc": mode.center, "scale": scale})
         laws.append({**parameters, "loc": mode.center})
-    if divergence.alpha <= 0 and far:
+    if divergence.alpha <= 0 and far and fits:
         starts = torch.stack([m.center for m in far[:_OPTIMISED]])
         laws += _fitted(density, family, divergence, starts)
     if not laws:

@@ -92,7 +92,8 @@ def _computed(label: str, value: float, i: int, bound: Bound, bounds: MeanBounds
 
 
 def _bounded(found: Exploration, i: int, label: str, value: float, bound: ReflectionBound) -> Entry | None:
-    moments = found.moments(2, bound.coordinates)
+    known = found.proofs.analysis.moments.get(2) if found.proofs.trusted else None
+    moments = found.proofs.moments(known, 2) or found.moments(2, bound.coordinates)
     if moments.evidence not in ESTABLISHED:
         return None
     position = bound.coordinates.index(i)
