@@ -151,8 +151,9 @@ def proposed_center(table: Expressions, p: Polynomial, block: tuple[int, ...]) -
         seen.add(number)
         atom = table.atoms[number]
         for argument in atom.arguments:
+            mask = table.depends(argument)
             for j in block:
-                if j not in found:
+                if mask >> j & 1 and j not in found:
                     c = _vertex(table, argument, j, even=atom.kind in ("abs", "cos"))
                     if c is not None:
                         found[j] = c

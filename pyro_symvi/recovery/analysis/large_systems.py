@@ -60,8 +60,8 @@ def lifted_solution(matrix: Sequence[Sequence[Fraction]], right: Sequence[Fracti
     if solution is None:
         return None
     numerators, denominator = solution
-    for row, b in zip(rows, target, strict=True):
-        if sum(map(int.__mul__, row, numerators)) != b * denominator:
+    for whole, value in zip(rows, target, strict=True):
+        if sum(map(int.__mul__, whole, numerators)) != value * denominator:
             return None
     return [Fraction(x, denominator) for x in numerators]
 

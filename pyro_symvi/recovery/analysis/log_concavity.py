@@ -41,9 +41,8 @@ def log_concavity(table: Expressions, p: Polynomial, dim: int) -> LogConcavity:
     joint = everything.of(p) in (Shape.CONCAVE, Shape.AFFINE)
     strict = joint and is_strict(everything, p)
     single, strict_single = [], []
-    for j in range(dim):
+    for j, own in enumerate(by_coordinate(table, p, dim)):  # the other terms are constant in z_j
         alone = Curvature(table, (j,))
-        own = _depending_on(table, p, j)  # the other terms are constant in z_j
         if joint or alone.of(own) in (Shape.CONCAVE, Shape.AFFINE):
             single.append(j)
             if strict or is_strict(alone, own):
@@ -59,9 +58,15 @@ def log_concavity(table: Expressions, p: Polynomial, dim: int) -> LogConcavity:
     )
 
 
-def _depending_on(table: Expressions, p: Polynomial, j: int) -> Polynomial:
-    terms = {m: n for m, n in p.terms.items() if table.monomial_depends(m) >> j & 1}
-    return Polynomial(terms, p.denominator, signs.ANY)
+def by_coordinate(table: Expressions, p: Polynomial, dim: int) -> list[Polynomial]:
+    """The terms that depend on z_j, for each j."""
+    terms: list[dict[int, int]] = [{} for _ in range(dim)]
+    for monomial, numerator in p.terms.items():
+        mask = table.monomial_depends(monomial)
+        while mask:
+            terms[(mask & -mask).bit_length() - 1][monomial] = numerator
+            mask &= mask - 1
+    return [Polynomial(own, p.denominator, signs.ANY) for own in terms]
 
 
 def full_support(table: Expressions, p: Polynomial) -> bool:

@@ -30,6 +30,7 @@ _MOST_AT_ONCE = 300
 _MOST_REFINED = 200_000
 """Terms coloured while matching coordinates, about half a second."""
 _MOST_STEPS = 6
+_LONG = 2000
 Sites = tuple[tuple[int, ...], ...]
 
 
@@ -106,14 +107,16 @@ class PermutationSearch:
         incidence = Incidence(self.table, balanced(self.table, self.p, self.dim), self.dim)
         colours = self._colours(incidence)
         classes = _classes(colours)
-        self._exchange(classes)
+        self._exchange(classes, colours)
         self._match(incidence, colours, classes, signed=False)
         self._signed()
 
     # -- single coordinates ------------------------------------------------------------------------------------
 
-    def _exchange(self, classes: list[list[int]]) -> None:
-        """Swaps within a class: clusters around a few of its members, and neighbours of a site."""
+    def _exchange(self, classes: list[list[int]], colours: list[int]) -> None:
+        """Swaps within a class: clusters around a few of its members, and neighbours of a site (of long expressions,
+        those of one colour: canonical terms that are carried onto each other have the same).
+        """
         clusters: list[list[int]] = []
         for members in classes:
             left = list(members)
@@ -128,6 +131,8 @@ class PermutationSearch:
                     clusters.append(cluster)
         held = {frozenset(pair) for cluster in clusters for pair in pairwise(cluster)}
         beside = [pair for site in self.sites for pair in pairwise(site) if frozenset(pair) not in held][:_MOST_PAIRS]
+        if len(self.p.terms) > _LONG:
+            beside = [(a, b) for a, b in beside if colours[a] == colours[b]]
         passed = self._plausible([self._swap(a, b) for a, b in beside])
         clusters += [list(pair) for pair, ok in zip(beside, passed, strict=True) if ok]
         for cluster in clusters:

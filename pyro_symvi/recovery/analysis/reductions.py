@@ -120,7 +120,27 @@ def _mm(e: Elements, op: Any, a: Any, b: Any) -> Symbolic:
     return Symbolic(_matrix_product(e, e.lift(a), e.lift(b)))
 
 
+def _rows(e: Elements, a: torch.Tensor, coordinates: list[Polynomial]) -> Symbolic | None:
+    """``a @ z`` for numbers ``a[n, k]`` and k single terms with coefficient 1; None where it is anything else."""
+    single = all(len(q.terms) == 1 and q.denominator == 1 and 1 in q.terms.values() for q in coordinates)
+    monomials = [next(iter(q.terms)) for q in coordinates] if single else []
+    if not monomials or len(set(monomials)) < len(monomials) or not bool(torch.isfinite(a).all()):
+        return None
+    e.table.spend(a.numel())
+    out = []
+    for row in a.tolist():
+        ratios = [x.as_integer_ratio() for x in row]
+        common = max(d for _, d in ratios)  # powers of two
+        terms = {m: n * (common // d) for m, (n, d) in zip(monomials, ratios, strict=True) if n}
+        out.append(e.add(e.table.plain(terms, common)))
+    return Symbolic(torch.tensor(out, dtype=torch.int64))
+
+
 def _mv(e: Elements, op: Any, a: Any, x: Any) -> Symbolic:
+    if isinstance(a, torch.Tensor) and a.dtype == torch.float64 and isinstance(x, Symbolic):
+        known = _rows(e, a, e.polynomials(x.ids))
+        if known is not None:
+            return known
     return Symbolic(_matrix_product(e, e.lift(a), e.lift(x)[:, None])[:, 0])
 
 

@@ -46,6 +46,7 @@ def find_structure(
     flips = [r.coordinates for r in found if not any(r.center)]
     images = [g.images for g in generators if g.is_permutation]
     table.allow(BUDGET)
+    settled = found if everything[0].exists else ()
     rotations = find_rotations(table, p, flips, images)
     return {
         "moments": everything,
@@ -58,7 +59,7 @@ def find_structure(
         "signed_permutations": tuple(g for g in generators if not g.is_permutation),
         "exchangeable": permutations.exchangeable,
         "exchangeable_blocks": permutations.blocks,
-        "affine_centers": find_affine_centers(table, p, sites, blocks, len(names)),
+        "affine_centers": find_affine_centers(table, p, sites, blocks, len(names), settled),
     }
 
 
@@ -122,13 +123,27 @@ def find_ellipses(
 
 
 def find_affine_centers(
-    table: Expressions, p: Polynomial, sites: tuple[tuple[int, ...], ...], blocks: tuple[Block, ...], dim: int
+    table: Expressions,
+    p: Polynomial,
+    sites: tuple[tuple[int, ...], ...],
+    blocks: tuple[Block, ...],
+    dim: int,
+    settled: tuple[Symmetry, ...] = (),
 ) -> tuple[AffineCenter, ...]:
-    """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates."""
+    """Conditional reflections about a centre that moves with the rest: of blocks, sites and single coordinates.
+
+    ``settled`` are reflections of an integrable density about constant centres. What they make up together has no other
+    centre: two reflections of the same coordinates make a translation, which leaves no integrable density unchanged.
+    """
     found = [b.affine_center for b in blocks if b.affine_center is not None and b.affine_center.on]
     constant = {b.coordinates for b in blocks if b.is_gaussian and b.is_symmetric}  # no other centre is possible
     for candidate in candidate_affine(dim, sites, singles=dim <= _MOST_SINGLE):
-        if candidate in constant or len(candidate) == dim or any(set(candidate) <= set(c.coordinates) for c in found):
+        if (
+            candidate in constant
+            or _is_made_up(candidate, settled)
+            or len(candidate) == dim
+            or any(set(candidate) <= set(c.coordinates) for c in found)
+        ):
             continue
         table.allow(BUDGET)
         try:
@@ -138,6 +153,15 @@ def find_affine_centers(
         if center is not None and center.on:
             found.append(center)
     return tuple(found)
+
+
+def _is_made_up(candidate: tuple[int, ...], reflections: tuple[Symmetry, ...]) -> bool:
+    """Whether the coordinates are those of disjoint reflections together."""
+    left = set(candidate)
+    for held in reflections:
+        if set(held.coordinates) <= left:
+            left -= set(held.coordinates)
+    return not left
 
 
 def find_reflections(

@@ -17,7 +17,7 @@ from .sign_flips import flip_group
 
 _MOST_FLIPS = 400
 _MOST_SWAPS = 400
-_MOST_BITS = 100_000_000
+_MOST_BITS = 10_000_000
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def reflections(
 
 
 def is_long(p: Polynomial, center: tuple[Fraction, ...] | None) -> bool:
-    """Whether a centre's numbers are too long to be put into every term of p: over a hundred million bits in all."""
+    """Whether a centre's numbers are too long to be put into every term of p: over ten million bits in all."""
     return len(p.terms) * sum(c.denominator.bit_length() for c in center or ()) > _MOST_BITS
 
 

@@ -10,11 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from . import signs
 from .expressions import BUDGET, Expressions
 from .gradients import gradient
 from .invariance import Substitution, is_invariant, proposed_center, reflected
-from .log_concavity import LogConcavity
+from .log_concavity import LogConcavity, by_coordinate
 from .polynomials import ONE, Polynomial
 from .refusals import Refused
 from .trends import Trends
@@ -63,10 +62,11 @@ def unimodality(
         proposed[j][c] = None
     centers: dict[int, Fraction] = {}
     strict = []
+    every = by_coordinate(table, p, dim)
     for j, candidates in proposed.items():
         table.allow(BUDGET)
+        own = every[j]  # all other terms are unchanged by the reflection of z_j
         try:
-            own = _restricted(table, p, j)
             candidates.update(dict.fromkeys(_middles(table, own, j)))
             for c in candidates:
                 found = _at(table, own, j, c, concavity)
@@ -108,9 +108,3 @@ def _middles(table: Expressions, p: Polynomial, j: int) -> list[Fraction]:
                     zeros[-argument.coefficient(ONE) / slope.row[0]] = None
     found = list(zeros)
     return [*found[:3], sum(found, Fraction(0)) / len(found)] if found else []
-
-
-def _restricted(table: Expressions, p: Polynomial, j: int) -> Polynomial:
-    """The terms that depend on z_j: all others are unchanged by its reflection."""
-    terms = {m: n for m, n in p.terms.items() if table.monomial_depends(m) >> j & 1}
-    return Polynomial(terms, p.denominator, signs.ANY)

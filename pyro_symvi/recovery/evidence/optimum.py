@@ -105,7 +105,8 @@ def check_optimum(around: Surroundings, generator: torch.Generator) -> Optimum:
         doubt(_rivals_apart(subject, subject.optima) or tuple(every), text)
     if not doubts:
         modes = [around.main, *around.modes]
-        fits = not (definite and density.dim > _LARGE and not around.modes)
+        curved = curvature is not None and curvature.least > 3 * curvature.error
+        fits = not (curved and density.dim > _LARGE and not around.modes)
         found = better_elsewhere(subject, subject.divergence, modes, generator, fits=fits)
         if found is not None:
             coordinates, gain = found

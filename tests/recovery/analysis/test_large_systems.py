@@ -88,9 +88,8 @@ def test_entries_of_all_sizes_are_no_matter():
 def weighted_squares(table, rows, weights):
     parts = []
     for row, weight in zip(rows, weights, strict=True):
-        affine = table.combination(
-            [(x, table.coordinate(j)) for j, x in enumerate(row)] + [(Fraction(1, 7), table.one)]
-        )
+        terms = [(x, table.coordinate(j)) for j, x in enumerate(row)]
+        affine = table.combination([*terms, (Fraction(1, 7), table.one)])
         factor = table.function("exp", table.coordinate(len(row)))
         parts.append(table.multiply(table.power(affine, 2), table.scaled(factor, weight)))
     return table.total(parts)
