@@ -65,11 +65,13 @@ def certify(
         subject: A `Fit`; or a fitted guide, followed by the model's arguments; or a `LocationScale` family, followed by
             a `LogDensity`, with ``parameters=``; or posterior draws, ``{site: values}`` or unconstrained
             ``[chains, n, d]`` or ``[n, d]``, followed by a `LogDensity` or by a model and its arguments; or a
-            `LogDensity`.
+            `LogDensity`. On spheres: an `AutoSphere` or `AutoSymmetric` guide of one direction, a family followed by a
+            `SphereDensity`, or that alone.
         *args: See ``subject``.
         symmetry: Test this action only (`PointReflection`, `AxisFlips`, `EllipticalRotation`); by default reflections
             of all coordinates, of sites and of parts of them are searched for. An unknown centre or shape is found.
-        statistics: Of `pyro_symvi.recovery.STATISTICS`: ``"mean"``, ``"median"``, ``"correlation"``, ...
+        statistics: Of `pyro_symvi.recovery.STATISTICS`: ``"mean"``, ``"median"``, ``"correlation"``, ... For guides,
+            families and densities on spheres: ``"direction"``, ``"axis"``, ``"concentration"``; the first two if none.
         divergence: What the guide was fitted by, if not known from ``subject``; checked to be finite.
         parameters: Parameters of a family.
         contrasts: Vectors a of contrasts a.z to report beside the differences within exchangeable sets: ``{name: [d]}``
