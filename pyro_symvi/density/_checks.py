@@ -25,6 +25,27 @@ def vmapped(function: Callable[[torch.Tensor], Any], z: torch.Tensor) -> Any:
         return torch.func.vmap(function)(z)
 
 
+def batch(function: Callable[[torch.Tensor], Any], z: torch.Tensor, vectorized: bool) -> Any:
+    """``function`` at each row of ``z[n, d]``, in one call or in a loop; a `BAD_POINT` alone is nan."""
+    if not vectorized:
+        return torch.cat([_point(function, row) for row in z])
+    try:
+        return vmapped(function, z)
+    except BAD_POINT:
+        if len(z) == 1:
+            return z.sum(-1) * torch.nan  # attached to the graph
+        half = len(z) // 2
+        return torch.cat([batch(function, z[:half], True), batch(function, z[half:], True)])
+
+
+def _point(function: Callable[[torch.Tensor], Any], row: torch.Tensor) -> torch.Tensor:
+    try:
+        value: torch.Tensor = function(row)[None]
+        return value
+    except BAD_POINT:
+        return row.sum(-1, keepdim=True) * torch.nan
+
+
 def starting_points(function: Function, starts: tuple[torch.Tensor, ...], what: str) -> tuple[torch.Tensor, ...]:
     """The first points (of ``starts``, then random ones nearer and nearer to zero) where the log density is finite.
 

@@ -12,6 +12,7 @@ from torch.distributions import biject_to
 from ._checks import (
     BAD_POINT,
     NotFinite,
+    batch,
     idle_coordinates,
     refuse_randomness,
     refuse_wrong_gradient,
@@ -169,21 +170,8 @@ class LogDensity:
 
     def _batch(self, z: torch.Tensor) -> torch.Tensor:
         """Values at ``z[n, d]``; a point where linear algebra fails (a matrix not positive definite) is nan."""
-        if not self.vectorized:
-            return torch.cat([self._point(row) for row in z.split(1)])
-        try:
-            return vmapped(self._one, z)
-        except BAD_POINT:
-            if len(z) == 1:
-                return _nan(z)
-            half = len(z) // 2
-            return torch.cat([self._batch(z[:half]), self._batch(z[half:])])
-
-    def _point(self, z: torch.Tensor) -> torch.Tensor:
-        try:
-            return self._one(z[0])[None]
-        except BAD_POINT:
-            return _nan(z)
+        value: torch.Tensor = batch(self._one, z, self.vectorized)
+        return value
 
     def _flat(self, z: torch.Tensor) -> torch.Tensor:
         if not isinstance(z, torch.Tensor) or not z.is_floating_point():
@@ -358,11 +346,6 @@ class LogDensity:
     def __repr__(self) -> str:
         sites = ", ".join(f"{site.name}{list(site.shape)}" for site in self.sites)
         return f"LogDensity(dim={self.dim}, sites=({sites}){'' if self.vectorized else ', looped'})"
-
-
-def _nan(z: torch.Tensor) -> torch.Tensor:
-    """One nan for each row of ``z[n, d]``, attached to the graph."""
-    return z.sum(-1) * torch.nan
 
 
 def _unconstrain(name: str, value: torch.Tensor, support: Any) -> torch.Tensor:

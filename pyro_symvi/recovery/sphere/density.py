@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from ...density import Site
-from ...density._checks import BAD_POINT, refuse_randomness, vmapped, why_not_vectorized
+from ...density._checks import BAD_POINT, batch, refuse_randomness, why_not_vectorized
 from ...density._function import _meets_float32
 from ...density._precision import double_precision
 from ...density._refusals import Refusal
@@ -160,21 +160,8 @@ class SphereDensity:
         return value.to(torch.float64) if isinstance(value, torch.Tensor) else value
 
     def _batch(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.vectorized:
-            return torch.cat([self._point(row) for row in x.split(1)])
-        try:
-            return vmapped(self._one, x)
-        except BAD_POINT:
-            if len(x) == 1:
-                return torch.full_like(x[:, 0], torch.nan)
-            half = len(x) // 2
-            return torch.cat([self._batch(x[:half]), self._batch(x[half:])])
-
-    def _point(self, x: torch.Tensor) -> torch.Tensor:
-        try:
-            return self._one(x[0])[None]
-        except BAD_POINT:
-            return torch.full_like(x[:, 0], torch.nan)
+        value: torch.Tensor = batch(self._one, x, self.vectorized)
+        return value
 
     # -- checks ------------------------------------------------------------------------------------------------
 
