@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from . import groups as groups
     from . import guides as guides
     from . import infer as infer
+    from . import quotient as quotient
     from . import recovery as recovery
     from .density import LogDensity as LogDensity
     from .infer import Fit as Fit
@@ -33,7 +34,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = ("density", "distributions", "divergences", "examples", "families", "groups", "guides", "infer", "recovery")
+_MODULES = (
+    "density",
+    "distributions",
+    "divergences",
+    "examples",
+    "families",
+    "groups",
+    "guides",
+    "infer",
+    "quotient",
+    "recovery",
+)
 _NAMES = {
     "Advice": "recovery",
     "Certificate": "recovery",

@@ -49,6 +49,7 @@ ROOMS = {
     "recovery": Room(4, REPORTS),
     "export": Room(4, (*NUMERICS, "arviz", "xarray")),
     **{name: Room(5, REPORTS) for name in COMPANIONS},
+    "quotient": Room(5, REPORTS, lazy=("rdkit",)),
     "__init__": Room(6, REPORTS),
     "cli": Room(7, REPORTS),
     "__main__": Room(8, REPORTS),

@@ -1,0 +1,98 @@
+"""What is known of each cloud besides its coordinates."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .._value import Value
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Context(Value):
+    """Conditions of a batch of clouds: given to a denoiser, never noised. Any field may be None.
+
+    Args:
+        mask: ``[*batch, N]`` bool, True where there is a point; the rest is padding and stays at zero.
+        features: ``[*batch, N, F]`` floating, what is known of each point (an element, a residue's place).
+        edges: ``[*batch, N, N]`` integers, the kind of the edge between two points (a bond order), 0 for none;
+            symmetric.
+
+    Raises:
+        TypeError: for a field of another dtype.
+        ValueError: for shapes that do not agree, a cloud without points, edges that are not symmetric, features that
+            are not finite.
+    """
+
+    mask: Tensor | None = None
+    features: Tensor | None = None
+    edges: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_remembered", {})
+        shapes = {}
+        if self.mask is not None:
+            if self.mask.dtype != torch.bool:
+                raise TypeError(f"expected mask of dtype torch.bool, got {self.mask.dtype}; try mask.bool()")
+            if not bool(self.mask.any(-1).all()):
+                raise ValueError("expected at least one point in each cloud, got an empty mask; try to drop those")
+            shapes["mask"] = self.mask.shape
+        if self.features is not None:
+            if not self.features.is_floating_point():
+                raise TypeError(f"expected features of a floating dtype, got {self.features.dtype}; try .float()")
+            if not bool(torch.isfinite(self.features).all()):
+                raise ValueError("expected finite features, got nan or inf; try to fill what is missing")
+            shapes["features"] = self.features.shape[:-1]
+        if self.edges is not None:
+            if self.edges.is_floating_point() or self.edges.dtype == torch.bool:
+                raise TypeError(f"expected edges of an integer dtype, got {self.edges.dtype}; try edges.long()")
+            if self.edges.shape[-1] != self.edges.shape[-2] or not torch.equal(self.edges, self.edges.mT):
+                raise ValueError("expected symmetric edges [..., N, N], because a bond has no direction")
+            shapes["edges"] = self.edges.shape[:-1]
+        if len(set(shapes.values())) > 1:
+            text = ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items())
+            raise ValueError(f"expected the same [*batch, N] in each field, got {text}")
+
+    @property
+    def shape(self) -> torch.Size | None:
+        """``[*batch, N]``, or None where nothing is given."""
+        if self.mask is not None:
+            return self.mask.shape
+        if self.features is not None:
+            return self.features.shape[:-1]
+        return None if self.edges is None else self.edges.shape[:-1]
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Context:
+        """The context with ``function`` applied to each tensor that is there; a function of the batch dimensions."""
+        names = [f.name for f in dataclasses.fields(self) if getattr(self, f.name) is not None]
+        fields = {name: function(getattr(self, name)) for name in names}
+        moved = object.__new__(type(self))  # checked once already
+        for f in dataclasses.fields(self):
+            object.__setattr__(moved, f.name, fields.get(f.name))
+        object.__setattr__(moved, "_remembered", {})
+        return moved
+
+    def __getitem__(self, index: object) -> Context:
+        return self.map(lambda field: field[index])  # type: ignore[index]
+
+    def expand(self, *batch: int) -> Context:
+        """New leading batch dimensions, as views."""
+        return self.map(lambda field: field.expand(*batch, *field.shape))
+
+    def to(self, target: torch.device | str | torch.dtype) -> Context:
+        """On another device; a dtype is for the features alone."""
+        if isinstance(target, torch.dtype):
+            return self.map(lambda field: field.to(target) if field.is_floating_point() else field)
+        return self.map(lambda field: field.to(target))
+
+    def remember(self, key: Hashable, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` returned the first time for this key: a graph's spectrum is wanted at every step."""
+        remembered: dict[Hashable, Any] = self.__dict__["_remembered"]
+        if key not in remembered:
+            remembered[key] = compute()
+        return remembered[key]

@@ -1,0 +1,122 @@
+"""Clouds to learn from: many of each molecule, chain or shape."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .._value import Value
+from ._context import Context
+
+_CONTEXT = ("mask", "features", "edges")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CloudDataset(Value):
+    """M clouds of K kinds (molecules, protein chains, shape families), padded to the same number of points.
+
+    Args:
+        clouds: ``[M, N, d]``, padding at zero.
+        kinds: ``[M]`` int64, which kind a cloud is of, in 0..K-1.
+        names: K names.
+        context: with batch ``[K]``, what is known of each kind; None where nothing is.
+
+    Raises:
+        ValueError: for shapes that do not agree, or coordinates that are not finite (the clouds are named).
+    """
+
+    clouds: Tensor
+    kinds: Tensor
+    names: tuple[str, ...]
+    context: Context | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+        if self.clouds.ndim != 3 or not self.clouds.is_floating_point():
+            raise ValueError(f"expected clouds [M, N, d] of a floating dtype, got {list(self.clouds.shape)}")
+        if self.kinds.shape != self.clouds.shape[:1] or self.kinds.dtype != torch.int64:
+            raise ValueError(
+                f"expected kinds [{len(self.clouds)}] of dtype torch.int64, one a cloud, "
+                f"got {list(self.kinds.shape)} of {self.kinds.dtype}"
+            )
+        if len(self.kinds) and not 0 <= int(self.kinds.min()) <= int(self.kinds.max()) < len(self.names):
+            raise ValueError(f"expected kinds in 0..{len(self.names) - 1}, because there are {len(self.names)} names")
+        shape = None if self.context is None else self.context.shape
+        if shape is not None and shape != (len(self.names), self.clouds.shape[1]):
+            raise ValueError(
+                f"expected a context of shape {[len(self.names), self.clouds.shape[1]]}, got {list(shape)}"
+            )
+        bad = (~torch.isfinite(self.clouds)).flatten(1).any(-1).nonzero()[:, 0].tolist()
+        if bad:
+            where = ", ".join(f"{i} ({self.names[int(self.kinds[i])]})" for i in bad[:5])
+            raise ValueError(
+                f"expected finite coordinates, got nan or inf in {len(bad)} cloud(s): {where}; try to drop them"
+            )
+
+    def __len__(self) -> int:
+        return len(self.clouds)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, Context | None]:
+        """Clouds ``[B, N, d]`` and their context, for indices ``[B]``."""
+        return self.clouds[index], None if self.context is None else self.context[self.kinds[index]]
+
+    def of_kinds(self, chosen: Sequence[int]) -> CloudDataset:
+        """The clouds of some kinds, renumbered in the order given."""
+        position = torch.full((len(self.names),), -1)
+        position[torch.as_tensor(list(chosen), dtype=torch.int64)] = torch.arange(len(chosen))
+        kinds = position[self.kinds]
+        context = None if self.context is None else self.context[torch.as_tensor(list(chosen), dtype=torch.int64)]
+        return CloudDataset(self.clouds[kinds >= 0], kinds[kinds >= 0], tuple(self.names[i] for i in chosen), context)
+
+    def split(self, *shares: float, seed: int = 0) -> tuple[CloudDataset, ...]:
+        """Parts that share no kind: ``split(0.8, 0.2)`` trains on molecules that the test set does not hold."""
+        if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+            raise ValueError(f"expected positive shares that sum to 1, got {shares}")
+        order = torch.randperm(len(self.names), generator=torch.Generator().manual_seed(seed)).tolist()
+        ends = [round(len(order) * sum(shares[: k + 1])) for k in range(len(shares))]
+        return tuple(self.of_kinds(order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """One .npz file; it appears whole or not at all."""
+        path = Path(path)
+        fields = (
+            {}
+            if self.context is None
+            else {
+                name: getattr(self.context, name).numpy()
+                for name in _CONTEXT
+                if getattr(self.context, name) is not None
+            }
+        )
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        with open(partial, "wb") as file:
+            np.savez_compressed(
+                file, clouds=self.clouds.numpy(), kinds=self.kinds.numpy(), names=np.array(self.names, str), **fields
+            )
+        os.replace(partial, path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> CloudDataset:
+        """Read what ``save`` wrote."""
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            fields = {name: torch.from_numpy(arrays[name]) for name in _CONTEXT if name in arrays}
+            return cls(
+                torch.from_numpy(arrays["clouds"]),
+                torch.from_numpy(arrays["kinds"]),
+                tuple(arrays["names"].tolist()),
+                Context(**fields) if fields else None,
+            )
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            raise ValueError(
+                f"expected a .npz file written by CloudDataset.save, got {str(path)!r}, because: {error}"
+            ) from error

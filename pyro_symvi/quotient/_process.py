@@ -1,0 +1,164 @@
+"""The diffusion of one quotient space: an action, a path and a prior, and all that follows from a denoiser."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from .._value import Value
+from ..groups import Action, PointCloudAction, SpecialEuclidean
+from ._context import Context
+from ._interpolants import Interpolant, Linear
+from ._priors import GaussianPrior, HarmonicPrior, Prior
+
+Denoiser = Callable[[Tensor, Tensor, Context | None], Tensor]
+"""D(x, t, context), an estimate of E[x_1 | x_t = x]: points ``[*batch, *event_shape]``, times ``[*batch]``."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Diffusion(Value):
+    """Noise to data on M / G for an action of G on M by isometries; rigid motions of clouds in space by default.
+
+    x_t = alpha x_0 + beta x_1 + gamma eps with x_0 ~ N(0, Sigma). Given x_1, x_t is normal about beta x_1 with
+    covariance C = alpha^2 Sigma + gamma^2, so that velocity and score follow from a denoiser D = E[x_1 | x_t]:
+
+        v = beta' D + (C'/2) C^-1 (x - beta D),     s = grad log p_t = -C^-1 (x - beta D).
+
+    Under a group with translations (``SpecialEuclidean``) everything lives on centred clouds. Points of weight 0
+    and those a context masks stay at zero. Weights of the action are masses: noise is normal in the metric
+    sum_n w_n |v_n|^2.
+
+    Args:
+        action: whose orbits do not matter. Linear or by rigid motions; see ``Action``.
+        interpolant: the path.
+        prior: of x_0.
+
+    Source: Xu et al., arXiv 2604.21809, section 3, for which the curvature term is taken with the sign of its
+    theorem 4, not with that of its equation 12.
+    """
+
+    action: Action = field(default_factory=lambda: PointCloudAction(SpecialEuclidean(3)))
+    interpolant: Interpolant = field(default_factory=Linear)
+    prior: Prior = field(default_factory=GaussianPrior)
+
+    def __post_init__(self) -> None:
+        for name, kind in (("action", Action), ("interpolant", Interpolant), ("prior", Prior)):
+            if not isinstance(getattr(self, name), kind):
+                raise TypeError(f"expected {name} to be an {kind.__name__}, got {getattr(self, name)!r}")
+        if isinstance(self.prior, HarmonicPrior) and (
+            not isinstance(self.action, PointCloudAction) or not self.action.centred or self.action.weights is not None
+        ):
+            raise ValueError(
+                f"expected PointCloudAction(SpecialEuclidean(d)) without weights, got {self.action!r}, because the "
+                "harmonic prior is a law of centred clouds of equal masses; try GaussianPrior()"
+            )
+
+    # -- the space -------------------------------------------------------------------------------------------------
+    def action_for(self, context: Context | None) -> Action:
+        """The action with masked points as points of weight 0."""
+        if context is None or context.mask is None:
+            return self.action
+        if not isinstance(self.action, PointCloudAction):
+            raise ValueError(f"expected an action on clouds, got {self.action!r}, because the context has a mask")
+        weights, mask = _weights(self.action), context.mask.double()
+        return dataclasses.replace(self.action, weights=mask if weights is None else mask * weights.to(mask))
+
+    def centre(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """The point x without its centre where translations belong to the group, padding at zero."""
+        action = self.action_for(context)
+        if not isinstance(action, PointCloudAction):
+            return x
+        if action.centred:
+            x = action.centre(x)[0]
+        weights = _weights(action)
+        return x if weights is None else torch.where(weights.to(x)[..., None] > 0, x, 0.0)
+
+    def project(self, x: Tensor, v: Tensor, context: Context | None = None) -> Tensor:
+        """Horizontal part of v at x."""
+        return self.action_for(context).project(x, v)
+
+    def mean_curvature(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """H = -grad log vol of the orbit through x: it points to smaller orbits."""
+        return self.action_for(context).mean_curvature(x)
+
+    def log_orbit_volume(self, x: Tensor, context: Context | None = None) -> Tensor:
+        """The log volume of the orbit through x up to a constant, ``[*batch]``."""
+        return self.action_for(context).log_orbit_volume(x)
+
+    # -- noise -----------------------------------------------------------------------------------------------------
+    def noise(
+        self, like: Tensor, context: Context | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A standard normal draw of the space in the action's metric, centred; shape of ``like``."""
+        z = torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
+        weights = _weights(self.action_for(context))
+        if weights is not None:
+            weights = weights.to(z)[..., None]
+            z = torch.where(weights > 0, z / torch.where(weights > 0, weights, 1.0).sqrt(), 0.0)
+        return self.centre(z, context)
+
+    def sample_prior(
+        self, like: Tensor, context: Context | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """x_0, in the shape, dtype and device of ``like``."""
+        return self.prior.apply(torch.sqrt, self.noise(like, context, generator=generator), context)
+
+    def interpolate(
+        self, x1: Tensor, t: Tensor, context: Context | None = None, *, generator: torch.Generator | None = None
+    ) -> Tensor:
+        """A draw of x_t given x_1: points ``[*batch, *event_shape]``, times ``[*batch]``."""
+        time = self.column(t, x1)
+        noise = self.noise(x1, context, generator=generator)
+        spread = self.prior.apply(lambda s: self.interpolant.variance(time, s).sqrt(), noise, context)
+        return self.interpolant.beta(time) * self.centre(x1, context) + spread
+
+    # -- what follows from a denoiser ------------------------------------------------------------------------------
+    def denoise(self, denoiser: Denoiser, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
+        """D(x, t), centred: ``denoiser`` is called with times ``[*batch]``."""
+        batch = x.shape[: x.ndim - len(self.action.event_shape)]
+        return self.centre(denoiser(x, t.to(x).expand(batch), context), context)
+
+    def velocity(self, x: Tensor, t: Tensor, denoised: Tensor, context: Context | None = None) -> Tensor:
+        """The drift of the probability flow, v = beta' D + (C'/2) C^-1 (x - beta D); t < 1."""
+        time, path = self.column(t, x), self.interpolant
+        return path.beta_rate(time) * denoised + self.prior.apply(
+            lambda s: path.half_variance_rate(time, s) / path.variance(time, s),
+            x - path.beta(time) * denoised,
+            context,
+        )
+
+    def score(self, x: Tensor, t: Tensor, denoised: Tensor, context: Context | None = None) -> Tensor:
+        """The score s = -C^-1 (x - beta D) = grad log p_t(x) in the action's metric; t < 1."""
+        time, path = self.column(t, x), self.interpolant
+        return self.prior.apply(lambda s: -1 / path.variance(time, s), x - path.beta(time) * denoised, context)
+
+    def velocity_error(
+        self, t: Tensor, difference: Tensor, context: Context | None = None, *, clip: float = 10.0
+    ) -> Tensor:
+        """What a denoiser that is off by ``difference`` does to the velocity: (beta' - beta (C'/2) C^-1) difference.
+
+        The factor grows as 1 / (1 - t) near data; ``clip`` is the largest that is used, so that a loss is finite.
+        """
+        time, path = self.column(t, difference), self.interpolant
+
+        def factor(s: Tensor) -> Tensor:
+            ratio = path.half_variance_rate(time, s) / path.variance(time, s)
+            return (path.beta_rate(time) - path.beta(time) * ratio).clamp(max=clip)
+
+        return self.prior.apply(factor, difference, context)
+
+    # -- helpers ---------------------------------------------------------------------------------------------------
+    def column(self, t: Tensor, x: Tensor) -> Tensor:
+        """Times ``[*batch]`` (or one time for all) in the shape that broadcasts against points x."""
+        t = torch.as_tensor(t).to(x)
+        return t.reshape(*t.shape, *(1,) * len(self.action.event_shape)) if t.ndim else t
+
+
+def _weights(action: Action) -> Tensor | None:
+    """Masses of the points of a cloud, None where all are equal or the space is not of clouds."""
+    weights = action.weights if isinstance(action, PointCloudAction) else None
+    return None if weights is None else torch.as_tensor(weights)
