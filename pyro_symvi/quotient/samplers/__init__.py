@@ -1,0 +1,13 @@
+"""Samplers: from noise to data along horizontal paths, and what they say about densities.
+
+All are frozen values with ``sample(diffusion, denoiser, shape, ...)``; the public ones carry the curvature of orbits
+with the sign that keeps the law of the data. ``horizontal=False`` is the plain sampler of the total space.
+"""
+
+from ._aligned import AlignedSampler as AlignedSampler
+from ._langevin import LangevinCorrector as LangevinCorrector
+from ._ode import ODESampler as ODESampler
+from ._sampler import Sampler as Sampler
+from ._sde import SDESampler as SDESampler
+
+__all__ = ["AlignedSampler", "LangevinCorrector", "ODESampler", "SDESampler", "Sampler"]
