@@ -1,0 +1,43 @@
+"""The plain transformer: everything but rotations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from pyro_symvi.quotient.networks import PointTransformer, build_network
+from tests.contracts.network import POINTS, NetworkContract, clouds, context, moved, turn
+
+
+class TestPointTransformer(NetworkContract):
+    def make(self, **options: Any) -> PointTransformer:
+        return PointTransformer(**{"width": 16, "layers": 2, "heads": 2, **options})
+
+    def test_rotations_do_not_commute(self) -> None:
+        network, x, known = self.ready(), clouds(4, POINTS, 3), context(4)
+        t = torch.tensor([0.1, 0.4, 0.8, 0.95], dtype=torch.float64)
+        for rotation in turn(n=3):
+            apart = network(x @ rotation.mT, t, known) - network(x, t, known) @ rotation.mT
+            assert float(apart.square().mean((-2, -1)).sqrt().min()) > 1e-2
+
+    def test_planar_clouds(self) -> None:
+        network = moved(self.make(dim=2))
+        assert network(clouds(3, 5, 2), torch.tensor(0.5)).shape == (3, 5, 2)
+        assert build_network(network.config).dim == 2
+        with pytest.raises(ValueError, match=r"expected floating points \[\*batch, N, 2\]"):
+            network(clouds(3, 5, 3), torch.tensor(0.5))
+
+    def test_wrong_options_of_its_own(self) -> None:
+        with pytest.raises(ValueError, match="multiple of heads, got 30 and 4"):
+            PointTransformer(width=30)
+        with pytest.raises(ValueError, match="heads"):
+            PointTransformer(heads=0)
+
+
+def test_kinds_and_arguments_of_a_config_are_checked() -> None:
+    with pytest.raises(ValueError, match=r"\['EquivariantNetwork', 'PointTransformer'\], got 'Perceptron'"):
+        build_network({"kind": "Perceptron"})
+    with pytest.raises(ValueError, match="expected arguments of PointTransformer, got depth, wide"):
+        build_network({"kind": "PointTransformer", "wide": 3, "depth": 2})
