@@ -162,3 +162,11 @@ def _weights(action: Action) -> Tensor | None:
     """Masses of the points of a cloud, None where all are equal or the space is not of clouds."""
     weights = action.weights if isinstance(action, PointCloudAction) else None
     return None if weights is None else torch.as_tensor(weights)
+
+
+def metric(action: Action, a: Tensor, b: Tensor) -> Tensor:
+    """The inner product of tangent vectors in the action's metric, sum_n w_n a_n . b_n for clouds, ``[*batch]``."""
+    product, weights = a * b, _weights(action)
+    if weights is not None:
+        product = product * weights.to(product)[..., None]
+    return product.sum(tuple(range(-len(action.event_shape), 0)))

@@ -1,0 +1,45 @@
+"""Files of weights that appear whole or not at all and are read without running code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+def write(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Save a dictionary of plain values and tensors; a crash leaves the old file, or none."""
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.partial")
+    with open(partial, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+
+
+def read(path: str | os.PathLike[str], form: str, writer: str) -> dict[str, Any]:
+    """The dictionary in a file written with ``format`` = form.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: for another file, or a damaged one.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ValueError(
+            f"expected a file written by {writer}, got {str(path)!r}, which cannot be read, because: {reason}; try to "
+            "remove it, or to restore it from a copy"
+        ) from error
+    found = content.get("format") if isinstance(content, dict) else type(content).__name__
+    if found != form:
+        raise ValueError(
+            f"expected a file written by {writer} (format {form!r}), got {str(path)!r} of format {found!r}; try another"
+        )
+    return content
