@@ -1,4 +1,4 @@
-"""Clouds to learn from: chains with known laws, conformers of molecules."""
+"""Clouds to learn from: chains with known laws, conformers of molecules, fragments of proteins."""
 
 from ._chains import ChainLaw as ChainLaw
 from ._chains import bent_chains as bent_chains
@@ -17,6 +17,8 @@ from ._graphs import NODE_FEATURES as NODE_FEATURES
 from ._graphs import molecule as molecule
 from ._graphs import molecule_context as molecule_context
 from ._graphs import molecules_with as molecules_with
+from ._proteins import FragmentDataset as FragmentDataset
+from ._proteins import protein_fragments as protein_fragments
 
 __all__ = [
     "EDGE_KINDS",
@@ -24,6 +26,7 @@ __all__ = [
     "NODE_FEATURES",
     "ChainLaw",
     "ConformerDataset",
+    "FragmentDataset",
     "MoleculeProblem",
     "bent_chains",
     "chain_context",
@@ -35,5 +38,6 @@ __all__ = [
     "molecule",
     "molecule_context",
     "molecules_with",
+    "protein_fragments",
     "torsion_chains",
 ]
