@@ -140,6 +140,17 @@ class NetworkContract:
         rise = (network(x + h * way, t, known).sin().sum() - network(x - h * way, t, known).sin().sum()) / (2 * h)
         assert float((slope * way).sum()) == pytest.approx(float(rise), rel=1e-6, abs=1e-8)
 
+    def test_transforms_of_functions(self) -> None:
+        """Forward, backward and vectorised derivatives agree: divergences of the flow need them."""
+        network, x, t, known = self.ready(), clouds(POINTS, 3), times(1)[0], context()
+        forward = torch.func.jacfwd(lambda y: network(y, t, known))(x)
+        backward = torch.func.jacrev(lambda y: network(y, t, known))(x)
+        assert torch.allclose(forward, backward, atol=1e-11)
+        many = clouds(3, POINTS, 3)
+        assert torch.allclose(
+            torch.func.vmap(lambda y: network(y, t, known))(many), network(many, t, known), atol=1e-12
+        )
+
     def test_one_place_and_straight_lines(self) -> None:
         network, t, known = self.ready(), times(3), context(3)
         line = torch.linspace(-1, 1, POINTS, dtype=torch.float64)[:, None] * torch.tensor([1.0, 2.0, 2.0]).double()

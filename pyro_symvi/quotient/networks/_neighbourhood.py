@@ -27,7 +27,7 @@ class Neighbourhood(ABC):
 
     @abstractmethod
     def combine(self, coefficients: Tensor, vectors: Tensor) -> Tensor:
-        """The sum over neighbours j of coefficients ``[B, N, K, C]`` times vectors of j: ``[B, N, d, C]``, twice."""
+        """Sums over neighbours j of coefficients ``[B, N, K, H]`` times vectors ``[B, N, d, C]`` of j, in H groups."""
 
 
 class AllPairs(Neighbourhood):
@@ -47,7 +47,10 @@ class AllPairs(Neighbourhood):
         return pairs
 
     def combine(self, coefficients: Tensor, vectors: Tensor) -> Tensor:
-        return (coefficients.permute(0, 3, 1, 2) @ vectors.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+        heads, (batch, points, d, count) = coefficients.shape[-1], vectors.shape
+        split = vectors.reshape(batch, points, d, heads, count // heads).permute(0, 3, 1, 2, 4).flatten(3)
+        summed = coefficients.permute(0, 3, 1, 2) @ split
+        return summed.reshape(batch, heads, points, d, count // heads).permute(0, 2, 3, 1, 4).reshape(vectors.shape)
 
 
 class Window(Neighbourhood):
@@ -73,4 +76,5 @@ class Window(Neighbourhood):
         return pairs[:, torch.arange(len(self.places), device=pairs.device)[:, None], self.places]
 
     def combine(self, coefficients: Tensor, vectors: Tensor) -> Tensor:
-        return (coefficients[..., None, :] * self.spread(vectors)).sum(2)
+        each = coefficients.repeat_interleave(vectors.shape[-1] // coefficients.shape[-1], -1)
+        return (each[..., None, :] * self.spread(vectors)).sum(2)

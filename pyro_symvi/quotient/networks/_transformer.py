@@ -13,6 +13,8 @@ from .._interpolants import Interpolant
 from ._conditions import Conditions, pair_kinds
 from ._network import TIME_FEATURES, CloudNetwork
 
+PLAIN_UP_TO = 128
+
 
 class PointTransformer(CloudNetwork):
     """Attention among points with their coordinates as inputs: not equivariant, meant for rotation augmentation.
@@ -119,9 +121,20 @@ class _Block(nn.Module):
         batch, points, width = tokens.shape
         scale, shift, scale2, shift2 = self.time(time)[:, None].chunk(4, -1)
         read = self.read(tokens) * (1 + scale) + shift
-        q, k, v = (
-            self.projections(read).reshape(batch, points, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        )
-        heard = functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        split = (batch, points, 3, self.heads, width // self.heads)
+        q, k, v = self.projections(read).reshape(split).permute(2, 0, 3, 1, 4)
+        heard = _attention(q, k, v, bias)
         tokens = tokens + self.out(heard.transpose(1, 2).reshape(batch, points, width))
         return tokens + self.perceptron(self.read(tokens) * (1 + scale2) + shift2)
+
+
+def _attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention on heads ``[B, H, N, C]``.
+
+    Small clouds go through plain products, as fast and differentiable forward and to any order; large ones through
+    torch's fused kernel, which is sparing with memory and has a first derivative.
+    """
+    if q.shape[-2] > PLAIN_UP_TO:
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+    logits = (q * q.shape[-1] ** -0.5) @ k.mT
+    return (logits if bias is None else logits + bias).softmax(-1) @ v

@@ -48,7 +48,7 @@ class TestEquivariantNetwork(NetworkContract):
         assert float(self.ready()(x, TIMES, known)[..., 2].abs().max()) > 1e-4
 
     def test_wrong_options_of_its_own(self) -> None:
-        with pytest.raises(ValueError, match="multiple of 4, got 30; try 32"):
+        with pytest.raises(ValueError, match="multiple of 16, got 30; try 32"):
             EquivariantNetwork(width=30)
         with pytest.raises(TypeError, match="chiral"):
             EquivariantNetwork(chiral=1)  # type: ignore[arg-type]

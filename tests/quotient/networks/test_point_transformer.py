@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from pyro_symvi.quotient.networks import PointTransformer, build_network
+from pyro_symvi.quotient import Context
+from pyro_symvi.quotient.networks import PointTransformer, _transformer, build_network
 from tests.contracts.network import POINTS, NetworkContract, clouds, context, moved, turn
 
 
@@ -21,6 +22,16 @@ class TestPointTransformer(NetworkContract):
         for rotation in turn(n=3):
             apart = network(x @ rotation.mT, t, known) - network(x, t, known) @ rotation.mT
             assert float(apart.square().mean((-2, -1)).sqrt().min()) > 1e-2
+
+    def test_large_clouds_go_another_way_to_the_same_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        network, x, known = self.ready(), clouds(3, POINTS, 3), context(3)
+        mask = torch.arange(POINTS) < torch.tensor([[4], [6], [2]])
+        ragged = Context(mask=mask, features=known.features, edges=known.edges)
+        t = torch.tensor(0.5, dtype=torch.float64)
+        plain = network(x, t, known), network(x, t, ragged)
+        monkeypatch.setattr(_transformer, "PLAIN_UP_TO", 0)
+        assert torch.allclose(network(x, t, known), plain[0], atol=1e-12)
+        assert torch.allclose(network(x, t, ragged), plain[1], atol=1e-12)
 
     def test_planar_clouds(self) -> None:
         network = moved(self.make(dim=2))
