@@ -111,11 +111,19 @@ class PointCloudAction(Action):
 
     def _mean_curvature(self, x: Tensor) -> Tensor:
         wide = self._prepared(x)
-        root = self._column(wide).sqrt()
-        left, sizes, right = _singular(wide * root, root if self.centred else None)
-        rates = _inverse_sums(sizes, self._floor(x)).sum(-1)
-        result = -(left * (sizes * rates)[..., None, :]) @ right
-        return self._unpadded((result / torch.where(root > 0, root, 1.0)).to(x.dtype))
+        rates, bad = _inverse_inertia_sums(self._weigh(wide).mT @ wide)
+        result = -wide @ rates
+        if bool(bad.any()):
+            root = self._column(wide).sqrt()
+            wide = wide.expand(result.shape)
+            chosen = bad.expand(wide.shape[:-2])
+            column = root.expand(*wide.shape[:-1], 1)[chosen] if self.centred else None
+            left, sizes, right = _singular((wide * root)[chosen], column)
+            careful = torch.zeros_like(wide)
+            careful[chosen] = -(left * (sizes * _inverse_sums(sizes, self._floor(x)).sum(-1))[..., None, :]) @ right
+            careful = careful / torch.where(root > 0, root, 1.0)
+            result = torch.where(bad[..., None, None], careful, result)
+        return self._unpadded(result.to(x.dtype))
 
     # -- canonical forms -------------------------------------------------------------------------------------------
     def _canonicalize(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -188,15 +196,46 @@ def _solve_lyapunov(scatter: Tensor, skew: Tensor) -> tuple[Tensor, Tensor]:
         return torch.where(total > 0, skew / torch.where(total > 0, total, 1.0), 0.0), torch.zeros((), dtype=torch.bool)
     if d != 3:
         return torch.zeros_like(skew), torch.ones(scatter.shape[:-2], dtype=torch.bool, device=scatter.device)
-    eye = torch.eye(3, dtype=scatter.dtype, device=scatter.device)
-    inertia = total * eye - scatter
-    # det K = (l1 + l2)(l2 + l3)(l3 + l1) falls below its largest value, (2 tr / 3)^3, as the cloud becomes straight
-    bad = ~(torch.linalg.det(inertia) > 1e-5 * total[..., 0, 0] ** 3)
-    inertia = torch.where(bad[..., None, None], eye, inertia)
+    adjugate, determinant, bad = _inertia(scatter)
     moment = torch.stack([skew[..., 1, 2], skew[..., 2, 0], skew[..., 0, 1]], -1)
-    x, y, z = torch.linalg.solve(inertia, moment[..., None])[..., 0].unbind(-1)
+    x, y, z = ((adjugate @ moment[..., None])[..., 0] / determinant[..., None]).unbind(-1)
     zero = torch.zeros_like(x)
     return torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).reshape(skew.shape), bad
+
+
+def _inverse_inertia_sums(scatter: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix with eigenvectors of S and eigenvalues sum_{j != i} 1/(l_i + l_j), and which clouds need another
+    route: 1/tr S for d = 2, tr K^-1 - K^-1 with K = tr S - S for d = 3; beyond, no route."""
+    d = scatter.shape[-1]
+    eye = torch.eye(d, dtype=scatter.dtype, device=scatter.device)
+    if d == 2:
+        total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+        return eye * torch.where(total > 0, 1 / torch.where(total > 0, total, 1.0), 0.0), torch.zeros(
+            (), dtype=torch.bool
+        )
+    if d != 3:
+        return torch.zeros_like(scatter), torch.ones(scatter.shape[:-2], dtype=torch.bool, device=scatter.device)
+    adjugate, determinant, bad = _inertia(scatter)
+    trace = adjugate.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    return (trace * eye - adjugate) / determinant[..., None, None], bad
+
+
+def _inertia(scatter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Adjugate and determinant of K = tr S - S for d = 3, and which clouds are too straight to divide them.
+
+    In closed form: a library call takes several times as long on many small matrices.
+    """
+    k = -scatter
+    total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)
+    a, b, c = total + k[..., 0, 0], total + k[..., 1, 1], total + k[..., 2, 2]
+    d, e, f = k[..., 0, 1], k[..., 0, 2], k[..., 1, 2]
+    first, second, third = b * c - f * f, e * f - d * c, d * f - e * b
+    fourth = d * e - a * f
+    rows = [first, second, third, second, a * c - e * e, fourth, third, fourth, a * b - d * d]
+    determinant = a * first + d * second + e * third
+    # det K = (l1 + l2)(l2 + l3)(l3 + l1) falls below its largest value, (2 tr / 3)^3, as the cloud becomes straight
+    bad = ~(determinant > 1e-5 * total**3)
+    return torch.stack(rows, -1).reshape(scatter.shape), torch.where(bad, 1.0, determinant), bad
 
 
 def _vertical_part(x: Tensor, v: Tensor, floor: float, root: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._value import Value
-from ..groups import Action, PointCloudAction, SpecialEuclidean
+from ..groups import Action, Conjugation, HermitianConjugation, PointCloudAction, SpecialEuclidean
 from ._context import Context
 from ._interpolants import Interpolant, Linear
 from ._priors import GaussianPrior, HarmonicPrior, Prior
@@ -68,8 +68,13 @@ class Diffusion(Value):
         return dataclasses.replace(self.action, weights=mask if weights is None else mask * weights.to(mask))
 
     def centre(self, x: Tensor, context: Context | None = None) -> Tensor:
-        """The point x without its centre where translations belong to the group, padding at zero."""
+        """The point x without its centre where translations belong to the group, padding at zero; matrices under
+        conjugation become symmetric or Hermitian. An orthogonal projection on the space that is diffused on."""
         action = self.action_for(context)
+        if isinstance(action, Conjugation):
+            return (x + x.mT) / 2
+        if isinstance(action, HermitianConjugation):
+            return (x + x.transpose(-3, -2) * x.new_tensor([1.0, -1.0])) / 2
         if not isinstance(action, PointCloudAction):
             return x
         if action.centred:

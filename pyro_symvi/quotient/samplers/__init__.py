@@ -6,8 +6,9 @@ with the sign that keeps the law of the data. ``horizontal=False`` is the plain 
 
 from ._aligned import AlignedSampler as AlignedSampler
 from ._langevin import LangevinCorrector as LangevinCorrector
+from ._likelihood import log_likelihood as log_likelihood
 from ._ode import ODESampler as ODESampler
 from ._sampler import Sampler as Sampler
 from ._sde import SDESampler as SDESampler
 
-__all__ = ["AlignedSampler", "LangevinCorrector", "ODESampler", "SDESampler", "Sampler"]
+__all__ = ["AlignedSampler", "LangevinCorrector", "ODESampler", "SDESampler", "Sampler", "log_likelihood"]

@@ -19,9 +19,9 @@ class ODESampler(Sampler):
     """dx = P v dt (v in the total space), by Euler's or Heun's method on equal steps.
 
     Error after all steps of order 1 / steps (Euler) and 1 / steps^2 (Heun, two calls of the denoiser a step) where
-    data have a smooth density. An Euler step moves along an exact horizontal geodesic: no rotation is left between one
-    state and the next. With an exact equivariant denoiser and independent points ``horizontal`` makes no difference,
-    since v is horizontal.
+    data have a smooth density and the path no bridge noise (1 / steps with it). An Euler step moves along an exact
+    horizontal geodesic: no rotation is left between one state and the next. With an exact equivariant denoiser and
+    independent points ``horizontal`` makes no difference, since v is horizontal.
 
     Args:
         steps: at least 1.
