@@ -22,22 +22,25 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-_NODES = 32
+_NODES = 30
+_CHUNK = 1024
+"""Matrices at a time: temporaries of 15 nodes then stay in the cache."""
 
 
-def _contour(nodes: int) -> list[tuple[complex, complex]]:
+def _contour(nodes: int) -> tuple[list[complex], list[complex]]:
     """Points z above the real line and weights w: 1/(2 pi i) int e^z f(z) dz is about Im sum w f(z), f real on R."""
-    result = []
+    points, weights = [], []
     for k in range(nodes // 2):
         angle = (2 * k + 1) * math.pi / nodes
         turn = 0.6407 * angle
         z = nodes * complex(0.5017 * angle / math.tan(turn) - 0.6122, 0.2645 * angle)
         rate = nodes * complex(0.5017 * (1 / math.tan(turn) - turn / math.sin(turn) ** 2), 0.2645)
-        result.append((z, 2 / nodes * cmath.exp(z) * rate))
-    return result
+        points.append(z)
+        weights.append(2 / nodes * cmath.exp(z) * rate)
+    return points, weights
 
 
-_CONTOUR = _contour(_NODES)
+_POINTS, _WEIGHTS = _contour(_NODES)
 
 
 def rotation_integral(natural: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,12 +67,16 @@ def best_rotation(natural: Tensor) -> Tensor:
 def proper_svd(matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """F = U diag(s) V^T with rotations U, V and s_1 >= s_2 >= |s_3|, s_3 of the sign of det F; ``[*batch, 3, 3]``."""
     left, sizes, right_t = torch.linalg.svd(matrix)
-    flip_left = torch.linalg.det(left).sign()
-    flip_right = torch.linalg.det(right_t).sign()
-    left = torch.cat([left[..., :2], left[..., 2:] * flip_left[..., None, None]], -1)
-    right_t = torch.cat([right_t[..., :2, :], right_t[..., 2:, :] * flip_right[..., None, None]], -2)
-    sizes = torch.cat([sizes[..., :2], sizes[..., 2:] * (flip_left * flip_right)[..., None]], -1)
-    return left, sizes, right_t.mT
+    left, flip_left = _made_proper(left)
+    right, flip_right = _made_proper(right_t.mT)
+    return left, torch.cat([sizes[..., :2], sizes[..., 2:] * (flip_left * flip_right)[..., None]], -1), right
+
+
+def _made_proper(orthogonal: Tensor) -> tuple[Tensor, Tensor]:
+    """The matrix with its last column turned round if that makes it a rotation, and the sign of its determinant."""
+    first, second, third = orthogonal.unbind(-1)
+    sign = (torch.linalg.cross(first, second) * third).sum(-1).sign()
+    return torch.stack([first, second, third * sign[..., None]], -1), sign
 
 
 # -- the plane ---------------------------------------------------------------------------------------------------------
@@ -97,48 +104,63 @@ def _plane(natural: Tensor) -> tuple[Tensor, Tensor]:
 
 
 # -- space -------------------------------------------------------------------------------------------------------------
-def _gaps(sizes: Tensor) -> list[Tensor]:
-    """l_i - l_0 <= 0 for the four eigenvalues of B, from s of ``proper_svd``."""
+def _moments(sizes: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """e^(-l_0) c ``[*batch]``, E q_i^2 ``[*batch, 4]``, and where ``order`` is 4, E q_i^2 q_j^2 ``[*batch, 4, 4]``.
+
+    From s of ``proper_svd``: the eigenvalues are l_0 = s_1 + s_2 + s_3 and, below it by twice the sum of two of the
+    three s, l_1 to l_3.
+    """
+    flat = sizes.reshape(-1, 3)
+    parts = [_moments_of(chunk, order) for chunk in flat.split(_CHUNK)] or [_moments_of(flat, order)]
+    total, second = torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
+    fourth = torch.cat([p[2] for p in parts if p[2] is not None]) if order == 4 else None
+    batch = sizes.shape[:-1]
+    return (
+        total.reshape(batch),
+        second.reshape(*batch, 4),
+        None if fourth is None else fourth.reshape(*batch, 4, 4),
+    )
+
+
+def _moments_of(sizes: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    z = torch.tensor(_POINTS, dtype=torch.complex128, device=sizes.device)[:, None]
+    weights = torch.tensor(_WEIGHTS, dtype=torch.complex128, device=sizes.device)[:, None]
     a, b, c = sizes.unbind(-1)
-    return [torch.zeros_like(a), -2 * (b + c), -2 * (a + c), -2 * (a + b)]
+    below = 2 * torch.stack([torch.zeros_like(a), b + c, a + c, a + b])  # l_0 - l_i, [4, n]
+    x, y = z.real[:, None] + below, z.imag[:, None]  # z - l_i: [nodes, 4, n], [nodes, 1, 1]
+    square = x.square() + y.square()
+    size = square.sqrt()
+    # 1 / sqrt(z - l) = (p - i q) / |z - l|, its principal value: z - l lies in the upper half plane
+    p = ((size + x) / 2).sqrt()
+    real, imaginary = p / size, -y / (2 * p * size)
+    re, im = weights.real, weights.imag
+    for i in range(4):
+        re, im = re * real[:, i] - im * imaginary[:, i], re * imaginary[:, i] + im * real[:, i]
+    total = im.sum(0)
+    # times 1 / (z - l_i) = (x - i y) / |z - l_i|^2
+    up, across = x / square, -y / square
+    re_i, im_i = re[:, None] * up - im[:, None] * across, re[:, None] * across + im[:, None] * up
+    second = (im_i.sum(0) / (2 * total)).mT
+    if order < 4:
+        return total, second, None
+    pairs = torch.einsum("kin,kjn->nij", re_i, across.expand_as(up)) + torch.einsum("kin,kjn->nij", im_i, up)
+    repeated = 1 + 2 * torch.eye(4, dtype=sizes.dtype, device=sizes.device)
+    return total, second, repeated * pairs / (4 * total[:, None, None])
 
 
-def _moments(sizes: Tensor, order: int) -> tuple[Tensor, list[Tensor], dict[tuple[int, int], Tensor]]:
-    """e^(-l_0) c, then E q_i^2, then, where ``order`` is 4, E q_i^2 q_j^2 for i <= j."""
-    gaps = _gaps(sizes)
-    total = torch.zeros_like(sizes[..., 0])
-    second = [torch.zeros_like(total) for _ in gaps]
-    pairs = [(i, j) for i in range(4) for j in range(i, 4)] if order == 4 else []
-    fourth = {pair: torch.zeros_like(total) for pair in pairs}
-    for z, weight in _CONTOUR:
-        inverse = [1 / (z - gap) for gap in gaps]
-        # each 1 / (z - l) lies in the lower half plane: -sqrt(-ab) sqrt(-cd) is the product of principal roots
-        root = -weight * (-inverse[0] * inverse[1]).sqrt() * (-inverse[2] * inverse[3]).sqrt()
-        total = total + root.imag
-        parts = [root * r for r in inverse]
-        second = [s + part.imag for s, part in zip(second, parts, strict=True)]
-        for i, j in pairs:
-            fourth[i, j] = fourth[i, j] + (parts[i] * inverse[j]).imag
-    second = [s / (2 * total) for s in second]
-    fourth = {(i, j): m * (0.75 if i == j else 0.25) / total for (i, j), m in fourth.items()}
-    return total, second, fourth
-
-
-def _covariance(turned: Tensor, mean: Tensor, fourth: dict[tuple[int, int], Tensor]) -> Tensor:
+def _covariance(turned: Tensor, mean: Tensor, q: Tensor) -> Tensor:
     """E[R tr(R^T G)] - E[R] tr(E[R]^T G) in the frame where F is diagonal, for G ``turned`` and E[R] = diag(mean).
 
-    R_ii = sum_a S_ia q_a^2 with signs S; R_ij = 2 (q_i q_j -+ q_0 q_k).
+    R_ii = sum_a S_ia q_a^2 with signs S; R_ij = 2 (q_i q_j -+ q_0 q_k). ``q`` is E q_a^2 q_b^2.
     """
     signs = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1], [1, -1, -1, 1]], dtype=mean.dtype, device=mean.device)
-    q = torch.stack([torch.stack([fourth[min(a, b), max(a, b)] for b in range(4)], -1) for a in range(4)], -2)
     joint = signs @ q @ signs.mT - mean[..., :, None] * mean[..., None, :]
-    result = torch.diag_embed((joint @ turned.diagonal(dim1=-2, dim2=-1)[..., None])[..., 0])
-    rows = [[result[..., i, j] for j in range(3)] for i in range(3)]
+    on = (joint @ turned.diagonal(dim1=-2, dim2=-1)[..., None])[..., 0]
+    rows = [[on[..., i]] * 3 for i in range(3)]
     for i, j, k in ((0, 1, 2), (0, 2, 1), (1, 2, 0)):
-        same = 4 * (fourth[i + 1, j + 1] + fourth[0, k + 1])
-        cross = 4 * (fourth[i + 1, j + 1] - fourth[0, k + 1])
-        rows[i][j] = same * turned[..., i, j] + cross * turned[..., j, i]
-        rows[j][i] = same * turned[..., j, i] + cross * turned[..., i, j]
+        own, other = q[..., i + 1, j + 1], q[..., 0, k + 1]
+        rows[i][j] = 4 * ((own + other) * turned[..., i, j] + (own - other) * turned[..., j, i])
+        rows[j][i] = 4 * ((own + other) * turned[..., j, i] + (own - other) * turned[..., i, j])
     return torch.stack([torch.stack(row, -1) for row in rows], -2)
 
 
@@ -172,9 +194,9 @@ class _MatrixFisher(torch.autograd.Function):
         return (mean * tangent).sum((-2, -1)), _apply_covariance(natural, tangent)
 
 
-def _diagonal(second: list[Tensor]) -> Tensor:
+def _diagonal(second: Tensor) -> Tensor:
     """E R_ii = 1 - 2 (E q_j^2 + E q_k^2)."""
-    _, a, b, c = second
+    _, a, b, c = second.unbind(-1)
     return 1 - 2 * torch.stack([b + c, a + c, a + b], -1)
 
 
@@ -182,5 +204,5 @@ def _diagonal(second: list[Tensor]) -> Tensor:
 def _apply_covariance(natural: Tensor, direction: Tensor) -> Tensor:
     left, sizes, right = proper_svd(natural)
     _, second, fourth = _moments(sizes, 4)
-    inner = _covariance(left.mT @ direction @ right, _diagonal(second), fourth)
+    inner = _covariance(left.mT @ direction @ right, _diagonal(second), torch.as_tensor(fourth))
     return left @ inner @ right.mT
