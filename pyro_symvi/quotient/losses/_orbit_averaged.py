@@ -83,8 +83,8 @@ class OrbitAveraged(Loss):
         xi = torch.randn(*shape, group.dim, dtype=x1.dtype, device=x1.device, generator=generator)
         near = group.exp(xi * information.clamp(min=1e-12).rsqrt().to(x1)[..., None])
         near = group.compose(near[1:], near[:1])
-        far = group.sample((self.rotations, *information.shape), generator=generator, dtype=x1.dtype, device=x1.device)
-        wide = (information < 1.0).reshape(1, *information.shape, *(1,) * len(group.element_shape))
-        rest = torch.where(wide, far, near)
-        first = group.identity(dtype=x1.dtype, device=x1.device).expand(1, *rest.shape[1:])
-        return torch.cat([first, rest])
+        wide = information < 1.0
+        count = int(wide.sum())
+        near[:, wide] = group.sample((self.rotations, count), generator=generator, dtype=x1.dtype, device=x1.device)
+        first = group.identity(dtype=x1.dtype, device=x1.device).expand(1, *near.shape[1:])
+        return torch.cat([first, near])

@@ -1,0 +1,421 @@
+"""What does a loss that ignores rotations gain? Six methods, chains with known laws, paired seeds, intervals.
+
+Chains of 4 and of 6 atoms whose torsions have the wells trans / gauche plus / gauche minus with weights .60 / .30 /
+.10 (`pyro_symvi.quotient.data.torsion_chains`). A perceptron trained on turned chains, which knows nothing of
+rotations, and on 4 atoms a small equivariant network. The methods differ in the loss and in whether samplers project:
+
+    plain          |D - x_1|^2, samplers of the total space
+    plain, P       the same network; only the sampler is horizontal
+    quotient       |P_{x_t}(D - x_1)|^2, horizontal samplers
+    orbit mean     D against the mean over rotations of x_1 given x_t, samplers of the total space
+    GeoDiff        x_1 aligned to x_t, samplers of the total space (no valid one exists)
+    AF3            x_1 aligned to D, the same
+
+With one seed all methods share the chains, the first weights, the batches, times and noise of training, and the
+starting points of sampling, so that differences are paired. The yardstick common to all is the horizontal loss on
+chains that were not trained on; the law of samples is compared with 20000 exact draws. "exact" is the same comparison
+for fresh exact draws: what a perfect method would show.
+
+    make study-quotient_chains      (or python studies/quotient_chains.py [--quick] [--workers 2] [--results DIR])
+
+Each network and seed leaves a small file in DIR (build/quotient_chains), and a run that is stopped goes on from there.
+`--quick`, or CI in the environment, is a look at two seeds with short training. `--table` writes the text and
+the picture beside it. About 25 minutes of one idle core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pyro_symvi.quotient import CloudDataset, Context, Denoiser, Diffusion
+from pyro_symvi.quotient.data import ChainLaw, chain_internal, torsion_chains
+from pyro_symvi.quotient.losses import AF3Aligned, GeoDiffAligned, Loss, OrbitAveraged, Plain, Quotient
+from pyro_symvi.quotient.metrics import jensen_shannon, paired_differences, radius_of_gyration, wasserstein1
+from pyro_symvi.quotient.networks import CloudNetwork, EquivariantNetwork
+from pyro_symvi.quotient.samplers import ODESampler, Sampler, SDESampler
+from pyro_symvi.quotient.training import Cosine, train
+
+HERE = Path(__file__).resolve().parent
+CENTRES = torch.tensor([torch.pi, torch.pi / 3, -torch.pi / 3])
+WELLS = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
+METRICS = {
+    "heldout": "held-out horizontal loss",
+    "bond": "W1 of bond lengths",
+    "torsion": "Jensen-Shannon of torsions",
+    "size": "W1 of the radius of gyration",
+    "wells": "populations of wells, total variation",
+}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A loss, and whether its samplers are horizontal; ``valid`` where they aim at the law of the data."""
+
+    loss: Loss
+    horizontal: bool
+    valid: bool
+
+
+METHODS = {
+    "plain": Method(Plain(), False, True),
+    "plain, P": Method(Plain(), True, True),
+    "quotient": Method(Quotient(), True, True),
+    "orbit mean": Method(OrbitAveraged(rotations=8), False, True),
+    "GeoDiff": Method(GeoDiffAligned(), False, False),
+    "AF3": Method(AF3Aligned(), False, False),
+}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One kind of chain and network, and how long it is trained."""
+
+    title: str
+    atoms: int
+    equivariant: bool
+    steps: int
+    batch_size: int
+    learning_rate: float
+    chains: int
+    draws: int
+
+
+FULL = (
+    Setting("4 atoms, perceptron", 4, False, 2500, 256, 2e-3, 20000, 1000),
+    Setting("6 atoms, perceptron", 6, False, 2500, 256, 2e-3, 20000, 1000),
+    Setting("4 atoms, equivariant", 4, True, 800, 128, 5e-3, 20000, 1000),
+)
+QUICK = (
+    Setting("4 atoms, perceptron", 4, False, 80, 128, 3e-3, 2000, 300),
+    Setting("4 atoms, equivariant", 4, True, 30, 64, 5e-3, 2000, 300),
+)
+NFE = (5, 10, 25, 50)
+
+
+class Perceptron(CloudNetwork):
+    """Coordinates and time in, coordinates out, three hidden layers: to it, turning is like bending."""
+
+    def __init__(self, atoms: int, width: int = 128, *, data_scale: float = 1.0, seed: int = 0) -> None:
+        super().__init__()
+        self._prepare(
+            atoms=atoms, width=width, dim=3, features=0, edge_kinds=0, hops=0, data_scale=data_scale, noise_scale=1.0,
+            interpolant=None, seed=seed,
+        )  # fmt: skip
+        with self._seeded():
+            sizes = [3 * atoms + 9, width, width, width]
+            hidden = [m for a, b in itertools.pairwise(sizes) for m in (nn.Linear(a, b), nn.SiLU())]
+            self.layers = nn.Sequential(*hidden, nn.Linear(width, 3 * atoms))
+        nn.init.zeros_(self.layers[-1].weight)
+        nn.init.zeros_(self.layers[-1].bias)
+
+    def _displacement(self, x: Tensor, noise: Tensor, conditions: Any) -> Tensor:
+        return self.layers(torch.cat([x.flatten(1), conditions.time], -1)).reshape(x.shape)
+
+
+def make_network(setting: Setting, seed: int, scale: float) -> CloudNetwork:
+    if setting.equivariant:
+        return EquivariantNetwork(width=32, layers=2, features=setting.atoms, edge_kinds=1, data_scale=scale, seed=seed)
+    return Perceptron(setting.atoms, data_scale=scale, seed=seed)
+
+
+def network_context(setting: Setting, dataset: CloudDataset) -> CloudDataset:
+    """The perceptron's inputs have an order of their own and need no context."""
+    return dataset if setting.equivariant else CloudDataset(dataset.clouds, dataset.kinds, dataset.names)
+
+
+# -- one network and seed ----------------------------------------------------------------------------------------------
+def compare(draws: Tensor, exact: Tensor) -> dict[str, Any]:
+    """Metrics of draws ``[n, N, 3]`` against exact ones."""
+    bonds, _, torsions = chain_internal(draws)
+    exact_bonds, _, exact_torsions = chain_internal(exact)
+    shares = populations(torsions)
+    return {
+        "bond": float(wasserstein1(bonds.reshape(-1), exact_bonds.reshape(-1))),
+        "torsion": float(jensen_shannon(torsions, exact_torsions).mean()),
+        "size": float(wasserstein1(radius_of_gyration(draws), radius_of_gyration(exact))),
+        "wells": float((shares - WELLS).abs().sum(-1).mean() / 2),
+        "shares": shares.mean(0).tolist(),
+    }
+
+
+def populations(torsions: Tensor) -> Tensor:
+    """Shares of the three wells for each torsion, ``[N-3, 3]``."""
+    apart = torch.remainder(torsions[..., None] - CENTRES + torch.pi, 2 * torch.pi) - torch.pi
+    return nn.functional.one_hot(apart.abs().argmin(-1), 3).double().mean(0)
+
+
+def heldout_loss(diffusion: Diffusion, denoiser: Denoiser, dataset: CloudDataset) -> float:
+    """The horizontal loss, the same times and noise for all."""
+    generator = torch.Generator().manual_seed(99)
+    clouds, context = dataset.batch(torch.arange(len(dataset)))
+    t = (torch.arange(len(clouds)) + 0.5) / len(clouds)
+    with torch.no_grad():
+        return float(Quotient()(diffusion, denoiser, clouds, t, context, generator=generator).mean())
+
+
+def run(setting: Setting, loss: Loss, seed: int) -> dict[str, Any]:
+    """Train one network and sample with it in every way that belongs to its loss."""
+    torch.set_num_threads(1)
+    started, diffusion = time.process_time(), Diffusion()
+    generator = torch.Generator().manual_seed(1000 + seed)
+    dataset = torsion_chains(setting.chains, atoms=setting.atoms, generator=generator)
+    dataset = network_context(setting, dataset)
+    heldout = network_context(
+        setting, torsion_chains(4000, atoms=setting.atoms, generator=torch.Generator().manual_seed(7))
+    )
+    exact = ChainLaw(atoms=setting.atoms).sample(20000, generator=torch.Generator().manual_seed(8))
+    network = make_network(setting, seed, float(dataset.clouds.std()))
+    result = train(
+        diffusion, network, dataset, loss, steps=setting.steps, batch_size=setting.batch_size, seed=seed,
+        learning_rate=setting.learning_rate, schedule=Cosine(warmup=50), ema=0.995,
+        evaluate=lambda ema, step: {"heldout": heldout_loss(diffusion, ema, heldout)},
+        evaluate_every=max(1, setting.steps // 10),
+    ).checked()  # fmt: skip
+    trained = time.process_time() - started
+    curve = {str(step): values["heldout"] for step, values in result.history.evaluations.items()}
+    context = None if dataset.context is None else dataset.context[0]
+    methods = {}
+    for name, method in METHODS.items():
+        if method.loss != loss:
+            continue
+        samplers: dict[str, Sampler] = {f"ODE {n}": ODESampler(n, "euler", method.horizontal) for n in NFE}
+        if method.valid:
+            samplers["SDE 200"] = SDESampler(200, horizontal=method.horizontal)
+        methods[name] = {
+            key: compare(draw(sampler, diffusion, result.ema, setting, context, seed), exact)
+            for key, sampler in samplers.items()
+        }
+    return {
+        "curve": curve,
+        "heldout": list(curve.values())[-1],
+        "methods": methods,
+        "training": trained,
+        "total": time.process_time() - started,
+    }
+
+
+def draw(
+    sampler: Sampler, diffusion: Diffusion, denoiser: Denoiser, setting: Setting, context: Context | None, seed: int
+) -> Tensor:
+    generator = torch.Generator().manual_seed(2000 + seed)
+    return sampler.sample(diffusion, denoiser, (setting.draws, setting.atoms, 3), context, generator=generator)
+
+
+def exact_floor(setting: Setting, seeds: int) -> list[dict[str, Any]]:
+    """The metrics of fresh exact draws, one set for each seed."""
+    law = ChainLaw(atoms=setting.atoms)
+    exact = law.sample(20000, generator=torch.Generator().manual_seed(8))
+    return [
+        compare(law.sample(setting.draws, generator=torch.Generator().manual_seed(3000 + seed)), exact)
+        for seed in range(seeds)
+    ]
+
+
+# -- all of them, each in its file -------------------------------------------------------------------------------------
+def cell(arguments: tuple[Setting, Loss, int, str]) -> dict[str, Any]:
+    """The outcome of one network and seed, from its file where there is one."""
+    setting, loss, seed, folder = arguments
+    options = {**asdict(setting), "loss": repr(loss), "seed": seed}
+    key = hashlib.blake2b(json.dumps(options, sort_keys=True).encode(), digest_size=6).hexdigest()
+    path = (
+        Path(folder) / f"{setting.title.replace(', ', '-').replace(' ', '_')}-{type(loss).__name__}-{seed}-{key}.json"
+    )
+    if path.exists():
+        return json.loads(path.read_text())
+    outcome = {"options": options, **run(setting, loss, seed)}
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(outcome))
+    partial.replace(path)
+    return outcome
+
+
+def run_all(settings: tuple[Setting, ...], seeds: int, folder: Path, workers: int) -> list[dict[str, Any]]:
+    folder.mkdir(parents=True, exist_ok=True)
+    losses = list(dict.fromkeys(method.loss for method in METHODS.values()))
+    jobs = [(setting, loss, seed, str(folder)) for seed in range(seeds) for setting in settings for loss in losses]
+    outcomes = []
+    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        for number, outcome in enumerate(pool.map(cell, jobs), 1):
+            outcomes.append(outcome)
+            options = outcome["options"]
+            print(
+                f"{number}/{len(jobs)} {options['title']}, {options['loss']}, seed {options['seed']}: held-out "
+                f"{outcome['heldout']:.3f}, {outcome['total']:.0f} CPU s", flush=True,
+            )  # fmt: skip
+    return outcomes
+
+
+# -- the report --------------------------------------------------------------------------------------------------------
+def figures(outcomes: list[dict[str, Any]], setting: Setting, sampler: str, metric: str) -> dict[str, list[float]]:
+    """For each method its figures, seed by seed."""
+    found: dict[str, list[float]] = {}
+    for outcome in sorted(outcomes, key=lambda o: o["options"]["seed"]):
+        if outcome["options"]["title"] != setting.title:
+            continue
+        for name, results in outcome["methods"].items():
+            if sampler in results:
+                value = outcome["heldout"] if metric == "heldout" else results[sampler][metric]
+                found.setdefault(name, []).append(value)
+    return {name: found[name] for name in METHODS if name in found}
+
+
+def report(outcomes: list[dict[str, Any]], settings: tuple[Setting, ...], seeds: int) -> str:
+    lines, resolved, compared = [], [], 0
+    for setting in settings:
+        network = make_network(setting, 0, 1.0)
+        lines += [
+            f"== {setting.title}: {sum(p.numel() for p in network.parameters())} parameters, {setting.steps} steps of "
+            f"{setting.batch_size} chains, {seeds} seeds, {setting.draws} draws",
+            "",
+        ]
+        floor = exact_floor(setting, seeds)
+        for sampler in (f"ODE {NFE[-1]}", "SDE 200"):
+            all_figures = {metric: figures(outcomes, setting, sampler, metric) for metric in METRICS}
+            lines += [f"{sampler}: means over seeds", header(["trans / g+ / g-"])]
+            for name in all_figures["bond"]:
+                shares = shares_of(outcomes, setting, sampler, name)
+                lines.append(row(name, [mean(all_figures[metric][name]) for metric in METRICS], [shares]))
+            exact_shares = " / ".join(f"{mean([f['shares'][k] for f in floor]):.3f}" for k in range(3))
+            values = [mean([f[metric] for f in floor]) if metric != "heldout" else None for metric in METRICS]
+            lines += [row("exact", values, [exact_shares]), ""]
+            lines.append(f"{sampler}: difference to plain, mean [95 % interval over {seeds} pairs]; * leaves out 0")
+            for metric, title in METRICS.items():
+                if metric == "heldout" and sampler != f"ODE {NFE[-1]}":
+                    continue
+                lines.append(f"  {title}")
+                table = all_figures[metric]
+                for name in table:
+                    if name == "plain" or (metric == "heldout" and name == "plain, P"):
+                        continue
+                    difference = paired_differences(table[name], table["plain"])
+                    compared += 1
+                    low, high = difference.t
+                    mark = "*" if difference.resolved else " "
+                    lines.append(f"    {name:<11} {difference.mean:+.4f} [{low:+.4f}, {high:+.4f}] {mark}")
+                    if difference.resolved:
+                        word = "lower" if difference.mean < 0 else "higher"
+                        resolved.append((setting.title, sampler, title, name, word))
+            lines.append("")
+    lines += verdict(resolved, compared)
+    return "\n".join(lines)
+
+
+def header(more: list[str]) -> str:
+    return "  " + f"{'':<11}" + "".join(f"{metric:>10}" for metric in METRICS) + "   " + "   ".join(more)
+
+
+def row(name: str, values: list[float | None], more: list[str]) -> str:
+    cells = "".join(f"{'' if value is None else format(value, '.4f'):>10}" for value in values)
+    return "  " + f"{name:<11}" + cells + "   " + "   ".join(more)
+
+
+def mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def shares_of(outcomes: list[dict[str, Any]], setting: Setting, sampler: str, name: str) -> str:
+    chosen = [
+        o["methods"][name][sampler]["shares"]
+        for o in outcomes
+        if o["options"]["title"] == setting.title and name in o["methods"]
+    ]
+    return " / ".join(f"{mean([shares[k] for shares in chosen]):.3f}" for k in range(3))
+
+
+def verdict(resolved: list[tuple[str, str, str, str, str]], compared: int) -> list[str]:
+    """What the intervals support, and no more."""
+    lines = [
+        f"What the intervals support: {len(resolved)} of {compared} differences to plain leave out 0 at 95 % each; "
+        f"about {0.05 * compared:.0f} would by chance if there were none.",
+        "lower is better in every column; differences not named here are not told apart from 0.",
+    ]
+    for name in METHODS:
+        for word in ("lower", "higher"):
+            found: dict[str, list[str]] = {}
+            for title, sampler, metric, who, direction in resolved:
+                if who == name and direction == word:
+                    found.setdefault(f"{title}, {sampler}", []).append(metric)
+            for where, metrics in found.items():
+                lines.append(f"  {name}, {word} ({where}): {'; '.join(metrics)}")
+    return lines
+
+
+def picture(outcomes: list[dict[str, Any]], settings: tuple[Setting, ...], path: Path) -> None:
+    """Learning curves, and figures against the number of steps of the ODE; bars are standard errors over seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams["svg.hashsalt"] = "quotient_chains"
+    colours = dict(zip(METHODS, ("#555555", "#999999", "#d55e00", "#0072b2", "#009e73", "#cc79a7"), strict=True))
+    figure, axes = plt.subplots(3, len(settings), figsize=(4.2 * len(settings), 9), squeeze=False)
+    for column, setting in enumerate(settings):
+        chosen = [o for o in outcomes if o["options"]["title"] == setting.title]
+        for name, method in METHODS.items():
+            curves = [o["curve"] for o in chosen if o["options"]["loss"] == repr(method.loss)]
+            if name != "plain, P" and curves:
+                steps = sorted(map(int, curves[0]))
+                bars(axes[0][column], steps, [[c[str(s)] for c in curves] for s in steps], name, colours[name])
+            for line, metric in ((1, "bond"), (2, "wells")):
+                values = [figures(outcomes, setting, f"ODE {n}", metric)[name] for n in NFE]
+                bars(axes[line][column], list(NFE), values, name, colours[name])
+        axes[0][column].set(title=setting.title, xlabel="training step", yscale="log")
+        for line in (1, 2):
+            axes[line][column].set(xlabel="steps of the ODE (Euler)", xscale="log", yscale="log")
+            axes[line][column].set_xticks(NFE, [str(n) for n in NFE])
+            axes[line][column].minorticks_off()
+    for line, metric in enumerate(("heldout", "bond", "wells")):
+        axes[line][0].set_ylabel(METRICS[metric])
+    axes[0][0].legend(frameon=False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+
+
+def bars(axis: Any, x: list[int], values: list[list[float]], label: str, colour: str) -> None:
+    table = torch.tensor(values, dtype=torch.float64)
+    error = table.std(-1) / table.shape[-1] ** 0.5
+    axis.errorbar(x, table.mean(-1), error, label=label, color=colour, marker="o", markersize=3, linewidth=1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", default=bool(os.environ.get("CI")))
+    parser.add_argument("--seeds", type=int)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--results", type=Path, default=HERE.parent / "build" / "quotient_chains")
+    parser.add_argument("--table", type=Path, help="also write the text here and the picture beside it")
+    options = parser.parse_args()
+    settings, seeds = (QUICK, 2) if options.quick else (FULL, 5)
+    seeds = options.seeds or seeds
+    outcomes = run_all(settings, seeds, options.results, options.workers)
+    spent = sum(outcome["total"] for outcome in outcomes)
+    text = "\n".join([
+        f"make study-quotient_chains{' (quick)' if options.quick else ''}",
+        f"{spent / 60:.1f} CPU minutes (one thread a process, torch {torch.__version__}, {platform.machine()})",
+        "",
+        report(outcomes, settings, seeds),
+    ])  # fmt: skip
+    print(text)
+    if options.table is not None:
+        options.table.write_text(text + "\n")
+        picture(outcomes, settings, options.table.with_suffix(".svg"))
+
+
+if __name__ == "__main__":
+    main()

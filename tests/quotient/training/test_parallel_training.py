@@ -1,0 +1,62 @@
+"""Two processes take the steps of one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pyro_symvi.quotient import Diffusion
+from pyro_symvi.quotient.losses import OrbitAveraged
+from pyro_symvi.quotient.training import train
+
+from . import training_worker
+from .training_worker import clouds
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What each of two ranks found, and that only one of them wrote a checkpoint."""
+    folder = tmp_path_factory.mktemp("ranks")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    process = subprocess.run(
+        [*command, str(Path(training_worker.__file__)), "parallel", str(folder)],
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert sorted(p.name for p in folder.iterdir()) == ["checkpoint.pt", "rank0.pt", "rank1.pt"]
+    return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_both_end_with_the_same_weights(ranks: list[dict]) -> None:
+    """Bit for bit, though the second started from other ones."""
+    for name, value in ranks[0]["weights"].items():
+        assert torch.equal(value, ranks[1]["weights"][name])
+        assert torch.equal(ranks[0]["ema"][name], ranks[1]["ema"][name])
+
+
+def test_they_are_those_of_one_process_with_the_joint_batch(ranks: list[dict]) -> None:
+    network = training_worker.Plain()
+    result = train(Diffusion(), network, clouds(), OrbitAveraged(rotations=2), steps=10, batch_size=16, seed=5, parts=2)
+    for name, value in network.state_dict().items():
+        assert torch.allclose(value, ranks[0]["weights"][name], rtol=1e-5, atol=1e-6), name
+    assert ranks[0]["loss"] == pytest.approx(result.history.loss, rel=1e-5)
+    other = train(Diffusion(), training_worker.Plain(), clouds(), steps=10, batch_size=16, seed=6, parts=2)
+    assert other.history.loss[0] != pytest.approx(result.history.loss[0], rel=1e-3)
+
+
+def test_only_the_first_evaluates(ranks: list[dict]) -> None:
+    assert ranks[0]["evaluations"] == {10: {"rank": 0.0}} and ranks[1]["evaluations"] == {}
+
+
+def test_other_data_on_one_rank_are_refused_on_all(ranks: list[dict]) -> None:
+    for found in ranks:
+        assert "expected the same options, data set and network on every rank" in found["refused"]
+        assert "expected the same options" in found["overflow"]
