@@ -12,6 +12,8 @@ from torch import Tensor
 
 from .._value import Value
 
+_SHAPES = {"mask": "*batch, N", "features": "*batch, N, F", "edges": "*batch, N, N"}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Context(Value):
@@ -36,6 +38,12 @@ class Context(Value):
     def __post_init__(self) -> None:
         object.__setattr__(self, "_remembered", {})
         shapes = {}
+        for name, least in (("mask", 1), ("features", 2), ("edges", 2)):
+            field = getattr(self, name)
+            if field is not None and not isinstance(field, Tensor):
+                raise TypeError(f"expected {name} to be a tensor, got {type(field).__name__}; try torch.as_tensor")
+            if field is not None and field.ndim < least:
+                raise ValueError(f"expected {name} [{_SHAPES[name]}], got a tensor of shape {list(field.shape)}")
         if self.mask is not None:
             if self.mask.dtype != torch.bool:
                 raise TypeError(f"expected mask of dtype torch.bool, got {self.mask.dtype}; try mask.bool()")

@@ -38,6 +38,9 @@ class CloudDataset(Value):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+        for name in ("clouds", "kinds"):
+            if not isinstance(getattr(self, name), Tensor):
+                raise TypeError(f"expected {name} to be a tensor, got {type(getattr(self, name)).__name__}")
         if self.clouds.ndim != 3 or not self.clouds.is_floating_point():
             raise ValueError(f"expected clouds [M, N, d] of a floating dtype, got {list(self.clouds.shape)}")
         if self.kinds.shape != self.clouds.shape[:1] or self.kinds.dtype != torch.int64:
@@ -68,6 +71,8 @@ class CloudDataset(Value):
 
     def of_kinds(self, chosen: Sequence[int]) -> CloudDataset:
         """The clouds of some kinds, renumbered in the order given."""
+        if len(set(chosen)) != len(chosen) or not all(0 <= kind < len(self.names) for kind in chosen):
+            raise ValueError(f"expected distinct kinds in 0..{len(self.names) - 1}, got {list(chosen)}")
         position = torch.full((len(self.names),), -1)
         position[torch.as_tensor(list(chosen), dtype=torch.int64)] = torch.arange(len(chosen))
         kinds = position[self.kinds]
@@ -78,8 +83,15 @@ class CloudDataset(Value):
         """Parts that share no kind: ``split(0.8, 0.2)`` trains on molecules that the test set does not hold."""
         if not shares or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
             raise ValueError(f"expected positive shares that sum to 1, got {shares}")
+        if len(self.names) < len(shares):
+            raise ValueError(
+                f"expected at least {len(shares)} kinds for {len(shares)} parts that share none, got "
+                f"{len(self.names)}; try to split the clouds of one kind by index"
+            )
         order = torch.randperm(len(self.names), generator=torch.Generator().manual_seed(seed)).tolist()
         ends = [round(len(order) * sum(shares[: k + 1])) for k in range(len(shares))]
+        for k in range(len(ends)):  # a part has at least one kind
+            ends[k] = min(max(ends[k], ends[k - 1] + 1 if k else 1), len(order) - (len(ends) - 1 - k))
         return tuple(self.of_kinds(order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -89,23 +101,25 @@ class CloudDataset(Value):
             {}
             if self.context is None
             else {
-                name: getattr(self.context, name).numpy()
+                name: getattr(self.context, name).cpu().numpy()
                 for name in _CONTEXT
                 if getattr(self.context, name) is not None
             }
         )
+        fields |= {"clouds": self.clouds.cpu().numpy(), "kinds": self.kinds.cpu().numpy()}
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        with open(partial, "wb") as file:
-            np.savez_compressed(
-                file, clouds=self.clouds.numpy(), kinds=self.kinds.numpy(), names=np.array(self.names, str), **fields
-            )
-        os.replace(partial, path)
+        try:
+            with open(partial, "wb") as file:
+                np.savez_compressed(file, names=np.array(self.names, str), **fields)
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CloudDataset:
         """Read what ``save`` wrote."""
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             fields = {name: torch.from_numpy(arrays[name]) for name in _CONTEXT if name in arrays}
             return cls(

@@ -76,6 +76,8 @@ class HarmonicPrior(Prior):
                 "try Context(edges=...) or GaussianPrior()"
             )
         bonds = (context.edges != 0).double()
+        if context.mask is not None:
+            bonds = bonds * (context.mask[..., :, None] & context.mask[..., None, :])
         bonds = bonds * (1 - torch.eye(bonds.shape[-1], dtype=bonds.dtype, device=bonds.device))
         laplacian = torch.diag_embed(bonds.sum(-1)) - bonds
         values, vectors = torch.linalg.eigh(laplacian)
