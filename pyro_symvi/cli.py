@@ -1,4 +1,4 @@
-"""The command line: ``python -m pyro_symvi list | certify | demo``."""
+"""The command line: ``python -m pyro_symvi list | certify | demo | quotient``."""
 
 from __future__ import annotations
 
@@ -96,6 +96,10 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--json", metavar="PATH", type=Path, help="write the certificate as JSON")
     certify.add_argument("--plot", metavar="PATH", type=Path, help="write a picture (.png, .pdf or .svg)")
     certify.set_defaults(run=_certify)
+
+    from .quotient._commands import add_commands
+
+    add_commands(commands)
     return parser
 
 
