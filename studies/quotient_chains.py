@@ -74,7 +74,7 @@ METHODS = {
     "plain": Method(Plain(), False, True),
     "plain, P": Method(Plain(), True, True),
     "quotient": Method(Quotient(), True, True),
-    "orbit mean": Method(OrbitAveraged(rotations=8), False, True),
+    "orbit mean": Method(OrbitAveraged(), False, True),
     "GeoDiff": Method(GeoDiffAligned(), False, False),
     "AF3": Method(AF3Aligned(), False, False),
 }

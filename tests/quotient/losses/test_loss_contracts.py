@@ -31,6 +31,12 @@ class TestAF3Aligned(LossContract):
 
 
 class TestOrbitAveraged(LossContract):
+    @pytest.fixture
+    def loss(self) -> Loss:
+        return OrbitAveraged()
+
+
+class TestOrbitAveragedOverDraws(LossContract):
     exactly_equivariant = False
 
     @pytest.fixture

@@ -12,7 +12,7 @@ import scipy.special
 import torch
 from torch import Tensor
 
-from pyro_symvi.groups import PointCloudAction, SpecialEuclidean
+from pyro_symvi.groups import Conjugation, PointCloudAction, PointReflection, SpecialEuclidean
 from pyro_symvi.quotient import Diffusion
 from pyro_symvi.quotient.losses import AF3Aligned, GeoDiffAligned, Loss, OrbitAveraged, Plain, Quotient
 
@@ -112,6 +112,29 @@ def test_af3_with_one_shape_is_minimised_by_every_turn_of_it() -> None:
     t = torch.full((TURNS,), TIME, dtype=torch.float64)
     losses = AF3Aligned()(At(), lambda x, t, c: X1[17].expand_as(x), X1[:TURNS], t)
     assert float(losses.max()) < 1e-24
+
+
+def test_the_exact_orbit_average_is_minimised_by_the_posterior_mean() -> None:
+    assert gradient(OrbitAveraged(), MEAN)[0].abs().max() < 1e-9
+    assert gradient(OrbitAveraged(), MEAN + 0.3 * SPIN)[0].abs().max() > 0.1
+
+
+def test_finite_groups_are_summed_over_whole() -> None:
+    """Two signs by hand; without an exact mean, other groups ask for a number of draws."""
+    action = PointReflection(torch.zeros(2, dtype=torch.float64))
+    x1 = torch.tensor([[0.9, -0.3]], dtype=torch.float64)
+    diffusion, t = Diffusion(action), torch.tensor([0.6], dtype=torch.float64)
+    seen: list[Tensor] = []
+
+    def zero(x: Tensor, t: Tensor, context: object) -> Tensor:
+        seen.append(x)
+        return 0 * x
+
+    value = OrbitAveraged()(diffusion, zero, x1, t, generator=torch.Generator().manual_seed(0))
+    mean = torch.tanh(0.6 * (seen[0] * x1).sum() / 0.4**2) * x1
+    assert float(value) == pytest.approx(float(mean.square().sum()) / 0.4**2, rel=1e-12)
+    with pytest.raises(ValueError, match=r"try OrbitAveraged\(rotations=16\)"):
+        OrbitAveraged()(Diffusion(Conjugation(3)), lambda x, t, c: x, torch.eye(3)[None], torch.rand(1))
 
 
 @pytest.mark.parametrize("rotations", [1, 4])

@@ -54,10 +54,11 @@ def gradients(loss: Loss, time: float, n: int) -> Tensor:
     ("loss", "time", "low", "high"),
     [
         (Quotient(), 0.05, 0.8, 0.9),
+        (OrbitAveraged(), 0.05, 0.05, 0.12),
         (OrbitAveraged(rotations=16), 0.05, 0.0, 0.3),
         (OrbitAveraged(rotations=16), 0.5, 0.2, 0.9),
     ],
-    ids=["quotient", "orbit-noise", "orbit-half"],
+    ids=["quotient", "orbit-exact", "orbit-noise", "orbit-half"],
 )
 def test_gradients_vary_less_than_plain_ones(loss: Loss, time: float, low: float, high: float) -> None:
     """Ratio of traces of the gradients' covariances; its standard error by the jackknife over 40 parts."""
