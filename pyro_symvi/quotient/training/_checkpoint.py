@@ -24,7 +24,7 @@ class State:
         self.network = network
         self.ema = copy.deepcopy(network).requires_grad_(False).eval()
         self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=weight_decay)
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=learning_rate, weight_decay=weight_decay, foreach=True)
         self.usual_norm: float | None = None
         """Running mean of gradient norms."""
         self.history = History()

@@ -169,7 +169,10 @@ def _losses(state: State, recipe: Recipe, dataset: CloudDataset, rows: Tensor, p
     t = recipe.times.sample(len(rows), dtype=like.dtype, device=like.device, generator=generator)
     devices = [like.device] if like.device.type == "cuda" else []
     with torch.random.fork_rng(devices):
-        torch.manual_seed(recipe.number(f"network {state.step} {part}"))
+        number = recipe.number(f"network {state.step} {part}")
+        torch.default_generator.manual_seed(number)  # torch.manual_seed would queue a call for GPUs at each step
+        if devices:
+            torch.cuda.manual_seed(number)
         return recipe.loss(recipe.diffusion, state.network, x1, t, context, generator=generator), t
 
 
