@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,12 @@ from torch import Tensor
 from .._value import Value
 
 _SHAPES = {"mask": "*batch, N", "features": "*batch, N, F", "edges": "*batch, N, N"}
+
+
+class Batched(NamedTuple):
+    """A key of ``Context.remember`` for tensors that are chosen from as the context is."""
+
+    key: Hashable
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,7 +92,11 @@ class Context(Value):
         return moved
 
     def __getitem__(self, index: object) -> Context:
-        return self.map(lambda field: field[index])  # type: ignore[index]
+        chosen = self.map(lambda field: field[index])  # type: ignore[index]
+        for key, value in self.__dict__["_remembered"].items():
+            if isinstance(key, Batched):
+                chosen.__dict__["_remembered"][key] = tuple(field[index] for field in value)
+        return chosen
 
     def expand(self, *batch: int) -> Context:
         """New leading batch dimensions, as views."""
@@ -99,7 +109,11 @@ class Context(Value):
         return self.map(lambda field: field.to(target))
 
     def remember(self, key: Hashable, compute: Callable[[], Any]) -> Any:
-        """What ``compute`` returned the first time for this key: a graph's spectrum is wanted at every step."""
+        """What ``compute`` returned the first time for this key: a graph's spectrum is wanted at every step.
+
+        Under a ``Batched`` key it is a tuple of tensors of the batch dimensions of the context; ``context[index]`` then
+        remembers the rows chosen.
+        """
         remembered: dict[Hashable, Any] = self.__dict__["_remembered"]
         if key not in remembered:
             remembered[key] = compute()

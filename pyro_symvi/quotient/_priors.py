@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .._value import Value
-from ._context import Context
+from ._context import Batched, Context
 
 
 class Prior(Value, ABC):
@@ -92,7 +92,7 @@ class HarmonicPrior(Prior):
         return variances.to(dtype), vectors.to(dtype)
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None) -> Tensor:
-        key = ("harmonic", self.stiffness, x.dtype)
+        key = Batched(("harmonic", self.stiffness, x.dtype))
         values, vectors = (
             self.spectrum(None) if context is None else context.remember(key, lambda: self.spectrum(context, x.dtype))
         )

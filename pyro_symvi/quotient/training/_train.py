@@ -99,7 +99,7 @@ def train(
     state = State(network, learning_rate, weight_decay)
     fingerprint = recipe.fingerprint(network, dataset)
     _start(state, fingerprint, checkpoint, ranks)
-    order, problem = Order(recipe, len(dataset)), None
+    order, problem, dataset = Order(recipe, len(dataset)), None, _prepared(dataset, recipe, state.parameters[0])
     network.train()
     with _Bar(progress if first else False, steps, state.step) as report:
         while state.step < steps and problem is None:
@@ -162,8 +162,6 @@ def _losses(state: State, recipe: Recipe, dataset: CloudDataset, rows: Tensor, p
     generator = recipe.generator(state.step, part, like.device)
     clouds, context = dataset.batch(rows)
     x1 = clouds.to(like)
-    if context is not None:
-        context = context.to(like.device).to(like.dtype)
     if recipe.rotate:
         x1 = turned_at_random(recipe.diffusion.action_for(context), x1, generator=generator)
     t = recipe.times.sample(len(rows), dtype=like.dtype, device=like.device, generator=generator)
@@ -174,6 +172,16 @@ def _losses(state: State, recipe: Recipe, dataset: CloudDataset, rows: Tensor, p
         if devices:
             torch.cuda.manual_seed(number)
         return recipe.loss(recipe.diffusion, state.network, x1, t, context, generator=generator), t
+
+
+def _prepared(dataset: CloudDataset, recipe: Recipe, like: Tensor) -> CloudDataset:
+    """The data set with its context on the device, what the prior remembers of each kind computed once."""
+    if dataset.context is None:
+        return dataset
+    context = dataset.context.to(like.device).to(like.dtype)
+    still = torch.zeros(len(dataset.names), *dataset.clouds.shape[1:], dtype=like.dtype, device=like.device)
+    recipe.diffusion.prior.apply(torch.ones_like, still, context)
+    return CloudDataset(dataset.clouds, dataset.kinds, dataset.names, context)
 
 
 def _summed(state: State, total: Tensor, ranks: Ranks, failure: Exception | None) -> Tensor:

@@ -131,15 +131,33 @@ def test_every_cloud_is_seen_once_an_epoch_in_an_order_of_the_seed() -> None:
     assert Order(recipe, 3).batch(0).shape == (4,)
 
 
-def test_a_harmonic_prior_trains_on_its_graph() -> None:
-    edges = (torch.eye(4).roll(1, 1) + torch.eye(4).roll(-1, 1))[None].long()
-    edges[:, 0, 3] = edges[:, 3, 0] = 0
-    dataset = CloudDataset(clouds().clouds, torch.zeros(50, dtype=torch.int64), ("chain",), Context(edges=edges))
+def test_a_harmonic_prior_trains_and_looks_at_each_graph_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    edges = (torch.eye(4).roll(1, 1) + torch.eye(4).roll(-1, 1))[None].long().repeat(2, 1, 1)
+    edges[0, 0, 3] = edges[0, 3, 0] = 0  # a chain and a ring
+    dataset = CloudDataset(clouds().clouds, torch.arange(50) % 2, ("chain", "ring"), Context(edges=edges))
+    shapes, spectrum = [], HarmonicPrior.spectrum
+
+    def counted(self, context, dtype=torch.float64):
+        shapes.append(context.shape)
+        return spectrum(self, context, dtype)
+
+    monkeypatch.setattr(HarmonicPrior, "spectrum", counted)
     result = train(
         Diffusion(prior=HarmonicPrior(4.0)), training_worker.Plain(), dataset, steps=60, batch_size=32, ema=0.9
     )
-    assert result.status is TrainingStatus.FINISHED
+    assert result.status is TrainingStatus.FINISHED and shapes == [(2, 4)]
     assert float(result.history.smoothed(20)[-1]) < float(result.history.smoothed(20)[0])
+
+
+def test_chosen_contexts_remember_the_spectra_of_their_own_graphs() -> None:
+    edges = (torch.eye(4).roll(1, 1) + torch.eye(4).roll(-1, 1))[None].long().repeat(2, 1, 1)
+    edges[0, 0, 3] = edges[0, 3, 0] = 0
+    context, prior, index = Context(edges=edges), HarmonicPrior(), torch.tensor([1, 0, 1])
+    x = torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    prior.apply(torch.sqrt, x[:2], context)
+    known, fresh = context[index], Context(edges=edges[index])
+    assert known.__dict__["_remembered"] and not fresh.__dict__["_remembered"]
+    assert torch.allclose(prior.apply(torch.sqrt, x, known), prior.apply(torch.sqrt, x, fresh), atol=1e-12)
 
 
 # schedules and times
