@@ -17,10 +17,9 @@ from ._sampler import Sampler, check_number
 class AlignedSampler(Sampler):
     """The plain sampler of the total space, where each step first moves x along its orbit to be closest to D(x, t).
 
-    For comparison: models whose targets were aligned in training are sampled like this (Boltz-1's option
-    ``alignment_reverse_diff``). Nothing is known to make it draw from the law of the data, because Tweedie's
-    identity v = v(x, E[x_1 | x_t]) does not hold for aligned targets, and its bias does not fall with more steps.
-    With an exact denoiser it is Euler's method, x being aligned to D already.
+    For comparison: models whose targets were aligned in training are sampled like this. Nothing is known to make it
+    draw from the law of the data, because the formula for v holds for E[x_1 | x_t] and not for aligned targets, and
+    its bias does not fall with more steps. With an exact denoiser it is Euler's method, x being aligned to D already.
 
     Args:
         steps: at least 1.
@@ -29,7 +28,7 @@ class AlignedSampler(Sampler):
 
     Needs an action with a closed-form ``align``: clouds, U(1), tori, matrices under conjugation.
 
-    Source: Wohlwend et al., Boltz-1 (2024), section 3.3.
+    Source: what Boltz-1 (Wohlwend et al., 2024) does by default when it samples.
     """
 
     steps: int = 50

@@ -31,6 +31,11 @@ class SDESampler(Sampler):
     c_min being the smallest eigenvalue of the covariance C of x_t given x_1: then a step never overshoots the
     score's pull, whatever the prior's scale, and noise dies out near data.
 
+    What is guaranteed: if the horizontal part of the drift is exact and equivariant, the prior invariant, and paths
+    avoid singular orbits, the process in continuous time has the laws p_t on M / G at each time (on M, the lift
+    of an invariant start has them too). What is not: anything about finite steps, errors of a network,
+    approximate equivariance.
+
     Args:
         steps: at least 1.
         noise: eta at t = 0, in units of the data squared; 0 for the ODE by Euler's method.

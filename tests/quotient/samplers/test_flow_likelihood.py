@@ -97,7 +97,7 @@ SPACES: dict[str, tuple[Action, tuple[int, ...], int]] = {
 def test_gaussian_data(name: str) -> None:
     """Data N(0, s^2) in the action's metric, of the space's true dimension k: -|x|^2/(2 s^2) - k/2 log(2 pi s^2).
 
-    On the quotient the orbit's log volume is added, and nothing else. Errors of the integration are below 3e-3.
+    On the quotient the orbit's log volume is added, and nothing else. Errors of the integration are below 8e-3.
     """
     action, event, k = SPACES[name]
     diffusion, s = Diffusion(action, prior=GaussianPrior(1.3)), 0.5
@@ -105,11 +105,11 @@ def test_gaussian_data(name: str) -> None:
     weight = MASSES[:, None] if name == "masses" else torch.ones(1, dtype=torch.float64)
     wanted = -(weight * x.square()).flatten(1).sum(-1) / (2 * s**2) - k / 2 * math.log(2 * math.pi * s**2)
     denoiser = Gaussian(s, scale=1.3)
-    quotient = log_likelihood(diffusion, denoiser, x, space="quotient", steps=8)
-    assert float((quotient - wanted - action.log_orbit_volume(x)).abs().max()) < 3e-3
+    quotient = log_likelihood(diffusion, denoiser, x, space="quotient", steps=6)
+    assert float((quotient - wanted - action.log_orbit_volume(x)).abs().max()) < 8e-3
     moved = x if k == 9 else action.act(action.group.sample(3, generator=torch.Generator().manual_seed(1)), x)
-    total = log_likelihood(diffusion, denoiser, moved, space="total", steps=8)
-    assert float((total - wanted).abs().max()) < 3e-3
+    total = log_likelihood(diffusion, denoiser, moved, space="total", steps=6)
+    assert float((total - wanted).abs().max()) < 8e-3
 
 
 def test_masked_clouds_have_the_density_of_their_points() -> None:

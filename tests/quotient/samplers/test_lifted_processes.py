@@ -230,15 +230,15 @@ def test_eigenvalues_are_dysons(name: str) -> None:
     start = torch.diag(torch.tensor([-0.8, 0.1, 0.6], dtype=torch.float64))
     if name == "Hermitian matrices":
         start = torch.stack([start, torch.zeros_like(start)], -1)
-    start = start.expand(4000, *event)
-    end = brownian(action, start, 1.0, 30)
+    start = start.expand(2500, *event)
+    end = brownian(action, start, 1.0, 25)
     off = end.clone()
     off[:, range(3), range(3)] = 0
     assert float(off.abs().max()) < 1e-9
     found, wanted = eigenvalues(end), eigenvalues(start + spread(action, start))
     for a, b in zip(found.unbind(-1), wanted.unbind(-1), strict=True):
         assert same_law(a, b) > 1e-4
-    wrong = eigenvalues(brownian(action, start, 1.0, 30, NONE))
+    wrong = eigenvalues(brownian(action, start, 1.0, 25, NONE))
     assert same_law(wrong[:, 2], wanted[:, 2]) < 1e-9
 
 
@@ -353,7 +353,7 @@ def test_printed_sign_collapses_triangles() -> None:
     start = draws(RIGID, 1000, 3, 3)
     areas = []
     for curvature in (DERIVED, PRINTED):
-        x = LangevinCorrector(60, 0.05)._refine(
+        x = LangevinCorrector(40, 0.05)._refine(
             diffusion, nothing, start, 0.0, None, True, torch.Generator().manual_seed(0), False, curvature
         )
         y = helmert(3) @ x
