@@ -118,9 +118,8 @@ class PointCloudAction(Action):
             wide = wide.expand(result.shape)
             chosen = bad.expand(wide.shape[:-2])
             column = root.expand(*wide.shape[:-1], 1)[chosen] if self.centred else None
-            left, sizes, right = _singular((wide * root)[chosen], column)
             careful = torch.zeros_like(wide)
-            careful[chosen] = -(left * (sizes * _inverse_sums(sizes, self._floor(x)).sum(-1))[..., None, :]) @ right
+            careful[chosen] = _curvature((wide * root)[chosen], self._floor(x), column)
             careful = careful / torch.where(root > 0, root, 1.0)
             result = torch.where(bad[..., None, None], careful, result)
         return self._unpadded(result.to(x.dtype))
@@ -241,12 +240,42 @@ def _inertia(scatter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _vertical_part(x: Tensor, v: Tensor, floor: float, root: Tensor | None) -> Tensor:
     """X A for clouds ``[k, N, d]`` whose rows are scaled by the root of the weight ``[k, N, 1]``.
 
-    From the singular values of X, exact to rounding relative to each extent, however flat the cloud.
+    From the singular values of X, exact to rounding relative to each extent, however flat the cloud. Straight clouds
+    have A = B / tr S, which has a derivative where that of singular vectors has none.
     """
-    left, sizes, right = _singular(x, root)
-    moved = sizes[..., :, None] * (left.mT @ v @ right.mT)
+    straight, inverse = _straight(x, floor)
+    result = torch.zeros_like(x)
+    skew = x[straight].mT @ v[straight]
+    result[straight] = x[straight] @ (skew - skew.mT) * inverse[straight]
+    rest = ~straight
+    left, sizes, right = _singular(x[rest], _chosen(root, rest))
+    moved = sizes[..., :, None] * (left.mT @ v[rest] @ right.mT)
     turn = (moved - moved.mT) * _inverse_sums(sizes, floor)
-    return left @ (sizes[..., :, None] * turn) @ right
+    result[rest] = left @ (sizes[..., :, None] * turn) @ right
+    return result
+
+
+def _curvature(x: Tensor, floor: float, root: Tensor | None) -> Tensor:
+    """H of clouds ``[k, N, d]`` scaled as for ``_vertical_part``; -(d - 1) x / |x|^2 for straight ones."""
+    straight, inverse = _straight(x, floor)
+    result = torch.zeros_like(x)
+    result[straight] = -(x.shape[-1] - 1) * x[straight] * inverse[straight]
+    rest = ~straight
+    left, sizes, right = _singular(x[rest], _chosen(root, rest))
+    result[rest] = -(left * (sizes * _inverse_sums(sizes, floor).sum(-1))[..., None, :]) @ right
+    return result
+
+
+def _straight(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
+    """Which clouds ``[k, N, d]`` lie on a line through the origin up to rounding, and 1/|x|^2 ``[k, 1, 1]``, 0 for 0."""
+    squares = torch.linalg.svdvals(x.detach()).square()
+    straight = squares[..., 1:].sum(-1) <= floor * squares.sum(-1)
+    total = x.square().sum((-2, -1), keepdim=True)
+    return straight, torch.where(total > 0, 1 / torch.where(total > 0, total, 1.0), 0.0)
+
+
+def _chosen(root: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if root is None else root.expand(len(rows), *root.shape[1:])[rows]
 
 
 def _singular(x: Tensor, root: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:

@@ -70,7 +70,13 @@ class Diffusion(Value):
     def centre(self, x: Tensor, context: Context | None = None) -> Tensor:
         """The point x without its centre where translations belong to the group, padding at zero; matrices under
         conjugation become symmetric or Hermitian. An orthogonal projection on the space that is diffused on."""
+        if not isinstance(x, Tensor) or not (x.is_floating_point() or x.is_complex()):
+            raise TypeError(
+                f"expected points as a tensor of a floating dtype, got {getattr(x, 'dtype', type(x).__name__)}"
+            )
         action = self.action_for(context)
+        if isinstance(action, PointCloudAction):
+            _check_count(action, x, context)
         if isinstance(action, Conjugation):
             return (x + x.mT) / 2
         if isinstance(action, HermitianConjugation):
@@ -125,7 +131,11 @@ class Diffusion(Value):
     def denoise(self, denoiser: Denoiser, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         """D(x, t), centred: ``denoiser`` is called with times ``[*batch]``."""
         batch = x.shape[: x.ndim - len(self.action.event_shape)]
-        return self.centre(denoiser(x, t.to(x).expand(batch), context), context)
+        denoised = denoiser(x, t.to(x).expand(batch), context)
+        if not isinstance(denoised, Tensor) or denoised.shape != x.shape:
+            got = list(denoised.shape) if isinstance(denoised, Tensor) else type(denoised).__name__
+            raise ValueError(f"expected a denoiser that returns the shape of its points, {list(x.shape)}, got {got}")
+        return self.centre(denoised, context)
 
     def velocity(self, x: Tensor, t: Tensor, denoised: Tensor, context: Context | None = None) -> Tensor:
         """The drift of the probability flow, v = beta' D + (C'/2) C^-1 (x - beta D); t < 1."""
@@ -167,6 +177,15 @@ def _weights(action: Action) -> Tensor | None:
     """Masses of the points of a cloud, None where all are equal or the space is not of clouds."""
     weights = action.weights if isinstance(action, PointCloudAction) else None
     return None if weights is None else torch.as_tensor(weights)
+
+
+def _check_count(action: PointCloudAction, x: Tensor, context: Context | None) -> None:
+    """Refuse clouds of another number of points than the context or the weights have."""
+    known = None if context is None else context.shape
+    count = action.event_shape[0] if known is None else known[-1]
+    if x.ndim < 2 or x.shape[-2] < 1 or count not in (-1, x.shape[-2]):
+        wanted = "at least one point" if count == -1 else f"{count} points, as the context or the weights have"
+        raise ValueError(f"expected clouds [*batch, N, {action.motions.n}] of {wanted}, got {list(x.shape)}")
 
 
 def metric(action: Action, a: Tensor, b: Tensor) -> Tensor:

@@ -95,7 +95,17 @@ class Loss(Value, ABC):
 
     # -- checks ----------------------------------------------------------------------------------------------------
     def _check(self, diffusion: Diffusion, x1: Tensor, t: Tensor) -> None:
-        batch = x1.shape[: x1.ndim - len(diffusion.action.event_shape)]
+        if not isinstance(diffusion, Diffusion):
+            raise TypeError(f"expected a Diffusion, got {type(diffusion).__name__}; try Diffusion()")
+        for name, value in (("x1", x1), ("t", t)):
+            if not isinstance(value, Tensor) or not value.is_floating_point():
+                kind = getattr(value, "dtype", type(value).__name__)
+                raise TypeError(f"expected {name} as a tensor of a floating dtype, got {kind}")
+        event = diffusion.action.event_shape
+        batch, sizes = x1.shape[: x1.ndim - len(event)], x1.shape[max(0, x1.ndim - len(event)) :]
+        if len(sizes) != len(event) or any(want not in (-1, size) for want, size in zip(event, sizes, strict=True)):
+            text = ", ".join("N" if size == -1 else str(size) for size in event)
+            raise ValueError(f"expected data [*batch, {text}], got {list(x1.shape)}, because {diffusion.action!r} acts")
         if t.shape != batch:
             raise ValueError(f"expected times {list(batch)}, one for each data point, got {list(t.shape)}")
         if not bool(((t >= 0) & (t < 1)).all()):

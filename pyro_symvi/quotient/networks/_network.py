@@ -100,7 +100,9 @@ class CloudNetwork(nn.Module, ABC):
 
     def forward(self, x: Tensor, t: Tensor, context: Context | None = None) -> Tensor:
         """The estimate of x_1: points ``[*batch, N, d]``, times ``[*batch]`` (or one for all), shape and dtype of x."""
-        if x.ndim < 2 or x.shape[-1] != self.dim or not x.is_floating_point():
+        if not isinstance(x, Tensor) or not isinstance(context, Context | None):
+            raise TypeError(f"expected a tensor and a Context, got {type(x).__name__} and {type(context).__name__}")
+        if x.ndim < 2 or x.shape[-1] != self.dim or x.shape[-2] < 1 or not x.is_floating_point():
             raise ValueError(f"expected floating points [*batch, N, {self.dim}], got {list(x.shape)} of {x.dtype}")
         batch, points = x.shape[:-2], x.shape[-2]
         times = torch.as_tensor(t, device=x.device).to(x.dtype)
