@@ -267,7 +267,7 @@ def _curvature(x: Tensor, floor: float, root: Tensor | None) -> Tensor:
 
 
 def _straight(x: Tensor, floor: float) -> tuple[Tensor, Tensor]:
-    """Which clouds ``[k, N, d]`` lie on a line through the origin up to rounding, and 1/|x|^2 ``[k, 1, 1]``, 0 for 0."""
+    """Which clouds ``[k, N, d]`` lie on a line through the origin up to rounding; 1/|x|^2 ``[k, 1, 1]``, 0 for 0."""
     squares = torch.linalg.svdvals(x.detach()).square()
     straight = squares[..., 1:].sum(-1) <= floor * squares.sum(-1)
     total = x.square().sum((-2, -1), keepdim=True)

@@ -95,8 +95,9 @@ class CloudDataset(Value):
         return tuple(self.of_kinds(order[start:end]) for start, end in zip([0, *ends[:-1]], ends, strict=True))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """One .npz file; it appears whole or not at all."""
+        """One .npz file; it appears whole or not at all, folders are made."""
         path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
         fields = (
             {}
             if self.context is None

@@ -34,8 +34,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """The whole text or nothing, packed where the name ends in .gz; a file that was there is replaced."""
+    """The whole text or nothing, packed where the name ends in .gz; a file that was there is replaced, folders made."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     raw = text.encode("utf-8")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -66,6 +67,8 @@ def parse_float(text: str, path: object, line: int, what: str) -> float:
 
 def checked_clouds(clouds: Tensor) -> Tensor:
     """Clouds ``[M, N, 3]`` (or one ``[N, 3]``) in float64, finite."""
+    if not isinstance(clouds, Tensor):
+        raise TypeError(f"expected clouds as a tensor, got {type(clouds).__name__}; try torch.as_tensor")
     if clouds.ndim == 2:
         clouds = clouds[None]
     if clouds.ndim != 3 or clouds.shape[-1] != 3 or 0 in clouds.shape:

@@ -10,8 +10,9 @@ import torch
 
 
 def write(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Save a dictionary of plain values and tensors; a crash leaves the old file, or none."""
+    """Save a dictionary of plain values and tensors; a crash leaves the old file, or none. Folders are made."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with open(partial, "wb") as file:
         torch.save(content, file)

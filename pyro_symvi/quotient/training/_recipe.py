@@ -38,6 +38,8 @@ class Recipe(Value):
         for name, kind in (("diffusion", Diffusion), ("loss", Loss), ("schedule", Schedule), ("times", Times)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"expected {name} to be a {kind.__name__}, got {getattr(self, name)!r}")
+        if not isinstance(self.rotate, bool):
+            raise TypeError(f"expected rotate as True or False, got {self.rotate!r}")
         for name in ("steps", "batch_size", "parts"):
             positive_int(getattr(self, name), name)
         positive_int(self.seed, "seed", minimum=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -96,6 +97,8 @@ def train(
     )  # fmt: skip
     _check(network, dataset, checkpoint_every, evaluate_every, ranks, parts)
     first = ranks is None or ranks.rank == 0
+    if first and checkpoint is not None:
+        Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # rather fail now than after the first steps
     state = State(network, learning_rate, weight_decay)
     fingerprint = recipe.fingerprint(network, dataset)
     _start(state, fingerprint, checkpoint, ranks)
