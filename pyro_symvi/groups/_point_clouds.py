@@ -82,24 +82,30 @@ class PointCloudAction(Action):
 
     def _project(self, x: Tensor, v: Tensor) -> Tensor:
         wide, velocity = self._prepared(x), v.double()
+        # columns of X, and of ones where translations belong to the group: all else are sums over points
+        frame = torch.cat([wide, torch.ones_like(wide[..., :1])], -1) if self.centred else wide
+        dual = self._weigh(frame)
+        scatter = self._weigh(wide).mT @ wide
+        solution, bad = _vertical_solution(scatter, self._mass(x) if self.centred else None)
+        sums = dual.mT @ velocity
+        result = velocity - frame @ (solution @ sums.flatten(-2)[..., None]).reshape(sums.shape)
+        if bool(bad.any()):
+            result = torch.where(bad[..., None, None], self._project_carefully(x, wide, velocity, bad), result)
+        return self._unpadded(result.to(v.dtype))
+
+    def _project_carefully(self, x: Tensor, wide: Tensor, velocity: Tensor, bad: Tensor) -> Tensor:
+        """The projection of clouds that are ``bad``, too straight for normal equations; v elsewhere."""
         if self.centred:
             velocity = _shifted(velocity, self._mean(velocity))
-        weighted = self._weigh(wide)
-        skew = weighted.mT @ velocity
-        spin, bad = _solve_lyapunov(weighted.mT @ wide, skew - skew.mT)
-        result = velocity - wide @ spin
-        if bool(bad.any()):
-            root = self._column(wide).sqrt()
-            shape = result.shape
-            chosen = bad.expand(shape[:-2])
-            column = root.expand(*shape[:-1], 1)[chosen] if self.centred else None
-            vertical = torch.zeros_like(result)
-            vertical[chosen] = _vertical_part(
-                (wide * root).expand(shape)[chosen], (velocity * root).expand(shape)[chosen], self._floor(x), column
-            )
-            careful = velocity - vertical / torch.where(root > 0, root, 1.0)
-            result = torch.where(bad[..., None, None], careful, result)
-        return self._unpadded(result.to(v.dtype))
+        root = self._column(wide).sqrt()
+        shape = torch.broadcast_shapes(wide.shape, velocity.shape)
+        chosen = bad.expand(shape[:-2])
+        column = root.expand(*shape[:-1], 1)[chosen] if self.centred else None
+        vertical = velocity.new_zeros(shape)
+        vertical[chosen] = _vertical_part(
+            (wide * root).expand(shape)[chosen], (velocity * root).expand(shape)[chosen], self._floor(x), column
+        )
+        return velocity - vertical / torch.where(root > 0, root, 1.0)
 
     def _log_orbit_volume(self, x: Tensor) -> Tensor:
         wide = self._prepared(x)
@@ -170,6 +176,12 @@ class PointCloudAction(Action):
         w = self._column(x)
         return (w * x).sum(-2) / w.sum(-2)
 
+    def _mass(self, x: Tensor) -> Tensor:
+        """Total weight of a cloud, a scalar or ``[*batch]``, in float64."""
+        if not isinstance(self.weights, Tensor):
+            return torch.tensor(float(x.shape[-2]), dtype=torch.float64, device=x.device)
+        return self.weights.to(x.device).double().sum(-1)
+
     def _unpadded(self, x: Tensor) -> Tensor:
         return x if self.weights is None else torch.where(self._column(x) > 0, x, 0.0)
 
@@ -184,22 +196,60 @@ class PointCloudAction(Action):
         return self._weigh(v.square()).sum((-2, -1)).sqrt()
 
 
-def _solve_lyapunov(scatter: Tensor, skew: Tensor) -> tuple[Tensor, Tensor]:
-    """The antisymmetric A with S A + A S = B, and which clouds are too flat for this route.
+def _vertical_solution(scatter: Tensor, mass: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What makes of sums over points, Y = (X, 1)^T W v, the vertical part (X, 1) Z of v: vec Z = R vec Y.
 
-    d = 2 is a division; d = 3 solves K w = L with K = tr S - S, L and w the vectors of B and -A; beyond, no route.
+    Returns R, of d^2 rows and columns and d more with a ``mass`` (translations), and which clouds are too straight
+    for this route. Z is the antisymmetric A with S A + A S = S' - S'^T for S' = X^T W v, above the mean of v. d = 2
+    is a division; d = 3 solves K w = L with K = tr S - S, L and w the vectors of S' - S'^T and -A; beyond, no route.
+    Linear in v with a small matrix of x alone, so that few operations are left that a gradient passes through.
     """
     d = scatter.shape[-1]
-    total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None]
+    size = d * d + (0 if mass is None else d)
     if d == 2:
-        return torch.where(total > 0, skew / torch.where(total > 0, total, 1.0), 0.0), torch.zeros((), dtype=torch.bool)
-    if d != 3:
-        return torch.zeros_like(skew), torch.ones(scatter.shape[:-2], dtype=torch.bool, device=scatter.device)
-    adjugate, determinant, bad = _inertia(scatter)
-    moment = torch.stack([skew[..., 1, 2], skew[..., 2, 0], skew[..., 0, 1]], -1)
-    x, y, z = ((adjugate @ moment[..., None])[..., 0] / determinant[..., None]).unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.stack([zero, z, -y, -z, zero, x, y, -x, zero], -1).reshape(skew.shape), bad
+        total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None]
+        inverse = torch.where(total > 0, 1 / torch.where(total > 0, total, 1.0), 0.0)
+        bad = torch.zeros((), dtype=torch.bool, device=scatter.device)
+    elif d == 3:
+        adjugate, determinant, bad = _inertia(scatter)
+        inverse = adjugate.flatten(-2) / determinant[..., None]
+    else:
+        inverse = scatter.new_zeros(*scatter.shape[:-2], 0)
+        bad = torch.ones(scatter.shape[:-2], dtype=torch.bool, device=scatter.device)
+    if mass is not None:
+        inverse = torch.cat([inverse, (1 / mass)[..., None].expand(*inverse.shape[:-1], 1)], -1)
+    rule = _RULES[d, mass is not None] if d < 4 else _make_rule(d, mass is not None)
+    rule = rule.to(scatter)
+    return (inverse @ rule).unflatten(-1, (size, size)), bad
+
+
+def _make_rule(d: int, centred: bool) -> Tensor:
+    """R = E^T K^-1 E, and 1 / mass on the rest of the diagonal, as a linear function of entries of K^-1 and 1 / mass.
+
+    E takes a matrix to the vector of its antisymmetric part. Shape ``[1 or 9, size^2]``, one row more if centred.
+    """
+    size, count = d * d + d * centred, {2: 1, 3: 3}.get(d, 0)
+    turns = torch.zeros(count, size, dtype=torch.float64)
+    for k, (i, j) in enumerate([(0, 1)] if d == 2 else [(1, 2), (2, 0), (0, 1)][:count]):
+        turns[k, d * i + j], turns[k, d * j + i] = 1.0, -1.0
+    rule = torch.einsum("ia,jb->ijab", turns, turns).reshape(count * count, size * size)
+    ends = torch.zeros(size, dtype=torch.float64)
+    ends[d * d :] = 1.0
+    return torch.cat([rule, torch.diag(ends).reshape(1, -1)]) if centred else rule
+
+
+def _make_factors() -> Tensor:
+    """Entries of K = tr S - S in the order in which adj K multiplies them, 4 x 9, its first row and tr S, from S."""
+    i, j = torch.meshgrid(torch.arange(3), torch.arange(3), indexing="ij")
+    i1, i2, j1, j2 = (i + 1) % 3, (i + 2) % 3, (j + 1) % 3, (j + 2) % 3
+    entries = torch.stack([3 * j1 + i1, 3 * j2 + i2, 3 * j1 + i2, 3 * j2 + i1]).flatten()
+    identity = torch.eye(3, dtype=torch.float64).reshape(9, 1)
+    inertia = identity @ identity.mT - torch.eye(9, dtype=torch.float64)
+    return torch.cat([inertia[:, entries], inertia[:, :3], identity], 1)
+
+
+_RULES = {(d, centred): _make_rule(d, centred) for d in (2, 3) for centred in (False, True)}
+_FACTORS = _make_factors()
 
 
 def _inverse_inertia_sums(scatter: Tensor) -> tuple[Tensor, Tensor]:
@@ -224,17 +274,13 @@ def _inertia(scatter: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
     In closed form: a library call takes several times as long on many small matrices.
     """
-    k = -scatter
-    total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)
-    a, b, c = total + k[..., 0, 0], total + k[..., 1, 1], total + k[..., 2, 2]
-    d, e, f = k[..., 0, 1], k[..., 0, 2], k[..., 1, 2]
-    first, second, third = b * c - f * f, e * f - d * c, d * f - e * b
-    fourth = d * e - a * f
-    rows = [first, second, third, second, a * c - e * e, fourth, third, fourth, a * b - d * d]
-    determinant = a * first + d * second + e * third
+    factors = scatter.flatten(-2) @ _FACTORS.to(scatter)
+    p, q, r, s = factors[..., :36].unflatten(-1, (4, 9)).unbind(-2)
+    adjugate, total = p * q - r * s, factors[..., 39]
+    determinant = (factors[..., 36:39] * adjugate[..., :3]).sum(-1)
     # det K = (l1 + l2)(l2 + l3)(l3 + l1) falls below its largest value, (2 tr / 3)^3, as the cloud becomes straight
     bad = ~(determinant > 1e-5 * total**3)
-    return torch.stack(rows, -1).reshape(scatter.shape), torch.where(bad, 1.0, determinant), bad
+    return adjugate.unflatten(-1, (3, 3)), torch.where(bad, 1.0, determinant), bad
 
 
 def _vertical_part(x: Tensor, v: Tensor, floor: float, root: Tensor | None) -> Tensor:
