@@ -116,5 +116,6 @@ class Context(Value):
         """
         remembered: dict[Hashable, Any] = self.__dict__["_remembered"]
         if key not in remembered:
-            remembered[key] = compute()
+            with torch.inference_mode(False):  # what is remembered may be used in training later
+                remembered[key] = compute()
         return remembered[key]

@@ -64,8 +64,15 @@ class Diffusion(Value):
             return self.action
         if not isinstance(self.action, PointCloudAction):
             raise ValueError(f"expected an action on clouds, got {self.action!r}, because the context has a mask")
-        weights, mask = _weights(self.action), context.mask.double()
-        return dataclasses.replace(self.action, weights=mask if weights is None else mask * weights.to(mask))
+        # the entry keeps the action alive, so that its id stays its own
+        return context.remember(("action", id(self.action)), lambda: (self.action, self._masked(context)))[1]
+
+    def _masked(self, context: Context) -> Action:
+        mask, weights = context.mask, _weights(self.action)
+        if mask is None or (weights is None and bool(mask.all())):
+            return self.action
+        masses = mask.double() if weights is None else mask.double() * weights.to(mask.device)
+        return dataclasses.replace(self.action, weights=masses)  # type: ignore[type-var]
 
     def centre(self, x: Tensor, context: Context | None = None) -> Tensor:
         """The point x without its centre where translations belong to the group, padding at zero; matrices under
@@ -83,6 +90,11 @@ class Diffusion(Value):
             return (x + x.transpose(-3, -2) * x.new_tensor([1.0, -1.0])) / 2
         if not isinstance(action, PointCloudAction):
             return x
+        if context is not None and context.mask is not None and context.mask.shape[-1] != x.shape[-2]:
+            raise ValueError(
+                f"expected points [..., {context.mask.shape[-1]}, {x.shape[-1]}], got {list(x.shape)}, because the "
+                f"context has a mask {list(context.mask.shape)}"
+            )
         if action.centred:
             x = action.centre(x)[0]
         weights = _weights(action)

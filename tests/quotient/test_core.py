@@ -415,6 +415,20 @@ def test_masked_points_are_as_if_they_were_not_there():
     torch.testing.assert_close(process.log_orbit_volume(x, known), process.log_orbit_volume(x[:4]))
 
 
+def test_the_action_of_a_mask_is_made_once_and_a_full_mask_is_none():
+    ragged, full = Context(mask=torch.tensor([True, True, False])), Context(mask=torch.ones(3) > 0)
+    plain, heavy = Diffusion(), Diffusion(PointCloudAction(SpecialEuclidean(3), torch.tensor([1.0, 2.0, 3.0])))
+    for process, masses in ((plain, [1.0, 1.0, 0.0]), (heavy, [1.0, 2.0, 0.0])):  # one context, two processes
+        with torch.inference_mode():
+            action = process.action_for(ragged)
+        assert action is process.action_for(ragged) and action.weights.tolist() == masses
+        assert not action.weights.is_inference()
+    assert plain.action_for(full) is plain.action and heavy.action_for(full) == heavy.action
+    for context in (full, ragged):
+        with pytest.raises(ValueError, match=r"expected points \[..., 3, 3\], got \[4, 3\], because the context"):
+            plain.centre(torch.zeros(4, 3), context)
+
+
 def test_what_a_denoiser_is_given():
     seen = []
 
