@@ -255,3 +255,45 @@ def test_wrong_actions_and_points_are_refused():
         law.denoiser(Diffusion(PointCloudAction(SpecialEuclidean(2))))
     with pytest.raises(ValueError, match=r"points \[..., 4, 3\]"):
         law.denoiser(Diffusion())(torch.zeros(5, 3), torch.tensor(0.5), None)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "harmonic", "masses"])
+@pytest.mark.parametrize("d", [2, 3])
+def test_density_denoiser_and_velocity_obey_the_continuity_equation(kind, d):
+    """The derivative of log p_t in t is -<v, s> - div v, all by autograd."""
+    diffusion, context = setting(kind, d)
+    law = mixture(d)
+    x = noisy(diffusion, law, context)[1:4]
+    times = TIMES[1:4].clone().requires_grad_()
+    context = None if context is None else context[1:4]
+    (rate,) = torch.autograd.grad(law.log_density(diffusion, x, times, context).sum(), times)
+    times = times.detach()
+
+    def velocity(y):
+        y = diffusion.centre(y, context)
+        return diffusion.velocity(y, times, diffusion.denoise(law.denoiser(diffusion), y, times, context), context)
+
+    jacobian = torch.autograd.functional.jacobian(lambda y: velocity(y).sum(0), x)  # [N, d, batch, N, d]
+    divergence = torch.einsum("ndbnd->b", jacobian)
+    score = diffusion.score(x, times, diffusion.denoise(law.denoiser(diffusion), x, times, context), context)
+    masses = MASSES[:, None] if kind == "masses" else 1.0
+    transport = (masses * velocity(x) * score).sum((-2, -1))
+    torch.testing.assert_close(rate, -transport - divergence, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("d", [2, 3])
+def test_denoiser_works_under_functional_transforms(d):
+    diffusion, _ = setting("gaussian", d)
+    law = mixture(d)
+    x = noisy(diffusion, law, None)[1:4]
+
+    def one(y, t):
+        return law.denoiser(diffusion)(y, t, None)
+
+    reverse = torch.func.vmap(torch.func.jacrev(one))(x, TIMES[1:4])
+    forward = torch.func.vmap(torch.func.jacfwd(one))(x, TIMES[1:4])
+    torch.testing.assert_close(forward, reverse)
+    step = 1e-6 * torch.randn(x.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(10))
+    ends = [law.denoiser(diffusion)(x + sign * step, TIMES[1:4], None) for sign in (1, -1)]
+    change = (ends[0] - ends[1]) / 2
+    torch.testing.assert_close(torch.einsum("bndme,bme->bnd", reverse, step), change, rtol=1e-6, atol=1e-12)
