@@ -46,9 +46,10 @@ def log_likelihood(
     - ``space="total"``: p, the density on the space of x, with respect to its Riemannian volume: for clouds, Lebesgue
       measure of centred clouds (dimension (N - 1) d) in orthonormal coordinates of sum_n w_n |v_n|^2.
     - ``space="quotient"``: log p + log_orbit_volume, the log density on M / G with respect to the Riemannian volume
-      of M / G, less a constant of the action alone, log(vol(G) / number of elements that fix a generic x). The
-      group's volume is the one in which the action's Lie algebra basis is orthonormal: 2 pi for SO(2) and U(1),
-      (2 pi)^k for a torus, 8 pi^2 for SO(3). Both spaces give the same ratio of two shapes of equal orbit volume only.
+      of M / G, up to a constant of the action. Where log_orbit_volume is log det(V^T V) / 2 as it stands (clouds,
+      spheres, U(1), tori), exp(result) times vol(G) / vol(stabiliser) integrates to 1 over M / G, the group's volume
+      being that in which the action's Lie algebra basis is orthonormal: 2 pi for SO(2) and U(1), (2 pi)^k for a
+      torus, 8 pi^2 for SO(3).
 
     The flow is integrated from t = 1 - ``gap`` to 0 by the classical Runge-Kutta method, on steps that shrink towards
     data, after one Euler step across the gap, where v is singular in form. So data whose density has details finer

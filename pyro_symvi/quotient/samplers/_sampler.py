@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -119,15 +120,17 @@ def check_shape(diffusion: Diffusion, denoiser: Denoiser, shape: Sequence[int]) 
         raise TypeError(f"expected a Diffusion, got {type(diffusion).__name__}; try Diffusion()")
     if not callable(denoiser):
         raise TypeError(f"expected a denoiser D(x, t, context), got {type(denoiser).__name__}")
-    if isinstance(shape, int) or not all(isinstance(size, int) for size in shape):
-        raise TypeError(f"expected shape as integers (*batch, *event_shape), got {shape!r}; try (10, 5, 3)")
+    try:
+        shape = tuple(operator.index(size) for size in shape)
+    except TypeError as error:
+        raise TypeError(f"expected shape as integers (*batch, *event_shape), got {shape!r}; try (10, 5, 3)") from error
     event = diffusion.action.event_shape
-    sizes = tuple(shape)[max(0, len(shape) - len(event)) :]
+    sizes = shape[max(0, len(shape) - len(event)) :]
     fits = len(sizes) == len(event) and all(want in (-1, size) for want, size in zip(event, sizes, strict=True))
     if not fits or min(shape, default=1) < 0 or min(sizes, default=1) < 1:
         text = ", ".join("N" if size == -1 else str(size) for size in event)
         raise ValueError(
-            f"expected shape (*batch, {text}), got {tuple(shape)}, because these are the points of {diffusion.action!r}"
+            f"expected shape (*batch, {text}), got {shape}, because these are the points of {diffusion.action!r}"
         )
     return torch.Size(shape)
 

@@ -118,6 +118,7 @@ def test_options_are_checked_when_made(make: Any, error: type[Exception], text: 
         ((Diffusion(), shrink, (5, 2)), {}, ValueError, "expected shape"),
         ((Diffusion(), shrink, (0, 3)), {}, ValueError, "expected shape"),
         ((Diffusion(), shrink, 5), {}, TypeError, "expected shape as integers"),
+        ((Diffusion(), shrink, (5.0, 3)), {}, TypeError, "expected shape as integers"),
         ((Diffusion(), "x", (5, 3)), {}, TypeError, "expected a denoiser"),
         ((PointCloudAction(SpecialEuclidean(3)), shrink, (5, 3)), {}, TypeError, "expected a Diffusion"),
         ((Diffusion(), shrink, (5, 3)), {"start": torch.zeros(4, 3)}, ValueError, "expected start of shape"),
