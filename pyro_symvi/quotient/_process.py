@@ -90,11 +90,6 @@ class Diffusion(Value):
             return (x + x.transpose(-3, -2) * x.new_tensor([1.0, -1.0])) / 2
         if not isinstance(action, PointCloudAction):
             return x
-        if context is not None and context.mask is not None and context.mask.shape[-1] != x.shape[-2]:
-            raise ValueError(
-                f"expected points [..., {context.mask.shape[-1]}, {x.shape[-1]}], got {list(x.shape)}, because the "
-                f"context has a mask {list(context.mask.shape)}"
-            )
         if action.centred:
             x = action.centre(x)[0]
         weights = _weights(action)
