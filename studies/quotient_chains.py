@@ -246,10 +246,12 @@ def cell(arguments: tuple[Setting, Loss, int, str]) -> dict[str, Any]:
 def run_all(settings: tuple[Setting, ...], seeds: int, folder: Path, workers: int) -> list[dict[str, Any]]:
     folder.mkdir(parents=True, exist_ok=True)
     losses = list(dict.fromkeys(method.loss for method in METHODS.values()))
-    jobs = [(setting, loss, seed, str(folder)) for seed in range(seeds) for setting in settings for loss in losses]
+    jobs = [(setting, loss, seed, str(folder)) for setting in settings for seed in range(seeds) for loss in losses]
     outcomes = []
     with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        for number, outcome in enumerate(pool.map(cell, jobs), 1):
+        futures = [pool.submit(cell, job) for job in jobs]
+        for number, future in enumerate(concurrent.futures.as_completed(futures), 1):
+            outcome = future.result()
             outcomes.append(outcome)
             options = outcome["options"]
             print(

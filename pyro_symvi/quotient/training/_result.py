@@ -67,14 +67,15 @@ class History:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """Attributes:
+    """A trained network, its average, and how the run went.
 
-    network: the trained network, the very object that was given.
-    ema: a copy with the exponential moving average of the weights, in evaluation mode; what samplers should use.
-    history: losses and evaluations.
-    steps: number of steps taken, those before a resumption included.
-    status: how the run ended.
-    cause: what was seen where it did not finish, else None.
+    Attributes:
+        network: with the weights of the last step, in evaluation mode; the very object that was given.
+        ema: a copy with the moving average of the weights, in evaluation mode: what samplers should use.
+        history: losses and evaluations.
+        steps: number of steps taken, those before a resumption included.
+        status: how the run ended.
+        cause: what was seen where it did not finish, else None.
     """
 
     network: torch.nn.Module

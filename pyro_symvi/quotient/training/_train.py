@@ -95,7 +95,7 @@ def train(
         diffusion, loss, steps, batch_size, learning_rate, weight_decay, schedule, times, ema, gradient_clip, rotate,
         parts, seed,
     )  # fmt: skip
-    _check(network, dataset, checkpoint_every, evaluate_every, ranks, parts)
+    _check(network, dataset, checkpoint, checkpoint_every, evaluate_every, ranks, parts)
     first = ranks is None or ranks.rank == 0
     if first and checkpoint is not None:
         Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # rather fail now than after the first steps
@@ -240,6 +240,7 @@ def _start(
 def _check(
     network: torch.nn.Module,
     dataset: CloudDataset,
+    checkpoint: str | os.PathLike[str] | None,
     checkpoint_every: int,
     evaluate_every: int | None,
     ranks: Ranks | None,
@@ -249,6 +250,11 @@ def _check(
         raise TypeError(f"expected a torch.nn.Module with parameters to train, got {type(network).__name__}")
     if not isinstance(dataset, CloudDataset) or not len(dataset):
         raise ValueError("expected a CloudDataset with at least one cloud, got none; try another split")
+    if checkpoint is not None and (Path(checkpoint).is_dir() or not Path(checkpoint).absolute().parent.is_dir()):
+        raise ValueError(
+            f"expected checkpoint to be a file in a folder that exists, got {str(checkpoint)!r}, because it is written "
+            "long after the start; try to make the folder first"
+        )
     for name, every in (("checkpoint_every", checkpoint_every), ("evaluate_every", evaluate_every)):
         if every is not None and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
             raise ValueError(f"expected {name} to be an int >= 1, got {every!r}")

@@ -45,6 +45,8 @@ def small(**changes: object):
         ({"network": lambda x, t, c: x}, TypeError, "parameters to train"),
         ({"network": torch.nn.Identity()}, TypeError, "parameters to train"),
         ({"dataset": clouds().of_kinds([])}, ValueError, "at least one cloud"),
+        ({"checkpoint": "no/such/folder/run.pt"}, ValueError, "in a folder that exists"),
+        ({"checkpoint": "."}, ValueError, "in a folder that exists"),
         ({"checkpoint_every": 0}, ValueError, "expected checkpoint_every to be an int >= 1"),
         ({"evaluate_every": 1.5}, ValueError, "expected evaluate_every to be an int >= 1"),
         ({"progress": "yes"}, TypeError, "expected progress as True, False or a function"),
