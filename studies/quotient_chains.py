@@ -44,7 +44,13 @@ from torch import Tensor, nn
 from pyro_symvi.quotient import CloudDataset, Context, Denoiser, Diffusion
 from pyro_symvi.quotient.data import ChainLaw, chain_internal, torsion_chains
 from pyro_symvi.quotient.losses import AF3Aligned, GeoDiffAligned, Loss, OrbitAveraged, Plain, Quotient
-from pyro_symvi.quotient.metrics import jensen_shannon, paired_differences, radius_of_gyration, wasserstein1
+from pyro_symvi.quotient.metrics import (
+    PairedDifference,
+    jensen_shannon,
+    paired_differences,
+    radius_of_gyration,
+    wasserstein1,
+)
 from pyro_symvi.quotient.networks import CloudNetwork, EquivariantNetwork
 from pyro_symvi.quotient.samplers import ODESampler, Sampler, SDESampler
 from pyro_symvi.quotient.training import Cosine, train
@@ -104,6 +110,7 @@ QUICK = (
     Setting("4 atoms, equivariant", 4, True, 30, 64, 5e-3, 2000, 300),
 )
 NFE = (5, 10, 25, 50)
+SAMPLERS = ("ODE 50", "SDE 200")
 
 
 class Perceptron(CloudNetwork):
@@ -275,8 +282,32 @@ def figures(outcomes: list[dict[str, Any]], setting: Setting, sampler: str, metr
     return {name: found[name] for name in METHODS if name in found}
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """One method against plain, on one metric."""
+
+    setting: Setting
+    sampler: str
+    metric: str
+    name: str
+    difference: PairedDifference
+
+
+def comparisons(outcomes: list[dict[str, Any]], settings: tuple[Setting, ...]) -> list[Comparison]:
+    found = []
+    for setting, sampler, metric in itertools.product(settings, SAMPLERS, METRICS):
+        if metric == "heldout" and sampler != SAMPLERS[0]:
+            continue  # a figure of the network, not of the sampler
+        table = figures(outcomes, setting, sampler, metric)
+        for name, values in table.items():
+            if name != "plain" and (metric, name) != ("heldout", "plain, P"):
+                difference = paired_differences(values, table["plain"])
+                found.append(Comparison(setting, sampler, metric, name, difference))
+    return found
+
+
 def report(outcomes: list[dict[str, Any]], settings: tuple[Setting, ...], seeds: int) -> str:
-    lines, resolved, compared = [], [], 0
+    lines, compared = [], comparisons(outcomes, settings)
     for setting in settings:
         network = make_network(setting, 0, 1.0)
         lines += [
@@ -285,35 +316,31 @@ def report(outcomes: list[dict[str, Any]], settings: tuple[Setting, ...], seeds:
             "",
         ]
         floor = exact_floor(setting, seeds)
-        for sampler in (f"ODE {NFE[-1]}", "SDE 200"):
-            all_figures = {metric: figures(outcomes, setting, sampler, metric) for metric in METRICS}
+        for sampler in SAMPLERS:
+            table = {metric: figures(outcomes, setting, sampler, metric) for metric in METRICS}
             lines += [f"{sampler}: means over seeds", header(["trans / g+ / g-"])]
-            for name in all_figures["bond"]:
+            for name in table["bond"]:
                 shares = shares_of(outcomes, setting, sampler, name)
-                lines.append(row(name, [mean(all_figures[metric][name]) for metric in METRICS], [shares]))
+                lines.append(row(name, [mean(table[metric][name]) for metric in METRICS], [shares]))
             exact_shares = " / ".join(f"{mean([f['shares'][k] for f in floor]):.3f}" for k in range(3))
             values = [mean([f[metric] for f in floor]) if metric != "heldout" else None for metric in METRICS]
             lines += [row("exact", values, [exact_shares]), ""]
-            lines.append(f"{sampler}: difference to plain, mean [95 % interval over {seeds} pairs]; * leaves out 0")
+            lines.append(f"{sampler}: difference to plain, mean [95 % interval over {seeds} pairs]")
             for metric, title in METRICS.items():
-                if metric == "heldout" and sampler != f"ODE {NFE[-1]}":
-                    continue
-                lines.append(f"  {title}")
-                table = all_figures[metric]
-                for name in table:
-                    if name == "plain" or (metric == "heldout" and name == "plain, P"):
-                        continue
-                    difference = paired_differences(table[name], table["plain"])
-                    compared += 1
-                    low, high = difference.t
-                    mark = "*" if difference.resolved else " "
-                    lines.append(f"    {name:<11} {difference.mean:+.4f} [{low:+.4f}, {high:+.4f}] {mark}")
-                    if difference.resolved:
-                        word = "lower" if difference.mean < 0 else "higher"
-                        resolved.append((setting.title, sampler, title, name, word))
+                chosen = [c for c in compared if (c.setting, c.sampler, c.metric) == (setting, sampler, metric)]
+                lines += [f"  {title}"] if chosen else []
+                for c in chosen:
+                    low, high = c.difference.t
+                    mark = marked(c.difference, len(compared))
+                    lines.append(f"    {c.name:<11} {c.difference.mean:+.4f} [{low:+.4f}, {high:+.4f}] {mark}".rstrip())
             lines.append("")
-    lines += verdict(resolved, compared)
+    lines += verdict(compared)
     return "\n".join(lines)
+
+
+def marked(difference: PairedDifference, compared: int) -> str:
+    """* where the interval leaves out 0, ** where it would also with all intervals to hold at once."""
+    return "**" if difference.p_value < 0.05 / compared else "*" if difference.resolved else ""
 
 
 def header(more: list[str]) -> str:
@@ -338,21 +365,31 @@ def shares_of(outcomes: list[dict[str, Any]], setting: Setting, sampler: str, na
     return " / ".join(f"{mean([shares[k] for shares in chosen]):.3f}" for k in range(3))
 
 
-def verdict(resolved: list[tuple[str, str, str, str, str]], compared: int) -> list[str]:
+def verdict(compared: list[Comparison]) -> list[str]:
     """What the intervals support, and no more."""
+    resolved = [c for c in compared if c.difference.resolved]
+    firm = [c for c in resolved if marked(c.difference, len(compared)) == "**"]
     lines = [
-        f"What the intervals support: {len(resolved)} of {compared} differences to plain leave out 0 at 95 % each; "
-        f"about {0.05 * compared:.0f} would by chance if there were none.",
-        "lower is better in every column; differences not named here are not told apart from 0.",
+        f"What the intervals support. * {len(resolved)} of {len(compared)} differences to plain leave out 0 at 95 % each",
+        f"(about {0.05 * len(compared):.0f} would by chance if there were none); ** {len(firm)} also with all "
+        f"{len(compared)} intervals to hold at once",
+        "(Bonferroni). Lower is better in every column.",
     ]
-    for name in METHODS:
-        for word in ("lower", "higher"):
-            found: dict[str, list[str]] = {}
-            for title, sampler, metric, who, direction in resolved:
-                if who == name and direction == word:
-                    found.setdefault(f"{title}, {sampler}", []).append(metric)
-            for where, metrics in found.items():
-                lines.append(f"  {name}, {word} ({where}): {'; '.join(metrics)}")
+    for setting, sampler, name in itertools.product(dict.fromkeys(c.setting for c in compared), SAMPLERS, METHODS):
+        here = [c for c in compared if (c.setting, c.sampler, c.name) == (setting, sampler, name)]
+        if not here:
+            continue
+        words = {
+            "lower": [c for c in here if c.difference.t[1] < 0],
+            "higher": [c for c in here if c.difference.t[0] > 0],
+            "not told apart": [c for c in here if not c.difference.resolved],
+        }
+        text = "; ".join(
+            f"{word}: {', '.join(c.metric + ('**' if c in firm else '') for c in chosen)}"
+            for word, chosen in words.items()
+            if chosen
+        )
+        lines.append(f"  {setting.title}, {sampler}, {name}: {text}")
     return lines
 
 
