@@ -370,8 +370,8 @@ def verdict(compared: list[Comparison]) -> list[str]:
     resolved = [c for c in compared if c.difference.resolved]
     firm = [c for c in resolved if marked(c.difference, len(compared)) == "**"]
     lines = [
-        f"What the intervals support. * {len(resolved)} of {len(compared)} differences to plain leave out 0 at 95 % each",
-        f"(about {0.05 * len(compared):.0f} would by chance if there were none); ** {len(firm)} also with all "
+        f"What the intervals support. * {len(resolved)} of {len(compared)} differences to plain leave out 0 at 95 % "
+        f"each (about {0.05 * len(compared):.0f} would by chance if there were none); ** {len(firm)} also with all "
         f"{len(compared)} intervals to hold at once",
         "(Bonferroni). Lower is better in every column.",
     ]
