@@ -85,6 +85,14 @@ class NetworkContract:
         assert float((narrow.double() - exact).abs().max()) < 1e-4 * max(1.0, float(exact.abs().max()))
         assert network(x, t, known).dtype == torch.float64  # points come back in their own dtype
 
+    def test_what_is_remembered_of_a_graph_goes_with_its_rows(self) -> None:
+        network, x, t, known = self.ready(), clouds(4, POINTS, 3), times(4), context(4)
+        fresh = [network(x[rows], t[rows], context(4)[rows]) for rows in ([2, 0], [3])]
+        network(x, t, known)  # remembers
+        for rows, wanted in zip(([2, 0], [3]), fresh, strict=True):
+            assert torch.equal(network(x[rows], t[rows], known[rows]), wanted)
+        assert torch.equal(self.ready(hops=0)(x, t, known), self.ready(hops=0)(x, t, context(4)))
+
     def test_permutations(self) -> None:
         if not self.permutes:
             pytest.skip("the order of points is a sequence here")

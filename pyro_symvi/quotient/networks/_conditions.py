@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from .._context import Context
+from .._context import Batched, Context
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,9 @@ def flat_conditions(
     pairs = None
     if context.edges is not None:
         edges, dtype = context.edges, time.dtype
-        pairs = context.remember(
-            ("pairs", edge_kinds, hops, dtype),
-            lambda: functional.one_hot(_kinds(edges, edge_kinds, hops), pair_kinds(edge_kinds, hops)).to(dtype),
-        )
+        key = (edge_kinds, hops)
+        (kinds,) = context.remember(Batched(("pair kinds", *key)), lambda: (_kinds(edges, edge_kinds, hops),))
+        pairs = context.remember(("pairs", *key, dtype), lambda: _one_hot(kinds, pair_kinds(*key), dtype))
         shared = pairs.shape[:-3].numel() == 1 and batch.numel() > 0
         event = pairs.shape[-3:]
         pairs = (pairs if shared else pairs.expand(*batch, *event)).reshape(-1, *event)
@@ -98,6 +96,10 @@ def _check_shape(shape: torch.Size, batch: torch.Size, points: int) -> None:
             f"expected a context of shape {[*batch, points]}, got {list(shape)}, because the clouds are "
             f"{[*batch, points, 3]}; try context.expand(...) or context[index]"
         )
+
+
+def _one_hot(kinds: Tensor, count: int, dtype: torch.dtype) -> Tensor:
+    return (kinds[..., None] == torch.arange(count, device=kinds.device)).to(dtype)
 
 
 def _kinds(edges: Tensor, edge_kinds: int, hops: int) -> Tensor:

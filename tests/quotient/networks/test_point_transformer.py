@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pyro_symvi.quotient import Context
-from pyro_symvi.quotient.networks import PointTransformer, _transformer, build_network
+from pyro_symvi.quotient.networks import PointTransformer, _conditions, _transformer, build_network
 from tests.contracts.network import POINTS, NetworkContract, clouds, context, moved, turn
 
 
@@ -52,3 +52,16 @@ def test_kinds_and_arguments_of_a_config_are_checked() -> None:
         build_network({"kind": "Perceptron"})
     with pytest.raises(ValueError, match="expected arguments of PointTransformer, got depth, wide"):
         build_network({"kind": "PointTransformer", "wide": 3, "depth": 2})
+
+
+def test_pairs_are_told_apart_by_bond_and_by_graph_distance() -> None:
+    """Kinds of pairs on a ring of 6 with one double bond, by hand: bonds 1, 2; then 3 for 2 and 4 for 3 bonds apart."""
+    edges = torch.zeros(6, 6, dtype=torch.int64)
+    for i in range(6):
+        edges[i, (i + 1) % 6] = edges[(i + 1) % 6, i] = 2 if i == 0 else 1
+    expected = torch.tensor([0, 2, 3, 4, 3, 1])
+    assert torch.equal(_conditions._kinds(edges, 2, 3)[0], expected)
+    assert torch.equal(_conditions._kinds(edges, 2, 2)[0], torch.tensor([0, 2, 3, 0, 3, 1]))
+    assert torch.equal(_conditions._kinds(edges, 2, 0), edges) and _conditions.pair_kinds(2, 3) == 5
+    cut = torch.where(torch.arange(6) < 2, edges, 0)
+    assert int(_conditions._kinds(cut * cut.T.sign(), 2, 6)[0, 4]) == 0, "no path, no kind"
