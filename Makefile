@@ -52,7 +52,7 @@ demo: $(RUNTIME)
 	$(BIN)/python -m pyro_symvi demo
 
 test: $(FULL)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 lint: $(FULL)
 	$(BIN)/python -m ruff check .

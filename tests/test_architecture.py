@@ -256,4 +256,4 @@ def test_the_state_check_sees_a_change():
 
 def test_importing_the_package_takes_under_a_third_of_a_second_beyond_pyro():
     code = f"import time, pyro; t = time.perf_counter(); import {PACKAGE}; print(time.perf_counter() - t)"
-    assert min(float(run_python(code)) for _ in range(3)) < 0.3
+    assert any(float(run_python(code)) < 0.3 for _ in range(3))  # the least of up to three

@@ -154,9 +154,10 @@ def test_with_a_normal_base_its_bound_is_that_of_pyros_guide(scale: str) -> None
 
 @pytest.mark.parametrize("scale", ["full", "diagonal", "low_rank"])
 def test_svi_takes_both_to_one_optimum(scale: str) -> None:
-    """A regression whose exact posterior is normal: the fits of 600 steps agree in location and spread.
+    """A regression whose exact posterior is normal: the fits of 300 steps agree in location and spread.
 
-    Standard error of the last 200 iterates' mean, from the spread of ten runs: below 0.02 posterior sd.
+    The mean of the last 100 iterates; seeds 0 and 1 leave it within 0.04 posterior sd of the other guide's and of the
+    exact mean, and a full scale's log sd within 0.04 of the exact one.
     """
     x = torch.linspace(-1, 1, 12)
     design = torch.stack([torch.ones(12), x, x**2], -1)
@@ -164,24 +165,29 @@ def test_svi_takes_both_to_one_optimum(scale: str) -> None:
     def regression() -> None:
         beta = pyro.sample("beta", dist.Normal(0.0, 3.0).expand([3]).to_event(1))
         with pyro.plate("rows", 12):
-            pyro.sample("y", dist.Normal((design @ beta[..., None])[..., 0], 0.5), obs=1 + 2 * x)
+            pyro.sample("y", dist.Normal((design * beta).sum(-1), 0.5), obs=1 + 2 * x)
 
     found = []
     for guide in (PYROS[scale](regression), AutoLocationScale(regression, scale=scale)):
         pyro.clear_param_store()
         torch.manual_seed(1)
         elbo = Trace_ELBO(num_particles=16, vectorize_particles=True, max_plate_nesting=1)
-        svi = SVI(regression, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.995}), elbo)
+        svi = SVI(regression, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.99}), elbo)
         trail = []
-        for step in range(600):
+        for step in range(300):
             svi.step()
-            if step >= 400:
+            if step >= 200:
                 law = guide.get_posterior()
                 trail.append(torch.cat([guide.loc.detach(), spread(law).log()]))
         found.append(torch.stack(trail).mean(0))
     sd = found[0][3:].exp()
     assert bool(((found[0] - found[1])[:3].abs() < 0.1 * sd).all())
     assert bool(((found[0] - found[1])[3:].abs() < 0.1).all())
+    precision = design.mT @ design / 0.25 + torch.eye(3) / 9
+    mean = torch.linalg.solve(precision, design.mT @ (1 + 2 * x) / 0.25)
+    exact = torch.linalg.inv(precision).diagonal().sqrt()
+    assert bool(((found[1][:3] - mean).abs() < 0.1 * exact).all())
+    assert scale == "diagonal" or bool(((found[1][3:] - exact.log())[:2].abs() < 0.1).all())
 
 
 def spread(law: Any) -> Tensor:
@@ -224,20 +230,21 @@ def test_a_fixed_scale_stays() -> None:
 def test_the_uniform_ball_under_trace_elbo() -> None:
     """On a normal target of covariance S, reverse KL is minimal at scatter (d + 2) S, location the mean.
 
-    E |C xi|^2 terms: tr(S^-1 C C^T)/(2 (d + 2)) - log|C|. Last 300 of 1200 steps averaged; tolerance 0.05 sd, 5 %.
+    E |C xi|^2 terms: tr(S^-1 C C^T)/(2 (d + 2)) - log|C|. Last 125 of 500 steps averaged, a short
+    memory of squared gradients; tolerance 0.05 and 5 %, where seeds 0 to 3 gave at most 0.011 and 0.7 %.
     """
 
     def normal() -> None:
         pyro.sample("z", dist.Normal(torch.tensor([1.0, -2.0]), torch.tensor([0.5, 2.0])).to_event(1))
 
     torch.manual_seed(0)
-    guide = AutoLocationScale(normal, base="uniform_ball", scale="diagonal")
-    elbo = Trace_ELBO(num_particles=32, vectorize_particles=True, max_plate_nesting=0)
-    svi = SVI(normal, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.997}), elbo)
+    guide = AutoLocationScale(normal, base="uniform_ball", scale="diagonal", init_scale=0.5)
+    elbo = Trace_ELBO(num_particles=96, vectorize_particles=True, max_plate_nesting=0)
+    svi = SVI(normal, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.9928, "betas": (0.9, 0.95)}), elbo)
     trail = []
-    for step in range(1200):
+    for step in range(500):
         svi.step()
-        if step >= 900:
+        if step >= 375:
             trail.append(torch.cat([guide.loc.detach(), guide.scale.detach()]))
     found = torch.stack(trail).mean(0)
     assert torch.allclose(found[:2], torch.tensor([1.0, -2.0]), atol=0.05)
@@ -274,19 +281,19 @@ def test_learned_degrees_of_freedom_recover_known_ones(df: float, spherical: boo
 
 
 def test_learned_degrees_of_freedom_in_svi() -> None:
-    """Reverse KL with a Student-t target of df 4 is zero at the truth; the mean of the last 500 of 2500 steps is within
-    15 % (its standard error over five seeds: 5 %)."""
+    """Reverse KL with a Student-t target of df 4 is zero at the truth; the mean of the last 120 of 600 steps is within
+    8 % (seeds 0 to 3: 1.6 % at most)."""
     target = student(4.0, True, 2)
     torch.manual_seed(0)
     guide = AutoLocationScale(target, base="student_t", df=LearnedDf(initial=12.0), init_scale=0.5)
-    elbo = Trace_ELBO(num_particles=128, vectorize_particles=True, max_plate_nesting=0)
-    svi = SVI(target, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.9985}), elbo)
+    elbo = Trace_ELBO(num_particles=512, vectorize_particles=True, max_plate_nesting=0)
+    svi = SVI(target, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.994, "betas": (0.9, 0.95)}), elbo)
     trail = []
-    for step in range(2500):
+    for step in range(600):
         svi.step()
-        if step >= 2000:
+        if step >= 480:
             trail.append(float(guide.df.detach().log()))
-    assert math.exp(sum(trail) / len(trail)) == pytest.approx(4.0, rel=0.15)
+    assert math.exp(sum(trail) / len(trail)) == pytest.approx(4.0, rel=0.08)
 
 
 def test_degrees_of_freedom_stay_above_their_minimum() -> None:

@@ -1,5 +1,6 @@
 """The weighted gradient with truncated and Pareto-smoothed weights."""
 
+from functools import cache
 from typing import Any
 
 import pyro
@@ -38,6 +39,7 @@ def guide_for(model: Any) -> AutoDiagonalNormal:
     return guide
 
 
+@cache
 def gradients(model: Any, weights: Any, divergence: Any, runs: int, particles: int = 200) -> Tensor:
     """Gradients in location and scale of independent evaluations, ``[runs, 4]``."""
     guide = guide_for(model)
