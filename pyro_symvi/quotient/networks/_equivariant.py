@@ -86,7 +86,9 @@ class EquivariantNetwork(CloudNetwork):
         kinds = pair_kinds(edge_kinds, hops)
         with self._seeded():
             self.embed = nn.Linear(TIME_FEATURES + features, width)
-            self.layers = nn.ModuleList(_Layer(width, kinds, chiral, first=i == 0) for i in range(layers))
+            self.layers = nn.ModuleList(
+                _Layer(width, kinds, chiral, first=i == 0, last=i == layers - 1) for i in range(layers)
+            )
 
     def _displacement(self, x: Tensor, noise: Tensor, conditions: Conditions) -> Tensor:
         space = AllPairs(x, conditions.mask) if self.window is None else Window(x, conditions.mask, self.window)
@@ -109,9 +111,9 @@ class _Layer(nn.Module):
     one matrix product a point.
     """
 
-    def __init__(self, width: int, kinds: int, chiral: bool, first: bool) -> None:
+    def __init__(self, width: int, kinds: int, chiral: bool, first: bool, last: bool) -> None:
         super().__init__()
-        self.count, self.chiral = width // 4, chiral
+        self.count, self.chiral, self.last = width // 4, chiral, last
         pair, count = width // 2, self.count
         self.normalise = nn.LayerNorm(width)
         self.ends = nn.Linear(width, 2 * pair)
@@ -122,9 +124,8 @@ class _Layer(nn.Module):
             self.turned = nn.Linear(count, pair, bias=False)
             self.carry = nn.Linear(pair, HEADS)
         self.mix = nn.Linear(count, (3 if chiral else 2) * count, bias=False)
-        self.update = nn.Sequential(
-            nn.Linear(width + pair + count, width), nn.SiLU(), nn.Linear(width, width + (2 if chiral else 1) * count)
-        )
+        changed = (2 if chiral else 1) * count + (0 if last else width)  # gates of vectors, then scalars
+        self.update = nn.Sequential(nn.Linear(width + pair + count, width), nn.SiLU(), nn.Linear(width, changed))
         self.move = nn.Linear(count, 1, bias=False)
         nn.init.zeros_(self.move.weight)
 
@@ -156,11 +157,12 @@ class _Layer(nn.Module):
         first, second, *third = self.mix(pushed).chunk(3 if self.chiral else 2, -1)
         inner = (first * second).sum(-2)
         change = self.update(torch.cat([normal, heard[..., 0, :], inner], -1))
-        gates = change[..., None, width:]
-        vectors = pushed * (1 + gates[..., :count])
+        vectors = pushed * (1 + change[..., None, :count])
         if self.chiral:
-            vectors = vectors + _cross(first, third[0]) * gates[..., count:]
-        return scalars + change[..., :width], vectors, self.move(vectors)[..., 0]
+            vectors = vectors + _cross(first, third[0]) * change[..., None, count : 2 * count]
+        if not self.last:
+            scalars = scalars + change[..., -width:]
+        return scalars, vectors, self.move(vectors)[..., 0]
 
 
 def _bumps(place: Tensor) -> Tensor:
