@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,8 +121,12 @@ class CloudDataset(Value):
     def load(cls, path: str | os.PathLike[str]) -> CloudDataset:
         """Read what ``save`` wrote."""
         try:
-            with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
+            with open(path, "rb") as raw:
+                if not zipfile.is_zipfile(raw):
+                    raise ValueError("it is no archive, or one that was cut off")
+                raw.seek(0)
+                with np.load(raw, allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
             fields = {name: torch.from_numpy(arrays[name]) for name in _CONTEXT if name in arrays}
             return cls(
                 torch.from_numpy(arrays["clouds"]),
