@@ -5,6 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 RUNTIME := $(VENV)/.installed-runtime
 FULL    := $(VENV)/.installed-full
+STUDIES := $(VENV)/.installed-studies
 WORKERS ?= 2
 PIP     := $(BIN)/python -m pip --disable-pip-version-check
 
@@ -48,6 +49,13 @@ $(FULL): $(RUNTIME)
 	$(PIP) install --quiet -c constraints.txt -e '.[test,docs,dev]'
 	@touch $@
 
+$(STUDIES): $(RUNTIME)
+	@echo "installing rdkit and MDAnalysisTests (extras molecules and proteins) for studies/quotient_real.py"
+	@missing=; for extra in molecules proteins; do \
+		$(PIP) install --quiet -c constraints.txt -e ".[$$extra]" || missing="$$missing $$extra"; done; \
+	if [ -z "$$missing" ]; then touch $@; else \
+		echo "warning: could not install$$missing; the study leaves out what needs it, and says so" >&2; fi
+
 demo: $(RUNTIME)
 	$(BIN)/python -m pyro_symvi demo
 
@@ -77,10 +85,12 @@ tutorials: $(FULL)
 		echo "== $$lesson"; $(BIN)/jupyter execute "$$lesson"; done; \
 	[ "$$found" = 1 ] || echo "no tutorials yet"
 
-study: $(RUNTIME)
+study: $(STUDIES)
 	@set -e; found=0; for script in studies/*.py; do [ -e "$$script" ] || continue; found=1; \
 		echo "== $$script"; $(BIN)/python "$$script"; done; \
 	[ "$$found" = 1 ] || echo "no studies yet"
+
+study-quotient_real: $(STUDIES)
 
 study-%: $(RUNTIME)
 	@if [ ! -e "studies/$*.py" ]; then \
