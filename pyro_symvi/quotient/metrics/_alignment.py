@@ -29,6 +29,10 @@ def rmsd(x: Tensor, y: Tensor, mask: Tensor | None = None) -> Tensor:
 
     Reading: conformers of a drug-like molecule below 0.5 A are usually called the same, above 2 A different.
 
+    >>> x = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
+    >>> rmsd(x[:2], 3 * x[:2] + 7).item(), round(rmsd(x, -x).item(), 3)
+    (1.0, 0.5)
+
     Source: Kabsch, Acta Cryst. A32 (1976) 922; Umeyama, IEEE PAMI 13 (1991) 376.
     """
     _check_pair(x, y)

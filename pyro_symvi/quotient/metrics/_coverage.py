@@ -109,6 +109,10 @@ def coverage(
     Raises:
         ValueError: for distances that are empty, negative or not finite (the molecule is named).
 
+    >>> d = torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.9, 1.5]])
+    >>> {name: round(value.item(), 3) for name, value in coverage([d], [0.5]).at(0.5).items()}
+    {'COV-R': 0.5, 'COV-P': 0.667, 'AMR-R': 0.45, 'AMR-P': 0.4}
+
     Source: Ganea et al., GeoMol, NeurIPS 2021, arXiv 2106.07802, equation 7 and appendix.
     """
     if not len(distances):

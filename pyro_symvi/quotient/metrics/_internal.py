@@ -53,6 +53,10 @@ def torsions(x: Tensor, quadruples: Rows, mask: Tensor | None = None) -> Tensor:
     **Undefined** (nan, for ``defined`` to count) where i, j, k or j, k, l lie on a line up to rounding, that is where
     the sine of a bond angle is below the square root of the dtype's epsilon: 3e-4 in float32, 1.5e-8 in float64.
 
+    >>> x = torch.tensor([[1.0, 0, 0], [0, 0, 0], [0, 0, 1], [0, 1, 1]])
+    >>> torsions(torch.stack([x, x * torch.tensor([1.0, -1, 1])]), [[0, 1, 2, 3]]).rad2deg().tolist()
+    [[90.0], [-90.0]]
+
     Source: IUPAC, Compendium of Chemical Terminology, "torsion angle"; Blondel and Karplus, J. Comput. Chem. 17
     (1996) 1132 for the formula.
     """

@@ -101,6 +101,10 @@ def well_populations(
     Raises:
         ValueError: without a defined torsion, for infinite ones, for centres that coincide.
 
+    >>> wells = well_populations(torch.tensor([-1.0, 1.1, 0.9, 3.1, -3.1, math.nan]))
+    >>> wells.counts.tolist(), wells.undefined, round(wells.low[2].item(), 3), round(wells.high[2].item(), 3)
+    ([1, 2, 2], 1, 0.118, 0.769)
+
     Reading: kT ln(p/q) turns two shares into a difference of free energies; a share whose interval holds the
     target's is not shown to be wrong.
     """
