@@ -272,7 +272,11 @@ class FamilyContract(ClosureContract):
         one = {n: v[1, 2] if v.shape[:2] == (2, 3) else v for n, v in parameters.items()}
         assert torch.allclose(log_p[:, 1, 2], family.log_prob(z[:, 1, 2], one))
         levels = torch.tensor([0.2, 0.9], dtype=torch.float64)
-        assert torch.allclose(family.quantiles(levels, parameters)[:, 1, 2], family.quantiles(levels, one))
+        column = {n: v[:, 2:] if v.shape[:2] == (2, 3) else v for n, v in parameters.items()}
+        quantiles = family.quantiles(levels, column)
+        assert quantiles.shape == (2, 2, 1, family.dim)
+        assert torch.allclose(quantiles[:, 1, 0], family.quantiles(levels, one))
+        assert not torch.allclose(quantiles[:, 0, 0], quantiles[:, 1, 0])
 
     # the law
 
