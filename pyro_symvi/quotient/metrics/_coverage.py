@@ -113,7 +113,7 @@ def coverage(
     >>> {name: round(value.item(), 3) for name, value in coverage([d], [0.5]).at(0.5).items()}
     {'COV-R': 0.5, 'COV-P': 0.667, 'AMR-R': 0.45, 'AMR-P': 0.4}
 
-    Source: Ganea et al., GeoMol, NeurIPS 2021, arXiv 2106.07802, equation 7 and appendix.
+    Source: Ganea et al., GeoMol, NeurIPS 2021, arXiv 2106.07802, section on evaluation metrics.
     """
     if not len(distances):
         raise ValueError("expected the distances of at least one molecule, got none")

@@ -35,18 +35,18 @@ def test_intervals_are_scipys(rule, method):
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
-    """150 samples of 80 from .6/.3/.1: 95 % Wilson intervals, standard error 1.8 %; all three at once at least 95 %."""
+    """80 samples of 80 from .6/.3/.1: 95 % Wilson intervals, standard error 2.4 %; all three at once at least 95 %."""
     rng = np.random.default_rng(0)
     truth = torch.tensor([0.6, 0.3, 0.1], dtype=torch.float64)
     centres = torch.tensor([-2.0, 0.0, 2.0]).double()
     hits, together = 0, 0
-    for _ in range(150):
+    for _ in range(80):
         x = centres[torch.from_numpy(rng.choice(3, 80, p=truth.numpy()))]
         one = well_populations(x, centres)
         hits += ((one.low <= truth) & (truth <= one.high)).double()
         all_ = well_populations(x, centres, simultaneous=True, rule=ClopperPearson())
         together += bool(((all_.low <= truth) & (truth <= all_.high)).all())
-    assert bool(((hits / 150 - 0.95).abs() < 0.05).all()) and together / 150 > 0.92
+    assert bool(((hits / 80 - 0.95).abs() < 0.07).all()) and together / 80 > 0.9
 
 
 CASES = {
