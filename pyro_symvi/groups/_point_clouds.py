@@ -72,7 +72,7 @@ class PointCloudAction(Action):
     def centre(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The cloud about its weighted mean, and the mean: ``[*batch, N, d]``, ``[*batch, d]``."""
         mean = self._mean(x)
-        return _shifted(x, mean), mean
+        return x - mean[..., None, :], mean
 
     # -- orbits as manifolds ---------------------------------------------------------------------------------------
     def _gram(self, x: Tensor) -> Tensor:
@@ -82,21 +82,18 @@ class PointCloudAction(Action):
 
     def _project(self, x: Tensor, v: Tensor) -> Tensor:
         wide, velocity = self._prepared(x), v.double()
-        # columns of X, and of ones where translations belong to the group: all else are sums over points
-        frame = torch.cat([wide, torch.ones_like(wide[..., :1])], -1) if self.centred else wide
-        dual = self._weigh(frame)
-        scatter = self._weigh(wide).mT @ wide
-        solution, bad = _vertical_solution(scatter, self._mass(x) if self.centred else None)
-        sums = dual.mT @ velocity
-        result = velocity - frame @ (solution @ sums.flatten(-2)[..., None]).reshape(sums.shape)
+        if self.centred:
+            velocity = velocity - self._mean(velocity)[..., None, :]
+        weighted = self._weigh(wide)
+        rule, bad = _spin_rule(weighted.mT @ wide)
+        sums = weighted.mT @ velocity
+        result = velocity - wide @ (rule @ sums.flatten(-2)[..., None]).reshape(sums.shape)
         if bool(bad.any()):
             result = torch.where(bad[..., None, None], self._project_carefully(x, wide, velocity, bad), result)
         return self._unpadded(result.to(v.dtype))
 
     def _project_carefully(self, x: Tensor, wide: Tensor, velocity: Tensor, bad: Tensor) -> Tensor:
         """The projection of clouds that are ``bad``, too straight for normal equations; v elsewhere."""
-        if self.centred:
-            velocity = _shifted(velocity, self._mean(velocity))
         root = self._column(wide).sqrt()
         shape = torch.broadcast_shapes(wide.shape, velocity.shape)
         chosen = bad.expand(shape[:-2])
@@ -176,12 +173,6 @@ class PointCloudAction(Action):
         w = self._column(x)
         return (w * x).sum(-2) / w.sum(-2)
 
-    def _mass(self, x: Tensor) -> Tensor:
-        """Total weight of a cloud, a scalar or ``[*batch]``, in float64."""
-        if not isinstance(self.weights, Tensor):
-            return torch.tensor(float(x.shape[-2]), dtype=torch.float64, device=x.device)
-        return self.weights.to(x.device).double().sum(-1)
-
     def _unpadded(self, x: Tensor) -> Tensor:
         return x if self.weights is None else torch.where(self._column(x) > 0, x, 0.0)
 
@@ -196,16 +187,15 @@ class PointCloudAction(Action):
         return self._weigh(v.square()).sum((-2, -1)).sqrt()
 
 
-def _vertical_solution(scatter: Tensor, mass: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What makes of sums over points, Y = (X, 1)^T W v, the vertical part (X, 1) Z of v: vec Z = R vec Y.
+def _spin_rule(scatter: Tensor) -> tuple[Tensor, Tensor]:
+    """What makes of sums over points Y = X^T W v the vertical part X A of v: vec A = R vec Y, and which clouds are
+    too straight for this route.
 
-    Returns R, of d^2 rows and columns and d more with a ``mass`` (translations), and which clouds are too straight
-    for this route. Z is the antisymmetric A with S A + A S = S' - S'^T for S' = X^T W v, above the mean of v. d = 2
-    is a division; d = 3 solves K w = L with K = tr S - S, L and w the vectors of S' - S'^T and -A; beyond, no route.
-    Linear in v with a small matrix of x alone, so that few operations are left that a gradient passes through.
+    A is antisymmetric with S A + A S = Y - Y^T. d = 2 is a division; d = 3 solves K w = L with K = tr S - S, L and w
+    the vectors of Y - Y^T and -A; beyond, no route. R, ``[*batch, d^2, d^2]``, depends on x alone, so that a gradient
+    in v passes through few operations.
     """
     d = scatter.shape[-1]
-    size = d * d + (0 if mass is None else d)
     if d == 2:
         total = scatter.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None]
         inverse = torch.where(total > 0, 1 / torch.where(total > 0, total, 1.0), 0.0)
@@ -214,28 +204,18 @@ def _vertical_solution(scatter: Tensor, mass: Tensor | None) -> tuple[Tensor, Te
         adjugate, determinant, bad = _inertia(scatter)
         inverse = adjugate.flatten(-2) / determinant[..., None]
     else:
-        inverse = scatter.new_zeros(*scatter.shape[:-2], 0)
         bad = torch.ones(scatter.shape[:-2], dtype=torch.bool, device=scatter.device)
-    if mass is not None:
-        inverse = torch.cat([inverse, (1 / mass)[..., None].expand(*inverse.shape[:-1], 1)], -1)
-    rule = _RULES[d, mass is not None] if d < 4 else _make_rule(d, mass is not None)
-    rule = rule.to(scatter)
-    return (inverse @ rule).unflatten(-1, (size, size)), bad
+        return scatter.new_zeros(*scatter.shape[:-2], d * d, d * d), bad
+    return (inverse @ _RULES[d].to(scatter)).unflatten(-1, (d * d, d * d)), bad
 
 
-def _make_rule(d: int, centred: bool) -> Tensor:
-    """R = E^T K^-1 E, and 1 / mass on the rest of the diagonal, as a linear function of entries of K^-1 and 1 / mass.
-
-    E takes a matrix to the vector of its antisymmetric part. Shape ``[1 or 9, size^2]``, one row more if centred.
-    """
-    size, count = d * d + d * centred, {2: 1, 3: 3}.get(d, 0)
-    turns = torch.zeros(count, size, dtype=torch.float64)
-    for k, (i, j) in enumerate([(0, 1)] if d == 2 else [(1, 2), (2, 0), (0, 1)][:count]):
+def _make_rule(planes: list[tuple[int, int]], d: int) -> Tensor:
+    """R = E^T K^-1 E as a linear function of the entries of K^-1; E takes a matrix to the vector of its antisymmetric
+    part, entries i, j of ``planes``."""
+    turns = torch.zeros(len(planes), d * d, dtype=torch.float64)
+    for k, (i, j) in enumerate(planes):
         turns[k, d * i + j], turns[k, d * j + i] = 1.0, -1.0
-    rule = torch.einsum("ia,jb->ijab", turns, turns).reshape(count * count, size * size)
-    ends = torch.zeros(size, dtype=torch.float64)
-    ends[d * d :] = 1.0
-    return torch.cat([rule, torch.diag(ends).reshape(1, -1)]) if centred else rule
+    return torch.einsum("ia,jb->ijab", turns, turns).reshape(len(planes) ** 2, d**4)
 
 
 def _make_factors() -> Tensor:
@@ -248,7 +228,7 @@ def _make_factors() -> Tensor:
     return torch.cat([inertia[:, entries], inertia[:, :3], identity], 1)
 
 
-_RULES = {(d, centred): _make_rule(d, centred) for d in (2, 3) for centred in (False, True)}
+_RULES = {2: _make_rule([(0, 1)], 2), 3: _make_rule([(1, 2), (2, 0), (0, 1)], 3)}
 _FACTORS = _make_factors()
 
 
@@ -336,11 +316,6 @@ def _singular(x: Tensor, root: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         root = root.expand(*left.shape[:-1], 1)
         left = left - root * (root.mT @ left) / root.square().sum(-2, keepdim=True)
     return left, sizes, right
-
-
-def _shifted(x: Tensor, mean: Tensor) -> Tensor:
-    """X - mean for all points; the copy keeps the subtraction contiguous, which is several times faster."""
-    return x - mean[..., None, :].expand(torch.broadcast_shapes(x.shape, mean[..., None, :].shape)).contiguous()
 
 
 def _inverse_sums(sizes: Tensor, floor: float) -> Tensor:
