@@ -10,10 +10,18 @@ from pyro import poutine
 from pyro.infer import Trace_ELBO
 from pyro.infer.autoguide import AutoDelta, AutoNormal
 from pyro.infer.autoguide.initialization import init_to_sample
+from pyro.infer.mcmc.util import initialize_model
 from torch import Tensor
 
 from pyro_symvi.quotient import CloudDataset, Context, Diffusion
-from pyro_symvi.quotient.laws import NoiseReparam, ShapeDistribution, ShapeGuide, WeightedShapes, simulate
+from pyro_symvi.quotient.laws import (
+    HelmertTransform,
+    NoiseReparam,
+    ShapeDistribution,
+    ShapeGuide,
+    WeightedShapes,
+    simulate,
+)
 from pyro_symvi.quotient.samplers import ODESampler, SDESampler
 from tests.quotient.laws.normal_clouds import DIFFUSION, NormalDenoiser, clouds, fixed, normal_log_density
 
@@ -73,17 +81,17 @@ def test_importance_weights_against_quadrature(space: str) -> None:
     """
     pyro.set_rng_seed(0)
     evidence, mean, deviation = quadrature(0.8)
-    guide = ShapeGuide("x", DIFFUSION, fixed(0.9), no_condition, steps=6, sampler=ODESampler(15))
+    guide = ShapeGuide("x", DIFFUSION, fixed(0.9), no_condition, steps=5, sampler=ODESampler(15))
 
     def in_space(distances: Tensor) -> None:
-        x = pyro.sample("x", ShapeDistribution(DIFFUSION, fixed(0.8), 3, steps=6, space=space))
+        x = pyro.sample("x", ShapeDistribution(DIFFUSION, fixed(0.8), 3, steps=5, space=space))
         pyro.sample("distances", dist.Normal(sides(x), NOISE).to_event(1), obs=distances)
 
     guide.options["space"] = space
-    posterior = guide.posterior(in_space, OBSERVED, draws=2000)
-    assert posterior.shapes.shape == (2000, 3, 3) and 100 < posterior.effective < 2000
+    posterior = guide.posterior(in_space, OBSERVED, draws=1500)
+    assert posterior.shapes.shape == (1500, 3, 3) and 50 < posterior.effective < 1500
     value, error = posterior.log_evidence
-    assert float(error) < 0.12 and float(value) == pytest.approx(evidence, abs=4 * float(error))
+    assert float(error) < 0.2 and float(value) == pytest.approx(evidence, abs=4 * float(error))
     angle, spread = posterior.mean(bend)
     assert float(spread) == pytest.approx(deviation / math.sqrt(posterior.effective), rel=0.3)
     assert float(angle) == pytest.approx(mean, abs=4 * float(spread))
@@ -217,6 +225,39 @@ def test_automatic_guides_work_in_helmert_coordinates() -> None:
     assert torch.allclose(point()["x"].detach(), start / 4, rtol=2e-2)
 
 
+# -- what Hamiltonian Monte Carlo asks for -----------------------------------------------------------------------------
+
+
+def test_the_potential_energy_of_a_shape() -> None:
+    """In Helmert coordinates y it is |y|^2 / 2 s^2 and a constant, without a Jacobian; its gradient y / s^2."""
+    law = ShapeDistribution(DIFFUSION, fixed(0.8), 3, steps=4)
+
+    def prior() -> None:
+        pyro.sample("x", law)
+
+    _, potential, transforms, _ = initialize_model(prior, initial_params={"x": torch.zeros(2, 3).double()})
+    y = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    energy = potential({"x": y})
+    (slope,) = torch.autograd.grad(energy, y)
+    assert transforms["x"].inv == HelmertTransform(3)
+    exact = -float(normal_log_density(transforms["x"].inv(y.detach()), 0.8))
+    assert float(energy.detach()) == pytest.approx(exact, abs=2e-2)
+    assert torch.allclose(slope, y.detach() / 0.64, atol=2e-2)
+
+
+def test_the_potential_energy_of_noise() -> None:
+    """Its gradient passes through the flow: finite differences see the same."""
+    moved = poutine.reparam(model, config={"x": NoiseReparam()})
+    z = torch.randn(2, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    _, potential, _, _ = initialize_model(moved, (OBSERVED,), initial_params={"x_noise": z})
+    leaf = z.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(potential({"x_noise": leaf}), leaf)
+    step = 1e-5 * torch.randn(z.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        change = potential({"x_noise": z + step}) - potential({"x_noise": z - step})
+    assert float(change) == pytest.approx(2 * float((slope * step).sum()), rel=1e-6)
+
+
 # -- weights and simulations -------------------------------------------------------------------------------------------
 
 
@@ -274,7 +315,7 @@ def test_planar_shapes() -> None:
     from pyro_symvi.groups import PointCloudAction, SpecialEuclidean
 
     diffusion = Diffusion(PointCloudAction(SpecialEuclidean(2)), prior=DIFFUSION.prior)
-    law = ShapeDistribution(diffusion, fixed(0.6, diffusion), 3, steps=20)
+    law = ShapeDistribution(diffusion, fixed(0.6, diffusion), 3, steps=10)
     x = 0.6 * clouds(4, points=3, d=2)
     assert law.event_shape == (3, 2)
     assert torch.allclose(law.log_prob(x), normal_log_density(x, 0.6), atol=5e-3)
