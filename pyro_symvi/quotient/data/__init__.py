@@ -1,4 +1,4 @@
-"""Clouds to learn from: chains with known laws, conformers of molecules, fragments of proteins."""
+"""Clouds to learn from: chains and tetrahedra with known laws, conformers of molecules, fragments of proteins."""
 
 from ._chains import ChainLaw as ChainLaw
 from ._chains import bent_chains as bent_chains
@@ -19,6 +19,8 @@ from ._graphs import molecule_context as molecule_context
 from ._graphs import molecules_with as molecules_with
 from ._proteins import FragmentDataset as FragmentDataset
 from ._proteins import protein_fragments as protein_fragments
+from ._tetrahedra import chiral_tetrahedra as chiral_tetrahedra
+from ._tetrahedra import tetrahedron_shapes as tetrahedron_shapes
 
 __all__ = [
     "EDGE_KINDS",
@@ -33,11 +35,13 @@ __all__ = [
     "chain_dataset",
     "chain_from_internal",
     "chain_internal",
+    "chiral_tetrahedra",
     "common_molecules",
     "conformer_ensembles",
     "molecule",
     "molecule_context",
     "molecules_with",
     "protein_fragments",
+    "tetrahedron_shapes",
     "torsion_chains",
 ]
