@@ -13,6 +13,7 @@ from pyro.infer.autoguide.initialization import init_to_sample
 from pyro.infer.mcmc.util import initialize_model
 from torch import Tensor
 
+from pyro_symvi.distributions import SphericalUniform
 from pyro_symvi.quotient import CloudDataset, Context, Diffusion
 from pyro_symvi.quotient.laws import (
     HelmertTransform,
@@ -148,6 +149,47 @@ def test_a_condition_must_be_a_context() -> None:
     guide = ShapeGuide("x", DIFFUSION, NormalDenoiser(0.6), lambda distances: distances)
     with pytest.raises(TypeError, match="expected condition to return a Context"):
         guide(OBSERVED)
+
+
+def rotation(q: Tensor) -> Tensor:
+    """Rotation matrices ``[*batch, 3, 3]`` of unit quaternions ``[*batch, 4]``; q and -q give the same one."""
+    w, x, y, z = q.unbind(-1)
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)], -1),
+        torch.stack([2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)], -1),
+        torch.stack([2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)], -1),
+    ]
+    return torch.stack(rows, -2)
+
+
+def test_poses_beside_shapes() -> None:
+    """Coordinates seen in an unknown frame: y = R x + noise. R is a site of its own, in a guide derived from the
+    shape's. The law of R x is that of x, so that the evidence is that of N(0, s^2 + noise^2) whatever is done with R.
+    """
+    pyro.set_rng_seed(0)
+    noise, basis = 0.8, HelmertTransform(3)
+    y = basis.inv(0.7 * clouds(points=3, seed=3))
+    law = ShapeDistribution(DIFFUSION, fixed(0.5), 3, steps=5, sampler=ODESampler(20))
+    pose = SphericalUniform(4, dtype=torch.float64)
+
+    def seen(y: Tensor) -> None:
+        x = pyro.sample("x", law)
+        turned = x @ rotation(pyro.sample("pose", pose)).mT
+        pyro.sample("y", dist.Normal(basis.inv(turned), noise).to_event(2), obs=y)
+
+    class WithPose(ShapeGuide):
+        def forward(self, y: Tensor) -> Tensor:
+            x = super().forward(y)
+            pyro.sample("pose", pose)
+            return x
+
+    def condition(y: Tensor) -> Context:
+        return no_condition()
+
+    guide = WithPose("x", DIFFUSION, fixed(0.5), condition, steps=5, sampler=ODESampler(20))
+    value, error = guide.posterior(seen, y, draws=1500).log_evidence
+    expected = dist.Normal(0.0, math.hypot(0.5, noise)).log_prob(y).sum()
+    assert float(error) < 0.06 and float(value) == pytest.approx(float(expected), abs=4 * float(error))
 
 
 # -- noise -------------------------------------------------------------------------------------------------------------
