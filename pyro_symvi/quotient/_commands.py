@@ -43,18 +43,23 @@ def _add_train(parts: Any) -> None:
     train.add_argument(
         "--loss", choices=LOSSES, default="quotient", help="default quotient; geodiff and af3 are biased"
     )
-    train.add_argument("--network", choices=("equivariant", "transformer"), default="equivariant")
-    train.add_argument("--width", type=int, default=64)
-    train.add_argument("--layers", type=int, default=3)
+    train.add_argument(
+        "--network",
+        choices=("equivariant", "transformer"),
+        default="equivariant",
+        help="a transformer sees turned clouds",
+    )
+    train.add_argument("--width", type=int, default=64, help="numbers a point in the network (default 64)")
+    train.add_argument("--layers", type=int, default=3, help="of the network (default 3)")
     train.add_argument("--prior", choices=("gaussian", "harmonic"), default="gaussian", help="harmonic needs bonds")
     train.add_argument("--batch", type=int, default=128, help="clouds a step (default 128)")
-    train.add_argument("--learning-rate", type=float, default=1e-3)
-    train.add_argument("--seed", type=int, default=0)
+    train.add_argument("--learning-rate", type=float, default=1e-3, help="of AdamW (default 0.001)")
+    train.add_argument("--seed", type=int, default=0, help="of weights, batches and noise (default 0)")
     train.add_argument(
         "--checkpoint", metavar="PATH", type=Path, nargs="?", const=AUTO,
         help="keep the state of the run there, and go on from it (default PATH: MODEL.checkpoint)",
     )  # fmt: skip
-    train.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS")
+    train.add_argument("--checkpoint-every", type=int, default=500, metavar="STEPS", help="default 500")
     train.add_argument("--resume", action="store_true", help="insist on a checkpoint to go on from")
     train.add_argument("--progress", action="store_true", help="show a progress bar")
     _add_data_options(train)
@@ -96,9 +101,9 @@ def _add_data_options(parser: Any) -> None:
 
 
 def _add_sampler_options(parser: Any) -> None:
-    parser.add_argument("--sampler", choices=("ode", "sde"), default="ode")
+    parser.add_argument("--sampler", choices=("ode", "sde"), default="ode", help="default ode")
     parser.add_argument("--steps", type=int, help="of the sampler (ode 50, sde 200)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of the draws (default 0)")
     parser.add_argument("--progress", action="store_true", help="show a progress bar")
 
 
