@@ -95,21 +95,21 @@ def test_bonded_prior_tells_the_two_flows_apart_but_not_their_shapes():
 
 @pytest.mark.parametrize(
     ("space", "share", "target", "n"),
-    [("plane", small_share, SMALL, 1000), ("space", trans_share, 0.6, 800)],
+    [("plane", small_share, SMALL, 600), ("space", trans_share, 0.6, 500)],
     ids=["plane", "space"],
 )
 def test_aligned_targets_are_biased_and_more_steps_do_not_mend_it(space, share, target, n):
-    """Exact denoisers both: 100 steps of the equivariant flow are within 4 standard errors of the law, the aligned
-    one more than 8 off at 25 steps and at 100 steps, and not nearer there by more than 3 errors."""
+    """Exact denoisers both: 50 steps of the equivariant flow are within 4 standard errors of the law, the aligned one
+    more than 6 off at 25 steps and at 100 steps, and not nearer there by more than 3 errors of a difference."""
     diffusion, law, event = LAWS[space]
     exact, aligned = law().denoiser(diffusion), law().aligned_denoiser(diffusion)
-    honest = share(draws(ODESampler(100, "euler"), diffusion, exact, n, event))
+    honest = share(draws(ODESampler(50, "euler", horizontal=False), diffusion, exact, n, event))
     assert abs(standard_errors(honest, target, n)) < 4
     off = []
     for steps in (25, 100):
         x = draws(ODESampler(steps, "euler", horizontal=False), diffusion, aligned, n, event)
         off.append(standard_errors(share(x), target, n))
-    assert min(map(abs, off)) > 8
+    assert min(map(abs, off)) > 6
     assert abs(off[1]) > abs(off[0]) - 3 * 2**0.5
 
 
