@@ -92,7 +92,7 @@ def training(seconds: float) -> None:
         "against the fastest, and the median paired difference with its 95 % interval; alone: P and its backward pass"
     )
     head = f"{'network':<13}{'clouds':>7}{'points':>7}{'rounds':>7}{'plain ms':>10}{'P alone':>9}"
-    print(head + "".join(f"{name:>29}" for name in list(LOSSES)[1:]))
+    print(head + "".join(f"{name:>32}" for name in list(LOSSES)[1:]))
     for batch, points in CLOUDS:
         for name, network in networks().items():
             work = steps(network, batch, points)
@@ -105,7 +105,7 @@ def training(seconds: float) -> None:
                 extra = [a - b for a, b in zip(taken[other], taken["plain"], strict=True)]
                 median, low, high = (value / middle for value in median_interval(extra))
                 best = min(taken[other]) / plain - 1
-                row += f"{best:+.1%}; {median:+.1%} ({low:+.1%}, {high:+.1%})".rjust(29)
+                row += f"{best:+.1%}; {median:+.1%} ({low:+.1%}, {high:+.1%})".rjust(32)
             print(row, flush=True)
 
 
