@@ -70,6 +70,21 @@ class CloudDataset(Value):
         """Clouds ``[B, N, d]`` and their context, for indices ``[B]``."""
         return self.clouds[index], None if self.context is None else self.context[self.kinds[index]]
 
+    def scale(self) -> float:
+        """Root mean square of a coordinate of the clouds about their centres, the natural scale of a prior.
+
+        Raises:
+            ValueError: for no clouds, or only clouds whose points lie in one place.
+        """
+        x, context = self.batch(torch.arange(len(self)))
+        mask = torch.ones(x.shape[:2]) if context is None or context.mask is None else context.mask
+        weights = mask.double()[..., None]
+        x = x.double() - (weights * x).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True)
+        square = (weights * x.square()).sum() / (weights.sum() * x.shape[-1])
+        if not float(square) > 0:
+            raise ValueError("expected clouds of points apart, got none, or all points of each in one place")
+        return float(square.sqrt())
+
     def of_kinds(self, chosen: Sequence[int]) -> CloudDataset:
         """The clouds of some kinds, renumbered in the order given."""
         if len(set(chosen)) != len(chosen) or not all(0 <= kind < len(self.names) for kind in chosen):

@@ -18,13 +18,21 @@ class Prior(Value, ABC):
     """A centred normal law x_0 ~ N(0, Sigma) on points ``[*batch, *event_shape]``, the same in each direction of space.
 
     All that diffusion needs of it is functions of its covariance, ``apply(f, x)`` = f(Sigma) x: the square root draws
-    from it, 1 / (alpha^2 Sigma + gamma^2) is a score. To implement one, write ``_apply``.
+    from it, 1 / (alpha^2 Sigma + gamma^2) is a score. To implement one, write ``_apply`` and
+    ``_spread``.
     """
 
     def apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None = None) -> Tensor:
         """f(Sigma) x, shape of x. ``function`` is given eigenvalues ``[*batch, 1, ...]`` that broadcast against x's
         batch dimensions, followed by ones for each dimension of an event but the first."""
         return self._apply(function, x, context)
+
+    def spread(self, context: Context | None = None) -> float:
+        """Root mean square of a coordinate of x_0, padding and centre left out; over all graphs of the context."""
+        return self._spread(context)
+
+    @abstractmethod
+    def _spread(self, context: Context | None) -> float: ...
 
     @abstractmethod
     def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None) -> Tensor: ...
@@ -42,6 +50,9 @@ class GaussianPrior(Prior):
 
     def __post_init__(self) -> None:
         _check_positive(self.scale, "scale")
+
+    def _spread(self, context: Context | None) -> float:
+        return float(self.scale)
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None) -> Tensor:
         return function(x.new_tensor(self.scale**2)) * x
@@ -90,6 +101,14 @@ class HarmonicPrior(Prior):
             )
         variances = torch.where(kept, 1 / torch.where(kept, self.stiffness * values, 1.0), 1.0)
         return variances.to(dtype), vectors.to(dtype)
+
+    def _spread(self, context: Context | None) -> float:
+        variances, _ = self.spectrum(context)
+        points = torch.full_like(variances[..., 0], variances.shape[-1])
+        if context is not None and context.mask is not None:
+            points = context.mask.sum(-1).to(variances)
+        free = points - 1  # all others have the value 1
+        return float(((variances.sum(-1) - (variances.shape[-1] - free)).sum() / free.sum()).sqrt())
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None) -> Tensor:
         key = Batched(("harmonic", self.stiffness, x.dtype))

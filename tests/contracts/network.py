@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from pyro_symvi.groups import SpecialOrthogonal
-from pyro_symvi.quotient import Context, Diffusion, Linear, Trigonometric
+from pyro_symvi.quotient import CloudDataset, Context, Diffusion, GaussianPrior, Linear, Trigonometric
 from pyro_symvi.quotient.networks import CloudNetwork, build_network
 
 FEATURES, EDGE_KINDS, POINTS = 3, 2, 6
@@ -225,6 +225,21 @@ class NetworkContract:
     def test_wrong_contexts_are_named(self, options: dict[str, int], given: Context, words: str) -> None:
         with pytest.raises(ValueError, match=words):
             self.make(**options)(clouds(POINTS, 3), torch.tensor(0.5), given)
+
+    def test_for_dataset_fits_the_data_and_is_born_exact_for_normal_ones(self) -> None:
+        """Born, it denoises normal data of the data set's scale: E[x_1 | x_t] = beta s^2 / (C + beta^2 s^2) x_t."""
+        known = context(2)
+        data = CloudDataset(3 * clouds(50, POINTS, 3), torch.arange(50) % 2, ("a", "b"), known)
+        diffusion = Diffusion(interpolant=Trigonometric(), prior=GaussianPrior(2.0))
+        network = type(self.make()).for_dataset(data, diffusion, layers=1, width=16).double()
+        x, t, s = clouds(4, POINTS, 3), torch.tensor(0.4, dtype=torch.float64), data.scale()
+        x = diffusion.centre(x)
+        beta, noise = diffusion.interpolant.beta(t), diffusion.interpolant.variance(t, torch.tensor(4.0))
+        exact = beta * s**2 / (noise + beta**2 * s**2) * x
+        assert torch.allclose(network(x, t, known[0]), exact, rtol=1e-6)
+        assert network.config["features"] == FEATURES and network.config["edge_kinds"] == int(known.edges.max())
+        with pytest.raises(ValueError, match="points apart"):
+            type(self.make()).for_dataset(CloudDataset(0 * data.clouds, data.kinds, ("a", "b"), known), diffusion)
 
     def test_wrong_points_and_times_are_named(self) -> None:
         network = self.make()

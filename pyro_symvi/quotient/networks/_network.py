@@ -8,7 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from ..._value import positive_int
 from .. import _interpolants
 from .._context import Context
+from .._dataset import CloudDataset
 from .._interpolants import Interpolant, Linear
+from .._process import Diffusion
 from ._conditions import Conditions, flat_conditions
 
 TIME_FEATURES = 9
@@ -50,6 +52,24 @@ class CloudNetwork(nn.Module, ABC):
         super().__init_subclass__(**kwargs)
         if not inspect.isabstract(cls) and not cls.__name__.startswith("_"):
             CloudNetwork.kinds[cls.__name__] = cls
+
+    @classmethod
+    def for_dataset(cls, dataset: CloudDataset, diffusion: Diffusion, **options: Any) -> Self:
+        """A network whose sizes and scales fit: features and kinds of edges of the contexts, ``data_scale`` of the
+        clouds, ``noise_scale`` and path of the diffusion. ``options`` are the other arguments (width, layers, seed).
+
+        Raises:
+            ValueError: for a data set without clouds, or only clouds whose points lie in one place.
+        """
+        context = dataset.context
+        fitting: dict[str, Any] = {
+            "features": 0 if context is None or context.features is None else context.features.shape[-1],
+            "edge_kinds": 0 if context is None or context.edges is None else int(context.edges.max()),
+            "data_scale": dataset.scale(),
+            "noise_scale": diffusion.prior.spread(context),
+            "interpolant": diffusion.interpolant,
+        }
+        return cls(**{**fitting, **options})
 
     def _prepare(
         self,
