@@ -61,6 +61,14 @@ def test_the_law_of_draws() -> None:
     assert float((x[:, 0] * x[:, 1]).sum(-1).mean()) == pytest.approx(-3 * 0.36 / 4, abs=4 * 0.36 * math.sqrt(3) / 60)
 
 
+@pytest.mark.parametrize("scale, steps", [(0.1, 50), (0.3, 25), (0.6, 25)])
+def test_how_much_too_narrow_draws_are(scale: float, steps: int) -> None:
+    z = clouds(3)
+    x = ShapeDistribution(DIFFUSION, fixed(scale), 4, sampler=ODESampler(steps)).from_noise(z)
+    lost = 1 - float((x.square().sum() / z.square().sum()).sqrt()) / scale
+    assert lost == pytest.approx(0.4 * (1.3 / (steps * scale)) ** 2, rel=0.2)
+
+
 def test_draws_are_differentiable_in_parameters_and_noise() -> None:
     """The flow is x -> (s / s_0) x, exactly so in the limit of many steps; finite differences see the same steps."""
     denoiser = NormalDenoiser(0.6)
