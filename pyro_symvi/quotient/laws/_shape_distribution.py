@@ -52,10 +52,11 @@ class ShapeDistribution(TorchDistribution):
     **Accuracy.** Draws and densities carry the errors of their time steps, of order steps^-2 (Heun's method) and
     steps^-4 (Runge-Kutta) where the law is smooth at the scale of the steps; double both numbers to see them. Stiff
     directions (bonds much stiffer than bends) need more: along one of standard deviation s, draws of a normal law by
-    Heun's method are too narrow by a share of 0.4 (s_0 / (steps s))^2, s_0 the prior's scale. With ``divergence="hutchinson"`` the log density is random
-    and its exponential biased. On straight clouds, and where all points coincide, orbits have fewer dimensions and
-    gradients are those along clouds of the same kind; both have probability zero, but the second is where Pyro's
-    automatic guides start by default: give them ``init_loc_fn=init_to_sample``.
+    Heun's method are too narrow by a share of 0.4 (s_0 / (steps s))^2, s_0 the prior's scale.
+    With ``divergence="hutchinson"`` the log density is random and its exponential biased. On straight clouds, and
+    where all points coincide, orbits have fewer dimensions and gradients are those along clouds of the same kind; both
+    have probability zero, but the second is where Pyro's automatic guides start by default: give them
+    ``init_loc_fn=init_to_sample``.
 
     Shapes: ``event_shape (N, d)``; ``batch_shape`` is that of the context, () without one. Cost of an exact
     ``log_prob``: N d backward passes for each call of the denoiser, or one by ``divergence="hutchinson"``.
