@@ -97,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--plot", metavar="PATH", type=Path, help="write a picture (.png, .pdf or .svg)")
     certify.set_defaults(run=_certify)
 
-    from .quotient._commands import add_commands
+    from .quotient.commands import add_commands
 
     add_commands(commands)
     return parser

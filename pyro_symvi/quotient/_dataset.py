@@ -82,7 +82,7 @@ class CloudDataset(Value):
         x = x.double() - (weights * x).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True)
         square = (weights * x.square()).sum() / (weights.sum() * x.shape[-1])
         if not float(square) > 0:
-            raise ValueError("expected clouds of points apart, got none, or all points of each in one place")
+            raise ValueError("expected clouds of points apart, got all points in one place")
         return float(square.sqrt())
 
     def of_kinds(self, chosen: Sequence[int]) -> CloudDataset:

@@ -118,7 +118,7 @@ def test_evaluate_prints_and_writes_figures(capsys: pytest.CaptureFixture[str], 
 
 
 def test_a_model_of_the_data_itself_has_no_distance(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pyro_symvi.quotient._command_report import report
+    from pyro_symvi.quotient.commands._report import report
 
     data = chain_dataset(ChainLaw(), 60, generator=torch.Generator().manual_seed(0))
     found = report(data, data).figures
@@ -131,7 +131,7 @@ def test_a_model_of_the_data_itself_has_no_distance(monkeypatch: pytest.MonkeyPa
 
 
 def test_intervals_over_kinds() -> None:
-    from pyro_symvi.quotient._command_report import report
+    from pyro_symvi.quotient.commands._report import report
 
     data = chain_dataset(ChainLaw(), 40, generator=torch.Generator().manual_seed(0))
     assert data.context is not None

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from . import data as sources
-from ._dataset import CloudDataset
-from .files import write_clouds
-from .pictures import draw_clouds, save_figure
+from .. import data as sources
+from .._dataset import CloudDataset
+from ..files import write_clouds
+from ..pictures import draw_clouds, save_figure
 
 
 def elements(data: CloudDataset) -> list[str] | None:

@@ -116,9 +116,9 @@ def _no_command(parser: argparse.ArgumentParser) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from . import _command_models as models
-    from ._command_data import described, read_data
-    from .training import TrainingStatus, save_model, train
+    from ..training import TrainingStatus, save_model, train
+    from . import _models as models
+    from ._data import described, read_data
 
     checkpoint = options.checkpoint
     if checkpoint is AUTO or (checkpoint is None and options.resume):
@@ -169,8 +169,8 @@ def _train(options: argparse.Namespace) -> int:
 
 
 def _sample(options: argparse.Namespace) -> int:
-    from . import _command_files as files
-    from . import _command_models as models
+    from . import _files as files
+    from . import _models as models
 
     if options.out is None and options.picture is None:
         raise ValueError("expected --out PATH or --picture PATH, got neither, because draws would be lost")
@@ -192,10 +192,10 @@ def _sample(options: argparse.Namespace) -> int:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from . import _command_models as models
-    from ._command_data import described, read_data, references
-    from ._command_report import report
-    from .files._text import write_text
+    from ..files._text import write_text
+    from . import _models as models
+    from ._data import described, read_data, references
+    from ._report import report
 
     check_paths(options.json)
     model = models.load(options.model)

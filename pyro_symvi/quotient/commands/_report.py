@@ -12,9 +12,9 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from ._context import Context
-from ._dataset import CloudDataset
-from .metrics import (
+from .._context import Context
+from .._dataset import CloudDataset
+from ..metrics import (
     Interval,
     WellPopulations,
     automorphisms,
@@ -32,8 +32,8 @@ from .metrics import (
     wasserstein1,
     well_populations,
 )
-from .metrics import bond_angles as bend_angles
-from .metrics._table import table
+from ..metrics import bond_angles as bend_angles
+from ..metrics._table import table
 
 THRESHOLDS = (0.25, 0.5, 0.75)
 GROUPS = 10

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import torch
 
-from . import data as sources
-from ._commands import FILES
-from ._context import Context
-from ._dataset import CloudDataset
-from .files import read_clouds
-from .training import SavedModel
+from .. import data as sources
+from .._context import Context
+from .._dataset import CloudDataset
+from ..files import read_clouds
+from ..training import SavedModel
+from ._arguments import FILES
 
 
 def read_data(text: str, options: argparse.Namespace) -> CloudDataset:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from . import data as sources
-from ._command_data import check_fits
-from ._commands import LOSSES
-from ._context import Context
-from ._dataset import CloudDataset
-from ._priors import GaussianPrior, HarmonicPrior
-from ._process import Diffusion
-from .data._graphs import canonical_name
-from .losses import AF3Aligned, GeoDiffAligned, Loss, OrbitAveraged, Plain, Quotient
-from .networks import CloudNetwork, EquivariantNetwork, PointTransformer
-from .samplers import ODESampler, Sampler, SDESampler
-from .training import SavedModel, load_model
+from .. import data as sources
+from .._context import Context
+from .._dataset import CloudDataset
+from .._priors import GaussianPrior, HarmonicPrior, Prior
+from .._process import Diffusion
+from ..data._graphs import canonical_name
+from ..losses import AF3Aligned, GeoDiffAligned, Loss, OrbitAveraged, Plain, Quotient
+from ..networks import CloudNetwork, EquivariantNetwork, PointTransformer
+from ..samplers import ODESampler, Sampler, SDESampler
+from ..training import SavedModel, load_model
+from ._arguments import LOSSES
+from ._data import check_fits
 
 CHUNK = 256
 """Clouds that are drawn at once."""
@@ -42,42 +41,21 @@ def made_for(data: CloudDataset, options: argparse.Namespace) -> tuple[Diffusion
     """A process and a network in the units of the data: scales from its clouds, sizes from its contexts."""
     if data.clouds.shape[-1] != 3:
         raise ValueError(f"expected clouds in space [M, N, 3], got {list(data.clouds.shape)}")
-    plain = Diffusion()
-    x, context = data.batch(torch.arange(len(data)))
-    x = plain.centre(x.double(), context)
-    present = len(x) * x.shape[1] if context is None or context.mask is None else int(context.mask.sum())
-    scale = math.sqrt(float(x.square().sum()) / (3 * present))
-    if not scale > 0:
-        raise ValueError("expected clouds of points apart, got all points in one place")
-    prior: GaussianPrior | HarmonicPrior = GaussianPrior(scale)
-    noise = scale
-    if options.prior == "harmonic":
-        prior, noise = _harmonic(data)
-    fitting = {
-        "width": options.width,
-        "layers": options.layers,
-        "features": 0 if context is None or context.features is None else context.features.shape[-1],
-        "edge_kinds": 0 if context is None or context.edges is None else int(context.edges.max()),
-        "data_scale": scale,
-        "noise_scale": noise,
-        "seed": options.seed,
-    }
-    kind: type[Any] = EquivariantNetwork if options.network == "equivariant" else PointTransformer
-    return Diffusion(prior=prior), kind(**fitting)
+    prior: Prior = _harmonic(data) if options.prior == "harmonic" else GaussianPrior(data.scale())
+    diffusion = Diffusion(prior=prior)
+    kind: type[CloudNetwork] = EquivariantNetwork if options.network == "equivariant" else PointTransformer
+    fitting = {"width": options.width, "layers": options.layers, "seed": options.seed}
+    return diffusion, kind.for_dataset(data, diffusion, **fitting)
 
 
-def _harmonic(data: CloudDataset) -> tuple[HarmonicPrior, float]:
-    """The prior whose bonds have the data's mean square, and its standard deviation a coordinate."""
+def _harmonic(data: CloudDataset) -> HarmonicPrior:
+    """The prior whose bonds have the data's mean square length."""
     if data.context is None or data.context.edges is None:
         raise ValueError("expected data with bonds, got none, because of --prior harmonic; try --prior gaussian")
     x, context = data.batch(torch.arange(min(len(data), 1000)))
     assert context is not None and context.edges is not None
     bonds = context.edges != 0
-    square = float((torch.cdist(x, x).square() * bonds).sum() / bonds.sum())
-    prior = HarmonicPrior(3 / square)
-    variances, _ = prior.spectrum(data.context)
-    kept = variances.masked_fill(variances == 1.0, 0.0)
-    return prior, math.sqrt(float(kept.sum() / (kept != 0).sum()))
+    return HarmonicPrior(3 / float((torch.cdist(x, x).square() * bonds).sum() / bonds.sum()))
 
 
 def notes(data: CloudDataset, options: argparse.Namespace) -> dict[str, Any]:
