@@ -106,8 +106,8 @@ FULL = (
     Setting("4 atoms, equivariant", 4, True, 400, 128, 5e-3, 20000, 1000),
 )
 QUICK = (
-    Setting("4 atoms, perceptron", 4, False, 80, 128, 3e-3, 2000, 300),
-    Setting("4 atoms, equivariant", 4, True, 30, 64, 5e-3, 2000, 300),
+    Setting("4 atoms, perceptron", 4, False, 60, 128, 3e-3, 2000, 200),
+    Setting("4 atoms, equivariant", 4, True, 20, 64, 5e-3, 2000, 200),
 )
 NFE = (5, 10, 25, 50)
 SAMPLERS = ("ODE 50", "SDE 200")
