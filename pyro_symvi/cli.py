@@ -33,7 +33,8 @@ class UserError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, 1 (the fit or certificate failed numerically), 2 (bad input)."""
-    parser = _parser()
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    parser = _parser("quotient" in arguments)
     options = parser.parse_args(arguments)
     if options.command is None:
         parser.print_help()
@@ -58,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(with_quotient: bool) -> argparse.ArgumentParser:
+    """All commands; those of ``quotient`` load torch, so that they are left out where they are not asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m pyro_symvi",
         description="Which numbers of a simple variational guide are right? Fit one and certify it by symmetry.",
@@ -97,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     certify.add_argument("--plot", metavar="PATH", type=Path, help="write a picture (.png, .pdf or .svg)")
     certify.set_defaults(run=_certify)
 
-    from .quotient.commands import add_commands
+    quotient = commands.add_parser("quotient", help="diffusion models of shapes: train, sample, evaluate")
+    if with_quotient:
+        from .quotient.commands import add_commands
 
-    add_commands(commands)
+        add_commands(quotient)
     return parser
 
 

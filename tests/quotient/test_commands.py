@@ -214,7 +214,7 @@ REFUSALS = {
     "sample CHAIN --out x.xyz --steps 0": "expected steps >= 1, got 0",
     "sample CHAIN --out x.xyz --kind butane": r"expected kinds that the model was trained on \(chain of 4 atoms\)",
     "sample CHAIN --out x.xyz --smiles CCO": "expected a model trained on molecules",
-    "sample TWO --out x.pdb": "expected kinds of one length, got several",
+    "sample TWO --out x.pdb": "expected one molecule, got 2",
     "sample absent --out x.xyz": "expected a model written by quotient train, got 'absent', which is not there",
     "sample broken.npz --out x.xyz": "expected a file written by save_model",
     "evaluate CHAIN --against bent-chain": "expected data with 4 features a point .*got 3",

@@ -16,13 +16,9 @@ LOSSES = ("quotient", "plain", "geodiff", "af3", "orbit")
 AUTO = Path("OUT.checkpoint")
 
 
-def add_commands(commands: Any) -> None:
-    """Put ``quotient`` and its three commands into the command line's subparsers."""
-    parser = commands.add_parser(
-        "quotient",
-        help="diffusion models of shapes: train, sample, evaluate",
-        description="Diffusion on shapes without poses: molecules, chains, protein fragments.",
-    )
+def add_commands(parser: argparse.ArgumentParser) -> None:
+    """Put the three commands into the parser of ``quotient``."""
+    parser.description = "Diffusion on shapes without poses: molecules, chains, protein fragments."
     parser.set_defaults(run=lambda options: _no_command(parser))
     parts = parser.add_subparsers(dest="quotient_command", metavar="COMMAND")
     _add_train(parts)

@@ -8,7 +8,7 @@ import torch
 
 from .. import data as sources
 from .._dataset import CloudDataset
-from ..files import write_clouds
+from ..files import are_molecules, write_clouds
 from ..pictures import draw_clouds, save_figure
 
 
@@ -25,15 +25,6 @@ def elements(data: CloudDataset) -> list[str] | None:
     symbols = [name.removeprefix("element ") for name in sources.NODE_FEATURES if name.startswith("element ")]
     found = features[0, :points, : len(symbols) + 1].argmax(-1).tolist()
     return [symbols[k] if k < len(symbols) else "X" for k in found]
-
-
-def are_molecules(data: CloudDataset) -> bool:
-    """Whether names are SMILES strings of as many atoms as the clouds have points."""
-    try:
-        sizes = [sources.molecule(name).GetNumAtoms() for name in data.names]
-    except (ValueError, ImportError):
-        return False
-    return max(sizes) <= data.clouds.shape[1]
 
 
 def as_molecules(data: CloudDataset) -> CloudDataset:
@@ -55,7 +46,10 @@ def check_writable(wanted: CloudDataset, path: Path | None) -> None:
         )
     if suffix == ".xyz" and not are_molecules(wanted) and len(wanted.names) > 1:
         raise ValueError(f"expected one kind, got {len(wanted.names)}, because of .xyz; try --kind or --out x.npz")
-    if suffix == ".pdb" and wanted.context is not None and wanted.context.mask is not None:
+    if suffix == ".pdb" and are_molecules(wanted):
+        if len(wanted.names) > 1:
+            raise ValueError(f"expected one molecule, got {len(wanted.names)}, because of .pdb; try --kind or .sdf")
+    elif suffix == ".pdb" and wanted.context is not None and wanted.context.mask is not None:
         if len(wanted.context.mask.sum(-1).unique()) > 1:
             raise ValueError("expected kinds of one length, got several, because of .pdb; try --kind or --out x.npz")
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from .._context import Context
 from .._dataset import CloudDataset
 from ..data import NODE_FEATURES, molecule, molecule_context
-from ..data._graphs import ELEMENTS
+from ..data._graphs import ELEMENTS, molecules_with, require_rdkit
 from ._pdb import RESIDUES, parse_pdb, write_pdb
 from ._sdf import parse_sdf, sdf_text
 from ._text import checked_clouds, suffix_of, write_text
@@ -55,7 +55,7 @@ def write_clouds(path: str | os.PathLike[str], dataset: CloudDataset, *, element
 
     - SDF: names of kinds must be SMILES strings.
     - XYZ: elements from the SMILES names, else ``elements`` (one a point).
-    - PDB: clouds as models of one Calpha trace, all of the same length.
+    - PDB: molecules by RDKit, one kind a file; other clouds as models of one Calpha trace, all of the same length.
 
     Raises:
         ValueError: for other suffixes and names, or clouds of unequal length in a PDB file.
@@ -76,6 +76,13 @@ def write_clouds(path: str | os.PathLike[str], dataset: CloudDataset, *, element
             rows = [f"{s:<2} {x:14.6f} {y:14.6f} {z:14.6f}" for s, (x, y, z) in zip(symbols, points, strict=True)]
             chunks.append("\n".join([str(len(rows)), name, *rows]) + "\n")
         write_text(path, "".join(chunks))
+    elif suffix in (".pdb", ".ent") and are_molecules(dataset):
+        if len(dataset.names) > 1:
+            raise ValueError(
+                f"expected one molecule, got {len(dataset.names)}, because of {suffix}; try .sdf, or of_kinds"
+            )
+        mol = molecules_with(dataset.names[0], checked_clouds(dataset.clouds))
+        write_text(path, require_rdkit().MolToPDBBlock(mol))
     elif suffix in (".pdb", ".ent"):
         sizes = dataset.clouds.shape[1]
         if dataset.context is not None and dataset.context.mask is not None:
@@ -86,6 +93,15 @@ def write_clouds(path: str | os.PathLike[str], dataset: CloudDataset, *, element
         write_pdb(path, dataset.clouds[:, :sizes])
     else:
         raise ValueError(f"expected a file of kind {_KNOWN}, got {str(path)!r}")
+
+
+def are_molecules(dataset: CloudDataset) -> bool:
+    """Whether names are SMILES strings of at most as many atoms as the clouds have points (and RDKit is there)."""
+    try:
+        sizes = [molecule(name).GetNumAtoms() for name in dataset.names]
+    except (ValueError, ImportError):
+        return False
+    return max(sizes) <= dataset.clouds.shape[1]
 
 
 def _from_frames(frames: list[Frame], alphabet: Sequence[str], dtype: torch.dtype, *, chain: bool) -> CloudDataset:

@@ -245,3 +245,20 @@ def test_a_data_set_of_chains_as_pdb_and_xyz(tmp_path):
         write_clouds(tmp_path / "b.pdb", ragged)
     with pytest.raises(ValueError, match=r"expected a file of kind"):
         write_clouds(tmp_path / "b.cif", data)
+
+
+def test_a_molecule_as_pdb_keeps_its_elements_and_bonds(tmp_path):
+    """Read back by RDKit: a Calpha trace would be four carbons and no oxygen."""
+    chem = pytest.importorskip("rdkit.Chem")
+    clouds = 2 * torch.randn(3, 4, 3, generator=torch.Generator().manual_seed(0))
+    data = CloudDataset(clouds, torch.zeros(3, dtype=torch.int64), ("CC=NO",))
+    write_clouds(tmp_path / "oxime.pdb", data)
+    read = chem.MolFromPDBFile(str(tmp_path / "oxime.pdb"), sanitize=False, proximityBonding=False)
+    assert [atom.GetSymbol() for atom in read.GetAtoms()] == ["C", "C", "N", "O"]
+    joined = {tuple(sorted((bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()))) for bond in read.GetBonds()}
+    assert joined == {(0, 1), (1, 2), (2, 3)}
+    found = torch.stack([torch.tensor(conformer.GetPositions()) for conformer in read.GetConformers()])
+    assert torch.allclose(found.float(), clouds, atol=6e-4)
+    two = CloudDataset(clouds, torch.tensor([0, 1, 0]), ("CC=NO", "CCCO"))
+    with pytest.raises(ValueError, match="expected one molecule, got 2"):
+        write_clouds(tmp_path / "two.pdb", two)
