@@ -7,7 +7,7 @@ data at random, or use an equivariant network), minimisers are, with A_y(x) the 
     Quotient         P E[x_1 | x_t] + any vertical vector
     OrbitAveraged    E[x_1 | x_t], with less noise in the gradient
     GeoDiffAligned   E[A_{x_t}(x_1) | x_t]: not what a sampler needs
-    AF3Aligned       g E[A_{x_t}(x_1) | x_t] or thereabouts, any g: not what a sampler needs
+    AF3Aligned       g y for any g, where y = E[A_y(x_1) | x_t]: not what a sampler needs
 """
 
 from ._af3_aligned import AF3Aligned as AF3Aligned

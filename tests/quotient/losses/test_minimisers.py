@@ -108,6 +108,16 @@ def test_af3_does_not_see_a_finite_turn_and_is_not_minimised_by_the_posterior_me
     assert gradient(AF3Aligned(), MEAN)[0].abs().max() > 0.1
 
 
+def test_af3_is_minimised_by_a_mean_of_shapes_aligned_to_itself() -> None:
+    """Not by the mean of points aligned to x_t, which is near it and not it when there are two shapes."""
+    mean = ALIGNED_MEAN
+    for _ in range(60):
+        turned = ACTION.act(ACTION.align(X1, mean.expand_as(X1)), X1)
+        mean = (WEIGHTS[:, None, None] * turned).sum(0)
+    assert gradient(AF3Aligned(), mean)[0].abs().max() < 1e-9
+    assert 0.005 < gradient(AF3Aligned(), ALIGNED_MEAN)[0].abs().max() < 0.05
+
+
 def test_af3_with_one_shape_is_minimised_by_every_turn_of_it() -> None:
     t = torch.full((TURNS,), TIME, dtype=torch.float64)
     losses = AF3Aligned()(At(), lambda x, t, c: X1[17].expand_as(x), X1[:TURNS], t)
