@@ -67,7 +67,7 @@ def compared(a: Sequence[float], b: Sequence[float]) -> str:
     return ", ".join(f"{x - y:+.4g}" for x, y in zip(a, b, strict=True)) + " (too few seeds for an interval)"
 
 
-def row(name: str, cells: Sequence[object], width: int = 25) -> str:
+def row(name: str, cells: Sequence[object], width: int = 32) -> str:
     return f"{name:<36}" + "".join(f"{cell!s:>{width}}" for cell in cells)
 
 

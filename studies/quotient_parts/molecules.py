@@ -47,7 +47,7 @@ class MoleculeSettings:
     batch_size: int = 32
     width: int = 96
     layers: int = 4
-    seeds: int = 2
+    seeds: int = 3
     sampler_steps: int = 15
 
     @classmethod

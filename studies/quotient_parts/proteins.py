@@ -57,7 +57,7 @@ class ProteinSettings:
     equivariant_width: int = 64
     equivariant_layers: int = 4
     seeds: int = 3
-    equivariant_seeds: int = 2
+    equivariant_seeds: int = 3
     samples: int = 256
     sampler_steps: int = 20
 
