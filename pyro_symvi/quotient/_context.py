@@ -91,6 +91,10 @@ class Context(Value):
         object.__setattr__(moved, "_remembered", {})
         return moved
 
+    def __getstate__(self) -> dict[str, Any]:
+        # copies remember nothing: keys may hold the id of an object, which another one may have by then
+        return {**self.__dict__, "_remembered": {}}
+
     def __getitem__(self, index: object) -> Context:
         chosen = self.map(lambda field: field[index])  # type: ignore[index]
         for key, value in self.__dict__["_remembered"].items():

@@ -102,10 +102,13 @@ class Linear(Interpolant):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trigonometric(Interpolant):
-    """alpha = cos(pi t / 2), beta = sin(pi t / 2): the variance stays put where data have the prior's."""
+    """alpha = cos(pi t / 2), beta = sin(pi t / 2): the variance stays put where data have the prior's.
+
+    The cosine is taken as sin(pi (1 - t) / 2), which is 0 at t = 1 in every dtype and never negative.
+    """
 
     def _alpha(self, t: Tensor) -> Tensor:
-        return torch.cos(math.pi / 2 * t)
+        return torch.sin(math.pi / 2 * (1 - t))
 
     def _beta(self, t: Tensor) -> Tensor:
         return torch.sin(math.pi / 2 * t)
@@ -114,4 +117,4 @@ class Trigonometric(Interpolant):
         return -math.pi / 2 * torch.sin(math.pi / 2 * t)
 
     def _beta_rate(self, t: Tensor) -> Tensor:
-        return math.pi / 2 * torch.cos(math.pi / 2 * t)
+        return math.pi / 2 * torch.sin(math.pi / 2 * (1 - t))

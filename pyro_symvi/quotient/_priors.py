@@ -80,7 +80,8 @@ class HarmonicPrior(Prior):
         _check_positive(self.stiffness, "stiffness")
 
     def spectrum(self, context: Context | None, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
-        """Eigenvalues of Sigma ``[*batch, N]`` (1 for the centre and padding), eigenvectors ``[*batch, N, N]``."""
+        """Eigenvalues of Sigma ``[*batch, N]``, eigenvectors ``[*batch, N, N]``; the centre and padding, of which
+        there is nothing in a cloud, have the least of them, so that no bound depends on the unit of length."""
         if context is None or context.edges is None:
             raise ValueError(
                 "expected a context with edges, because the harmonic prior lives on a graph; "
@@ -99,7 +100,8 @@ class HarmonicPrior(Prior):
                 "expected a connected graph on the points of each cloud, because separate pieces have no joint "
                 "harmonic prior; try to drop such clouds, or GaussianPrior()"
             )
-        variances = torch.where(kept, 1 / torch.where(kept, self.stiffness * values, 1.0), 1.0)
+        top = values[..., -1:]
+        variances = 1 / (self.stiffness * torch.where(kept, values, torch.where(top > 0, top, 1.0)))
         return variances.to(dtype), vectors.to(dtype)
 
     def _spread(self, context: Context | None) -> float:
@@ -107,8 +109,9 @@ class HarmonicPrior(Prior):
         points = torch.full_like(variances[..., 0], variances.shape[-1])
         if context is not None and context.mask is not None:
             points = context.mask.sum(-1).to(variances)
-        free = points - 1  # all others have the value 1
-        return float(((variances.sum(-1) - (variances.shape[-1] - free)).sum() / free.sum()).sqrt())
+        free = points - 1  # all others have the least value
+        others = (variances.shape[-1] - free) * variances.amin(-1)
+        return float(((variances.sum(-1) - others).sum() / free.sum()).sqrt())
 
     def _apply(self, function: Callable[[Tensor], Tensor], x: Tensor, context: Context | None) -> Tensor:
         key = Batched(("harmonic", self.stiffness, x.dtype))

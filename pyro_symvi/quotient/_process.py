@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -163,12 +164,14 @@ class Diffusion(Value):
     ) -> Tensor:
         """What a denoiser that is off by ``difference`` does to the velocity: (beta' - beta (C'/2) C^-1) difference.
 
-        The factor grows as 1 / (1 - t) near data; ``clip`` is the largest that is used, so that a loss is finite.
+        The factor grows as 1 / (1 - t) near data; ``clip`` is the largest that is used, so that a loss is finite,
+        also for times that round to 1 in the dtype of the points.
         """
         time, path = self.column(t, difference), self.interpolant
 
         def factor(s: Tensor) -> Tensor:
-            ratio = path.half_variance_rate(time, s) / path.variance(time, s)
+            rate, variance = path.half_variance_rate(time, s), path.variance(time, s)
+            ratio = torch.where(variance > 0, rate / variance, -math.inf)
             return (path.beta_rate(time) - path.beta(time) * ratio).clamp(max=clip)
 
         return self.prior.apply(factor, difference, context)

@@ -81,6 +81,8 @@ class OrbitAveraged(Loss):
         generator: torch.Generator | None,
         finite: bool,
     ) -> Tensor:
+        # near data log weights are differences of numbers of order |x|^2 / alpha^2
+        dtype, x1, xt = x1.dtype, x1.double(), xt.double()
         action = compact_action(diffusion.action_for(context))
         time, path = diffusion.column(t, x1), diffusion.interpolant
         batch = t.shape
@@ -98,7 +100,7 @@ class OrbitAveraged(Loss):
         images = action.act(g, x1)
         log_weights = metric(action, precision(xt), images)  # the rest of log p(x_t | g x_1) is the same for all g
         weights = torch.softmax(log_weights, 0)
-        return (weights.reshape(*weights.shape, *(1,) * len(action.event_shape)) * images).sum(0)
+        return (weights.reshape(*weights.shape, *(1,) * len(action.event_shape)) * images).sum(0).to(dtype)
 
 
 def _draws(

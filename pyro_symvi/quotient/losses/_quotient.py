@@ -17,8 +17,9 @@ class Quotient(Loss):
 
     Minimiser: P E[x_1 | x_t] plus any vertical vector (for clouds omega x x_n, an infinitesimal rotation of the
     *input*; a finite rotation of the output is not free). Use samplers with ``horizontal=True``, which ignore that
-    vector. P depends on x_t alone, so no gradient passes through it. Of a random direction at high noise it removes
-    the share dim G / dim M, 1 / (N - 1) for rotations of N centred points in space.
+    vector. (Under a harmonic prior with bridge noise the weight w is a matrix, and the free part of D is w^-1 times
+    a vertical vector.) P depends on x_t alone, so no gradient passes through it. Of a random direction at high noise
+    it removes the share dim G / dim M, 1 / (N - 1) for rotations of N centred points in space.
 
     Source: Xu et al., arXiv 2604.21809, section 3.3. Their general loss regresses on the velocity of the drawn pair;
     here its mean given x_1 and x_t stands for it, which has the same minimiser and, with bridge noise, less variance.

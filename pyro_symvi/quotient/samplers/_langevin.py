@@ -40,10 +40,9 @@ class LangevinCorrector(Value):
 
     def correct(self, run: Run, x: Tensor, t: float, *, progress: bool = False) -> Tensor:
         """The state after ``steps`` steps at time t, for a sampler's run."""
-        time, tau = x.new_tensor(t), self.size * run.smallest_variance(x, t)
+        tau = self.size * run.smallest_variance(x, t)
         for _ in tqdm(range(self.steps), desc="Langevin", disable=not progress):
-            score = run.diffusion.score(x, time, run.denoise(x, t), run.context)
-            x = run.diffuse(x, tau * score, tau)
+            x = run.diffuse(x, tau * run.score(x, t, run.denoise(x, t)), tau)
         return x
 
     def refine(

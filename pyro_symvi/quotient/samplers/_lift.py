@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ...groups import PointCloudAction
 from .._context import Context
-from .._process import Denoiser, Diffusion
+from .._motions import compact_action
+from .._priors import GaussianPrior
+from .._process import Denoiser, Diffusion, metric
 
 DERIVED, NONE, PRINTED = 1.0, 0.0, -1.0
 """Signs of the curvature drift, in multiples of -tau H. Only the first keeps the law; the others are for tests."""
@@ -45,6 +47,13 @@ class Run:
         v = self.diffusion.velocity(x, x.new_tensor(t), self.denoise(x, t), self.context)
         return self.project(x, v)
 
+    def score(self, x: Tensor, t: float, denoised: Tensor) -> Tensor:
+        """The score, without what a horizontal loss leaves open in a denoiser where P does not remove it."""
+        score = self.diffusion.score(x, x.new_tensor(t), denoised, self.context)
+        if not self.horizontal or isinstance(self.diffusion.prior, GaussianPrior):
+            return score
+        return horizontal_score(self.diffusion, x, t, score, self.context)
+
     def project(self, x: Tensor, v: Tensor) -> Tensor:
         """The horizontal part of v at x; v itself in the total space."""
         return self.diffusion.project(x, v, self.context) if self.horizontal else v
@@ -76,6 +85,32 @@ class Run:
             dims = tuple(range(-len(self.diffusion.action.event_shape), 0))
             smallest = smallest.amin(dims, keepdim=True)
         return self.diffusion.interpolant.variance(x.new_tensor(t), smallest.to(x))
+
+
+def horizontal_score(diffusion: Diffusion, x: Tensor, t: float, score: Tensor, context: Context | None) -> Tensor:
+    """The horizontal vector s - beta C^-1 u among those that D - u leads to, u being free under a horizontal loss.
+
+    u = w^-1 V omega with V the vertical basis and w the factor of ``velocity_error``. With B = (C w)^-1 V,
+
+        s - B (V^T B)^+ V^T s,
+
+    which is P s where points are independent, C being a number then, and s where D is exact. For a harmonic prior
+    P s depends on u. Shape of x.
+    """
+    action, path = compact_action(diffusion.action_for(context)), diffusion.interpolant
+    wide = x.double()
+    time = wide.new_tensor(t)
+    basis = action.vertical_basis(wide).movedim(-1, 0)
+
+    def response(s: Tensor) -> Tensor:
+        return 1 / (path.beta_rate(time) * path.variance(time, s) - path.beta(time) * path.half_variance_rate(time, s))
+
+    moved = diffusion.prior.apply(response, basis, context)
+    gram = metric(action, basis[:, None], moved[None]).movedim((0, 1), (-2, -1))
+    sums = metric(action, basis, score.double()).movedim(0, -1)
+    omega = (torch.linalg.pinv(gram, rtol=1e-10, hermitian=True) @ sums[..., None])[..., 0].movedim(-1, 0)
+    share = omega.reshape(*omega.shape, *(1,) * len(action.event_shape)) * moved
+    return (score - share.sum(0)).to(score.dtype)
 
 
 def curvature_step(diffusion: Diffusion, x: Tensor, tau: Tensor, context: Context | None = None) -> Tensor:

@@ -61,12 +61,12 @@ class SDESampler(Sampler):
         if end >= 1:
             return self._arrive(run, x, t)
         dt = end - t
-        denoised, time = run.denoise(x, t), x.new_tensor(t)
-        drift = run.diffusion.velocity(x, time, denoised, run.context) * dt
+        denoised = run.denoise(x, t)
+        drift = run.diffusion.velocity(x, x.new_tensor(t), denoised, run.context) * dt
         if t < self.until and self.noise > 0:
             limit = run.smallest_variance(x, t) / 2
             tau = torch.minimum(limit, limit.new_tensor(self.noise * (1 - t) * dt))  # eta dt
-            moved = run.diffuse(x, drift + tau * run.diffusion.score(x, time, denoised, run.context), tau)
+            moved = run.diffuse(x, drift + tau * run.score(x, t, denoised), tau)
         else:
             moved = run.settle(x + run.project(x, drift))
         return moved if self.corrector is None else self.corrector.correct(run, moved, end)
