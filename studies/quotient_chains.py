@@ -101,9 +101,9 @@ class Setting:
 
 
 FULL = (
-    Setting("4 atoms, perceptron", 4, False, 1500, 256, 3e-3, 20000, 1000),
-    Setting("6 atoms, perceptron", 6, False, 1000, 256, 3e-3, 20000, 1000),
-    Setting("4 atoms, equivariant", 4, True, 400, 128, 5e-3, 20000, 1000),
+    Setting("4 atoms, perceptron", 4, False, 3000, 256, 3e-3, 20000, 1000),
+    Setting("6 atoms, perceptron", 6, False, 2500, 256, 3e-3, 20000, 1000),
+    Setting("4 atoms, equivariant", 4, True, 1200, 128, 5e-3, 20000, 1000),
 )
 QUICK = (
     Setting("4 atoms, perceptron", 4, False, 60, 128, 3e-3, 2000, 200),

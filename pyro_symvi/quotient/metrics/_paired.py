@@ -49,9 +49,11 @@ class PairedDifference(Value):
         return self.t[0] > 0 or self.t[1] < 0
 
     def __str__(self) -> str:
+        low, high = self.bootstrap
+        resampled = "" if math.isnan(low) else f"bootstrap [{low:.4g}, {high:.4g}], "
         return (
-            f"{self.interval} over {self.count} pairs (bootstrap [{self.bootstrap[0]:.4g}, {self.bootstrap[1]:.4g}], "
-            f"p = {self.p_value:.2g}), {'resolved' if self.resolved else 'not told apart from 0'}"
+            f"{self.interval} over {self.count} pairs ({resampled}p = {self.p_value:.2g}), "
+            f"{'resolved' if self.resolved else 'not told apart from 0'}"
         )
 
 
