@@ -9,6 +9,7 @@ import torch
 from pyro_symvi.groups import PointCloudAction, SpecialEuclidean
 from pyro_symvi.quotient import Context, Diffusion, HarmonicPrior, Linear, Trigonometric
 from pyro_symvi.quotient.losses import OrbitAveraged, Plain
+from pyro_symvi.quotient.losses._loss import Case
 from pyro_symvi.quotient.oracles import ShapeMixture, orbit_mean
 from pyro_symvi.quotient.samplers import LangevinCorrector, SDESampler
 from pyro_symvi.quotient.samplers._lift import Run
@@ -56,7 +57,7 @@ def test_orbit_average_of_single_precision_has_less_noise_than_data_up_to_late_t
     t = torch.full((n,), time)
     xt = process.interpolate(x1, t, generator=seeded(1))
     exact = orbit_mean(process, xt.double(), x1.double(), t.double())
-    target = OrbitAveraged(rotations=16)._target(process, x1, xt, t, x1, None, seeded(2))
+    target = OrbitAveraged(rotations=16)._target(Case(process, x1, xt, t, x1, None, seeded(2)))
     assert target.dtype == torch.float32
     # 17 draws from proposals sqrt(2) wider than the posterior: about 0.79 of the error, standard error 0.02
     ratio = (target - exact).square().mean().sqrt() / (x1 - exact).square().mean().sqrt()

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from .._context import Context
-from .._process import Diffusion
 from ._geodiff_aligned import aligned
-from ._loss import Loss
+from ._loss import Case, Loss
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,14 +24,5 @@ class AF3Aligned(Loss):
 
     unbiased = False
 
-    def _target(
-        self,
-        diffusion: Diffusion,
-        x1: Tensor,
-        xt: Tensor,
-        t: Tensor,
-        denoised: Tensor,
-        context: Context | None,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        return aligned(diffusion, x1, denoised, context)
+    def _target(self, case: Case) -> Tensor:
+        return aligned(case, case.denoised)

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from .._context import Context
-from .._process import Diffusion
-from ._loss import Loss
+from ._loss import Case, Loss
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,20 +21,11 @@ class GeoDiffAligned(Loss):
 
     unbiased = False
 
-    def _target(
-        self,
-        diffusion: Diffusion,
-        x1: Tensor,
-        xt: Tensor,
-        t: Tensor,
-        denoised: Tensor,
-        context: Context | None,
-        generator: torch.Generator | None,
-    ) -> Tensor:
-        return aligned(diffusion, x1, xt, context)
+    def _target(self, case: Case) -> Tensor:
+        return aligned(case, case.xt)
 
 
-def aligned(diffusion: Diffusion, x: Tensor, y: Tensor, context: Context | None) -> Tensor:
-    """A_y(x), the point of x's orbit closest to y; padding at zero."""
-    action = diffusion.action_for(context)
-    return diffusion.centre(action.act(action.align(x, y), x), context)
+def aligned(case: Case, y: Tensor) -> Tensor:
+    """A_y(x_1), the point of x_1's orbit closest to y; padding at zero."""
+    action = case.diffusion.action_for(case.context)
+    return case.diffusion.centre(action.act(action.align(case.x1, y), case.x1), case.context)

@@ -15,6 +15,19 @@ from .._context import Context
 from .._process import Denoiser, Diffusion, metric
 
 
+@dataclass(frozen=True)
+class Case:
+    """One noisy point x_t for each data point x_1, centred, and what the network made of it, without its history."""
+
+    diffusion: Diffusion
+    x1: Tensor
+    xt: Tensor
+    t: Tensor
+    denoised: Tensor
+    context: Context | None
+    generator: torch.Generator | None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Loss(Value, ABC):
     """Squared error of the velocity that follows from a denoiser, at one noisy point for each data point.
@@ -70,24 +83,15 @@ class Loss(Value, ABC):
             xt = diffusion.interpolate(x1, t, context, generator=generator)
         denoised = diffusion.denoise(_checked(network, x1), xt, t, context)
         with torch.no_grad():
-            target = self._target(diffusion, x1, xt, t, denoised.detach(), context, generator)
+            target = self._target(Case(diffusion, x1, xt, t, denoised.detach(), context, generator))
         error = diffusion.velocity_error(t, denoised - target, context, clip=self.clip)
         counted = self._counted(diffusion, xt, error, context)
         return metric(diffusion.action_for(context), counted, counted)
 
     # -- the mathematics, for subclasses ---------------------------------------------------------------------------
-    def _target(
-        self,
-        diffusion: Diffusion,
-        x1: Tensor,
-        xt: Tensor,
-        t: Tensor,
-        denoised: Tensor,
-        context: Context | None,
-        generator: torch.Generator | None,
-    ) -> Tensor:
+    def _target(self, case: Case) -> Tensor:
         """What is regressed on, shape of x1; called without gradients."""
-        return x1
+        return case.x1
 
     def _counted(self, diffusion: Diffusion, xt: Tensor, error: Tensor, context: Context | None) -> Tensor:
         """The part of an error that counts, linear in it."""

@@ -9,11 +9,10 @@ from torch import Tensor
 
 from ..._value import positive_int
 from ...groups import Action, PointCloudAction
-from .._context import Context
 from .._motions import compact_action
-from .._process import Diffusion, metric
+from .._process import metric
 from ..oracles import orbit_mean
-from ._loss import Loss
+from ._loss import Case, Loss
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -51,41 +50,24 @@ class OrbitAveraged(Loss):
         if self.rotations is not None:
             positive_int(self.rotations, "rotations")
 
-    def _target(
-        self,
-        diffusion: Diffusion,
-        x1: Tensor,
-        xt: Tensor,
-        t: Tensor,
-        denoised: Tensor,
-        context: Context | None,
-        generator: torch.Generator | None,
-    ) -> Tensor:
+    def _target(self, case: Case) -> Tensor:
+        diffusion = case.diffusion
         finite = compact_action(diffusion.action).group.is_finite
         if self.rotations is not None or finite:
-            return self._sum(diffusion, x1, xt, t, context, generator, finite)
+            return self._sum(case, finite)
         if not isinstance(diffusion.action, PointCloudAction) or diffusion.action.motions.n not in (2, 3):
             raise ValueError(
                 f"expected rotations of clouds in the plane or in space, got {diffusion.action!r}, because no exact "
                 "mean over other groups is known here; try OrbitAveraged(rotations=16)"
             )
-        return orbit_mean(diffusion, xt, x1, t, context)
+        return orbit_mean(diffusion, case.xt, case.x1, case.t, case.context)
 
-    def _sum(
-        self,
-        diffusion: Diffusion,
-        x1: Tensor,
-        xt: Tensor,
-        t: Tensor,
-        context: Context | None,
-        generator: torch.Generator | None,
-        finite: bool,
-    ) -> Tensor:
+    def _sum(self, case: Case, finite: bool) -> Tensor:
         # near data log weights are differences of numbers of order |x|^2 / alpha^2
-        dtype, x1, xt = x1.dtype, x1.double(), xt.double()
+        diffusion, context, x1, xt = case.diffusion, case.context, case.x1.double(), case.xt.double()
         action = compact_action(diffusion.action_for(context))
-        time, path = diffusion.column(t, x1), diffusion.interpolant
-        batch = t.shape
+        time, path = diffusion.column(case.t, x1), diffusion.interpolant
+        batch = case.t.shape
 
         def precision(points: Tensor) -> Tensor:
             return diffusion.prior.apply(lambda s: path.beta(time) / path.variance(time, s), points, context)
@@ -96,11 +78,11 @@ class OrbitAveraged(Loss):
         else:
             basis = action.vertical_basis(x1).movedim(-1, 0)
             information = torch.stack([metric(action, v, path.beta(time) * precision(v)) for v in basis]).mean(0)
-            g = _draws(action, self.rotations or 1, information, x1, generator)
+            g = _draws(action, self.rotations or 1, information, x1, case.generator)
         images = action.act(g, x1)
         log_weights = metric(action, precision(xt), images)  # the rest of log p(x_t | g x_1) is the same for all g
         weights = torch.softmax(log_weights, 0)
-        return (weights.reshape(*weights.shape, *(1,) * len(action.event_shape)) * images).sum(0).to(dtype)
+        return (weights.reshape(*weights.shape, *(1,) * len(action.event_shape)) * images).sum(0).to(case.x1.dtype)
 
 
 def _draws(
