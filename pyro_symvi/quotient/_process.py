@@ -11,7 +11,14 @@ import torch
 from torch import Tensor
 
 from .._value import Value
-from ..groups import Action, Conjugation, HermitianConjugation, PointCloudAction, SpecialEuclidean
+from ..groups import (
+    Action,
+    Conjugation,
+    HermitianConjugation,
+    PointCloudAction,
+    SpecialEuclidean,
+    TranslationAction,
+)
 from ._context import Context
 from ._interpolants import Interpolant, Linear
 from ._priors import GaussianPrior, HarmonicPrior, Prior
@@ -38,6 +45,10 @@ class Diffusion(Value):
         interpolant: the path.
         prior: of x_0.
 
+    Raises:
+        ValueError: for an action that changes lengths or moves the origin (other than by rigid motions of clouds, or
+            translations), a harmonic prior with other than centred clouds of equal masses.
+
     Source: Xu et al., arXiv 2604.21809, section 3, for which the curvature term is taken with the sign of its
     theorem 4, not with that of its equation 12.
     """
@@ -50,12 +61,30 @@ class Diffusion(Value):
         for name, kind in (("action", Action), ("interpolant", Interpolant), ("prior", Prior)):
             if not isinstance(getattr(self, name), kind):
                 raise TypeError(f"expected {name} to be an {kind.__name__}, got {getattr(self, name)!r}")
+        self._check_isometries()
         if isinstance(self.prior, HarmonicPrior) and (
             not isinstance(self.action, PointCloudAction) or not self.action.centred or self.action.weights is not None
         ):
             raise ValueError(
                 f"expected PointCloudAction(SpecialEuclidean(d)) without weights, got {self.action!r}, because the "
                 "harmonic prior is a law of centred clouds of equal masses; try GaussianPrior()"
+            )
+
+    def _check_isometries(self) -> None:
+        """Refuse actions under which the prior is not invariant: those that change the length of a point."""
+        action = self.action
+        if isinstance(action, PointCloudAction | TranslationAction) or min(action.event_shape, default=1) < 1:
+            return
+        kept = action.group.is_compact
+        if kept:
+            generator = torch.Generator().manual_seed(0)
+            x = self.centre(torch.randn(8, *action.event_shape, dtype=torch.float64, generator=generator))
+            moved = action.act(action.group.sample((8,), generator=generator, dtype=torch.float64), x)
+            kept = torch.allclose(moved.flatten(1).norm(dim=1), x.flatten(1).norm(dim=1), rtol=1e-6)
+        if not kept:
+            raise ValueError(
+                f"expected an action by isometries that leave the origin in place, got {action!r}, because noise about "
+                "the origin would not be invariant; try coordinates in which it is one"
             )
 
     # -- the space -------------------------------------------------------------------------------------------------

@@ -6,12 +6,22 @@ import pickle
 import pytest
 import torch
 
-from pyro_symvi.groups import PointCloudAction, SpecialEuclidean
+from pyro_symvi.groups import (
+    Conjugation,
+    EllipticalRotation,
+    HermitianConjugation,
+    NaturalAction,
+    PhaseAction,
+    PointCloudAction,
+    PointReflection,
+    SpecialEuclidean,
+    SpecialOrthogonal,
+)
 from pyro_symvi.quotient import Context, Diffusion, HarmonicPrior, Linear, Trigonometric
 from pyro_symvi.quotient.losses import OrbitAveraged, Plain
 from pyro_symvi.quotient.losses._loss import Case
 from pyro_symvi.quotient.oracles import ShapeMixture, orbit_mean
-from pyro_symvi.quotient.samplers import LangevinCorrector, SDESampler
+from pyro_symvi.quotient.samplers import LangevinCorrector, SDESampler, log_likelihood
 from pyro_symvi.quotient.samplers._lift import Run
 
 
@@ -140,3 +150,42 @@ def test_what_a_horizontal_loss_leaves_open_moves_no_sampler_under_a_harmonic_pr
     # which a projection by itself does not bring about
     off = process.project(x, process.score(x, t, other(x, t, wide), wide), wide)
     assert float((off - score).abs().max()) > 0.01
+
+
+# -- what would be silently wrong --------------------------------------------------------------------------------------
+def test_times_that_round_to_data_are_refused():
+    process, x = Diffusion(), normal(2, 5, 3).float()
+    with pytest.raises(ValueError, match="rounds to 1"):
+        LangevinCorrector(1).refine(process, lambda x, t, context: x / 2, x, 1 - 1e-9)
+    with pytest.raises(ValueError, match="rounds to 1"):
+        log_likelihood(process, lambda x, t, context: x / 2, x, gap=1e-9)
+    late = LangevinCorrector(1).refine(process, lambda x, t, context: x / 2, x.double(), 1 - 1e-9)
+    assert bool(torch.isfinite(late).all())
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        EllipticalRotation(0.0, [[4.0, 0.0], [0.0, 1.0]]).bind(2),
+        PointReflection([1.0, 0.0]).bind(2),
+    ],
+    ids=["ellipses", "another centre"],
+)
+def test_actions_that_change_lengths_are_refused(action):
+    with pytest.raises(ValueError, match="isometries"):
+        Diffusion(action)
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        Conjugation(3),
+        HermitianConjugation(2),
+        PhaseAction(2),
+        NaturalAction(SpecialOrthogonal(3)),
+        EllipticalRotation(0.0, [[2.0, 0.0], [0.0, 2.0]]).bind(2),
+    ],
+    ids=["symmetric", "hermitian", "phase", "rotations", "circles"],
+)
+def test_isometries_are_accepted(action):
+    assert Diffusion(action).action == action

@@ -13,7 +13,7 @@ from ..._value import Value, positive_int
 from .._context import Context
 from .._process import Denoiser, Diffusion
 from ._lift import DERIVED, Run
-from ._sampler import check_points, check_shape, fit_context
+from ._sampler import check_before_data, check_points, check_shape, fit_context
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +84,7 @@ class LangevinCorrector(Value):
         context = fit_context(context, shape)
         run = Run(diffusion, denoiser, context, generator, horizontal, curvature)
         x = diffusion.centre(check_points(x, shape, "x"), context)
+        check_before_data(t, x, "t")
         return self.correct(run, x, float(t), progress=progress)
 
 

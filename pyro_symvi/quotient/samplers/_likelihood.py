@@ -15,7 +15,7 @@ from ..._value import positive_int
 from .._context import Context
 from .._process import Denoiser, Diffusion
 from ._lift import Run, inner
-from ._sampler import check_flag, check_number, check_points, check_shape, fit_context
+from ._sampler import check_before_data, check_flag, check_number, check_points, check_shape, fit_context
 
 SPACES = ("quotient", "total")
 DIVERGENCES = ("exact", "hutchinson")
@@ -90,6 +90,7 @@ def log_likelihood(
     shape = check_shape(diffusion, denoiser, tuple(getattr(x, "shape", ())))
     context = fit_context(context, shape)
     points = check_points(x, shape, "x")
+    check_before_data(1 - gap, points, "1 - gap")
     run = Run(diffusion, denoiser, context, generator, horizontal)
     state = run.settle(points)
     if divergence == "exact":

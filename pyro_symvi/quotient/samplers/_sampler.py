@@ -147,6 +147,15 @@ def check_points(x: Tensor, shape: torch.Size, name: str) -> Tensor:
     return x.detach()
 
 
+def check_before_data(t: float, x: Tensor, name: str) -> None:
+    """Refuse a time that rounds to 1 in the dtype of x."""
+    if not float(x.new_tensor(t)) < 1:
+        raise ValueError(
+            f"expected {name} below 1 in {x.dtype}, got {t!r}, because it rounds to 1, where the score is singular; "
+            "try x.double()"
+        )
+
+
 def fit_context(context: Context | None, shape: torch.Size) -> Context | None:
     """The context with the batch dimensions of points of this shape."""
     if context is None or context.shape is None:
