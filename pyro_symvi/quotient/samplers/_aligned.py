@@ -19,7 +19,8 @@ class AlignedSampler(Sampler):
 
     For comparison: models whose targets were aligned in training are sampled like this. Nothing is known to make it
     draw from the law of the data, because the formula for v holds for E[x_1 | x_t] and not for aligned targets, and
-    its bias does not fall with more steps. With an exact denoiser it is Euler's method, x being aligned to D already.
+    its bias does not fall with more steps. With an exact denoiser and independent points it is Euler's method, x being
+    aligned to D already; not under a harmonic prior.
 
     Args:
         steps: at least 1.
