@@ -2,6 +2,11 @@
 
 import sys
 
-from .cli import main
+try:
+    from .cli import main
 
-sys.exit(main())
+    status = main()
+except KeyboardInterrupt:  # while the library is being loaded
+    print("interrupted; nothing was written", file=sys.stderr)
+    status = 130
+sys.exit(status)

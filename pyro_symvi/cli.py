@@ -34,11 +34,20 @@ class UserError(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, 1 (the fit or certificate failed numerically), 2 (bad input)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    parser = _parser("quotient" in arguments)
-    options = parser.parse_args(arguments)
-    if options.command is None:
-        parser.print_help()
-        return EXIT_USER
+    try:
+        parser = _parser("quotient" in arguments)
+        options = parser.parse_args(arguments)
+        if options.command is None:
+            parser.print_help()
+            return EXIT_USER
+        return _dispatched(options)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was written", file=sys.stderr)
+        return 130
+
+
+def _dispatched(options: argparse.Namespace) -> int:
+    """The status of one command; errors are printed."""
     import torch
 
     torch.set_num_threads(1)  # small tensors: one thread is faster than several
@@ -49,12 +58,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USER
-    except KeyboardInterrupt:
-        print("interrupted; nothing was written", file=sys.stderr)
-        return 130
     except Exception as error:
         if options.debug:
             raise
+        if isinstance(error, OSError) and error.filename is not None:
+            print(
+                f"error: expected a file that can be read or written, got {str(error.filename)!r}, because: "
+                f"{error.strerror}; try another path, or look at its permissions",
+                file=sys.stderr,
+            )
+            return EXIT_USER
         print(f"error: {type(error).__name__}: {error} (see the traceback with --debug)", file=sys.stderr)
         return EXIT_FAILED
 

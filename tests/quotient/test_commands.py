@@ -1,5 +1,6 @@
 """``quotient train | sample | evaluate``: what they write, refuse and keep when interrupted."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -40,6 +41,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     two = CloudDataset(clouds, torch.arange(2).repeat_interleave(10), tuple(names), context)
     two.save(path / "two.npz")
     assert main(["quotient", "train", str(path / "two.npz"), "--out", str(path / "two"), "--steps", "6", *SMALL]) == 0
+    (path / "water.xyz").write_text("3\nwater\nO 0 0 0.1\nH 0.8 0 -0.5\nH -0.8 0 -0.5\n")
+    water = ("train", str(path / "water.xyz"), "--out", str(path / "water"), "--steps", "2", *SMALL)
+    assert main(["quotient", *water]) == 0
     return path
 
 
@@ -184,6 +188,25 @@ def test_interrupted_without_a_checkpoint(
     assert status == 130 and err == "interrupted; nothing was written\n" and not list(tmp_path.iterdir())
 
 
+def test_a_file_that_cannot_be_opened_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    status, _, err = run(capsys, "train", "secret.xyz", "--out", tmp_path / "m", *SMALL)
+    assert status == 2 and err.startswith("error: expected a file that can be read or written, got 'secret.xyz'")
+
+
+def test_interrupted_while_loading(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyro_symvi.cli._parser", interrupted)
+    assert run(capsys, "train") == (130, "", "interrupted; nothing was written\n")
+
+
 def test_training_that_fails_writes_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     status, _, err = run(
         capsys, "train", "bent-chain", "--out", tmp_path / "m", "--steps", 5, "--learning-rate", 1e30, *SMALL
@@ -200,7 +223,11 @@ REFUSALS = {
     "train broken.npz --out m": "expected a .npz file written by CloudDataset.save",
     "train bent-chain --out nowhere/m": "expected a path in an existing folder",
     "train bent-chain --out .": "expected the path of a file, got the folder",
-    "train bent-chain --out m --steps 0": "expected steps",
+    "train bent-chain --out m --steps 0": "expected --steps >= 1, got 0",
+    "train absent.xyz --out m --batch 0": "expected --batch >= 1, got 0",  # before data are read
+    "train absent.xyz --out m --learning-rate nan": "expected a finite --learning-rate > 0, got nan",
+    "train absent.xyz --out m --width 20": "expected width to be a multiple of 16",
+    "train butane --out m --cache nowhere/c.npz": "expected a path in an existing folder, got 'nowhere/c.npz'",
     "train bent-chain --out m --clouds 0": "expected --clouds >= 1, got 0",
     "train bent-chain --out m --width 6": "expected width to be a multiple of 16",
     "train bent-chain --out m --resume": "expected a checkpoint to go on from, got none at 'm.checkpoint'",
@@ -216,7 +243,10 @@ REFUSALS = {
     "sample CHAIN --out x.xyz --smiles CCO": "expected a model trained on molecules",
     "sample TWO --out x.pdb": "expected one molecule, got 2",
     "sample absent --out x.xyz": "expected a model written by quotient train, got 'absent', which is not there",
-    "sample broken.npz --out x.xyz": "expected a file written by save_model",
+    "sample broken.npz --out x.xyz": "expected a file written by save_model.*because: it is no archive",
+    "sample . --out x.xyz": "expected a model written by quotient train",
+    "sample WATER --out x.pdb": "expected molecules with bonds or protein chains, got elements without bonds",
+    "evaluate CHAIN --against absent.xyz --references 0": "expected --references >= 1, got 0",
     "evaluate CHAIN --against bent-chain": "expected data with 4 features a point .*got 3",
     "evaluate CHAIN --against torsion-chain --kinds 0": "expected --kinds >= 1, got 0",
 }
@@ -236,7 +266,7 @@ def test_bad_input(
     ):
         CloudDataset(clouds, torch.zeros(len(clouds), dtype=torch.int64), ("a",)).save(tmp_path / f"{name}.npz")
     before = sorted(p.name for p in tmp_path.iterdir())
-    places = {"CHAIN": str(folder / "chain"), "TWO": str(folder / "two")}
+    places = {name: str(folder / name.lower()) for name in ("CHAIN", "TWO", "WATER")}
     status, _, err = run(capsys, *(places.get(word, word) for word in command.split()))
     assert status == 2 and re.search(REFUSALS[command], err), err
     assert err.startswith("error: ") and "Traceback" not in err

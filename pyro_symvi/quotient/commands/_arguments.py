@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
@@ -119,9 +120,13 @@ def _train(options: argparse.Namespace) -> int:
     checkpoint = options.checkpoint
     if checkpoint is AUTO or (checkpoint is None and options.resume):
         checkpoint = options.out.with_name(f"{options.out.name}.checkpoint")
-    check_paths(options.out, checkpoint)
+    check_paths(options.out, checkpoint, options.cache)
+    check_counts(options, "steps", "batch", "checkpoint_every")
+    if not 0 < options.learning_rate < math.inf:
+        raise ValueError(f"expected a finite --learning-rate > 0, got {options.learning_rate}")
     if options.resume and not checkpoint.exists():
         raise ValueError(f"expected a checkpoint to go on from, got none at {str(checkpoint)!r}; try without --resume")
+    models.network_kind(options)(width=options.width, layers=options.layers, seed=options.seed)  # refused before work
     data = read_data(options.data, options)
     diffusion, network = models.made_for(data, options)
     parameters = sum(p.numel() for p in network.parameters())
@@ -193,7 +198,8 @@ def _evaluate(options: argparse.Namespace) -> int:
     from ._data import described, read_data, references
     from ._report import report
 
-    check_paths(options.json)
+    check_paths(options.json, options.cache)
+    check_counts(options, "references", "kinds")
     model = models.load(options.model)
     sampler = models.sampler_of(options)
     truth = references(read_data(options.against, options), model, options)
@@ -226,6 +232,13 @@ def check_paths(*paths: Path | None) -> None:
             raise ValueError(f"expected the path of a file, got the folder {str(path)!r}")
         if not os.access(path.parent, os.W_OK):
             raise ValueError(f"expected a folder that can be written to, got {str(path.parent)!r}")
+
+
+def check_counts(options: argparse.Namespace, *names: str) -> None:
+    """Refuse numbers of things below one."""
+    for name in names:
+        if getattr(options, name) < 1:
+            raise ValueError(f"expected --{name.replace('_', '-')} >= 1, got {getattr(options, name)}")
 
 
 def check_suffix(path: Path | None, known: tuple[str, ...], what: str) -> None:

@@ -64,9 +64,6 @@ def described(data: CloudDataset) -> str:
 
 def references(data: CloudDataset, model: SavedModel, options: argparse.Namespace) -> CloudDataset:
     """Some clouds of some kinds, of which the model can be told what it needs."""
-    for name in ("references", "kinds", "number"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"expected --{name} >= 1, got {getattr(options, name)}")
     data = data.of_kinds(range(min(len(data.names), options.kinds)))
     check_fits(model, data.context)
     generator = torch.Generator().manual_seed(options.data_seed)

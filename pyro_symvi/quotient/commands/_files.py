@@ -20,11 +20,17 @@ def elements(data: CloudDataset) -> list[str] | None:
     if data.context is not None and data.context.mask is not None:
         points = int(data.context.mask.sum())
     features = None if data.context is None else data.context.features
-    if features is None or features.shape[-1] != len(sources.NODE_FEATURES):
+    if features is None or not _elements_known(data):
         return ["C"] * points
     symbols = [name.removeprefix("element ") for name in sources.NODE_FEATURES if name.startswith("element ")]
     found = features[0, :points, : len(symbols) + 1].argmax(-1).tolist()
     return [symbols[k] if k < len(symbols) else "X" for k in found]
+
+
+def _elements_known(data: CloudDataset) -> bool:
+    """Whether features are those of atoms."""
+    features = None if data.context is None else data.context.features
+    return features is not None and features.shape[-1] == len(sources.NODE_FEATURES)
 
 
 def as_molecules(data: CloudDataset) -> CloudDataset:
@@ -49,6 +55,11 @@ def check_writable(wanted: CloudDataset, path: Path | None) -> None:
     if suffix == ".pdb" and are_molecules(wanted):
         if len(wanted.names) > 1:
             raise ValueError(f"expected one molecule, got {len(wanted.names)}, because of .pdb; try --kind or .sdf")
+    elif suffix == ".pdb" and wanted.context is not None and _elements_known(wanted):
+        raise ValueError(
+            "expected molecules with bonds or protein chains, got elements without bonds, because PDB files of other "
+            "clouds hold Calpha atoms; try --out x.xyz"
+        )
     elif suffix == ".pdb" and wanted.context is not None and wanted.context.mask is not None:
         if len(wanted.context.mask.sum(-1).unique()) > 1:
             raise ValueError("expected kinds of one length, got several, because of .pdb; try --kind or --out x.npz")

@@ -37,15 +37,19 @@ def loss_of(name: str) -> Loss:
     return losses[name]
 
 
+def network_kind(options: argparse.Namespace) -> type[CloudNetwork]:
+    """The network of a name on the command line."""
+    return EquivariantNetwork if options.network == "equivariant" else PointTransformer
+
+
 def made_for(data: CloudDataset, options: argparse.Namespace) -> tuple[Diffusion, CloudNetwork]:
     """A process and a network in the units of the data: scales from its clouds, sizes from its contexts."""
     if data.clouds.shape[-1] != 3:
         raise ValueError(f"expected clouds in space [M, N, 3], got {list(data.clouds.shape)}")
     prior: Prior = _harmonic(data) if options.prior == "harmonic" else GaussianPrior(data.scale())
     diffusion = Diffusion(prior=prior)
-    kind: type[CloudNetwork] = EquivariantNetwork if options.network == "equivariant" else PointTransformer
     fitting = {"width": options.width, "layers": options.layers, "seed": options.seed}
-    return diffusion, kind.for_dataset(data, diffusion, **fitting)
+    return diffusion, network_kind(options).for_dataset(data, diffusion, **fitting)
 
 
 def _harmonic(data: CloudDataset) -> HarmonicPrior:

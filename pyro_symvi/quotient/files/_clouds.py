@@ -90,9 +90,18 @@ def write_clouds(path: str | os.PathLike[str], dataset: CloudDataset, *, element
             if len(lengths) > 1:
                 raise ValueError(f"expected clouds of one length, got {lengths}; try dataset.of_kinds(...) for each")
             sizes = int(lengths[0])
-        write_pdb(path, dataset.clouds[:, :sizes])
+        write_pdb(path, dataset.clouds[:, :sizes], _residues(dataset, sizes))
     else:
         raise ValueError(f"expected a file of kind {_KNOWN}, got {str(path)!r}")
+
+
+def _residues(dataset: CloudDataset, points: int) -> list[str] | None:
+    """The residues of data of one kind that was read from a PDB file; None where they are not known."""
+    features = None if dataset.context is None else dataset.context.features
+    if len(dataset.names) > 1 or features is None or features.shape[-1] != len(RESIDUES):
+        return None
+    rows = features[0, :points]
+    return [RESIDUES[int(row.argmax())] if bool(row.any()) else "UNK" for row in rows]
 
 
 def are_molecules(dataset: CloudDataset) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from .._context import Context
 from .._process import Denoiser, Diffusion
-from ._shape_distribution import ShapeDistribution
+from ._shape_distribution import ShapeDistribution, _check
 from ._weighted import WeightedShapes
 
 Condition = Callable[..., Context]
@@ -48,6 +49,15 @@ class ShapeGuide(torch.nn.Module):
         self, site: str, diffusion: Diffusion, denoiser: Denoiser, condition: Condition, **options: Any
     ) -> None:
         super().__init__()
+        if not isinstance(site, str) or not callable(condition):
+            raise TypeError(
+                f"expected the name of a site and a function from data to a Context, got {site!r} and {condition!r}"
+            )
+        _check(diffusion, denoiser, options.get("space", "total"), options.get("divergence", "exact"))
+        known = inspect.signature(ShapeDistribution).parameters
+        unknown = sorted(name for name in options if name not in known)
+        if unknown:
+            raise TypeError(f"expected options of ShapeDistribution, got {', '.join(unknown)}; try steps= or sampler=")
         self.site, self.diffusion, self.denoiser, self.condition = site, diffusion, denoiser, condition
         self.options = options
 

@@ -38,6 +38,13 @@ class WeightedShapes(Value):
     shapes: Tensor
     log_weights: Tensor
 
+    def __post_init__(self) -> None:
+        if self.log_weights.ndim != 1 or self.shapes.shape[:1] != self.log_weights.shape:
+            raise ValueError(
+                f"expected one log weight a shape, [n] for [n, *batch, N, d], got {list(self.log_weights.shape)} for "
+                f"{list(self.shapes.shape)}"
+            )
+
     @cached_property
     def weights(self) -> Tensor:
         """Normalised, ``[n]``."""

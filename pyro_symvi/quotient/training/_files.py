@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ def write(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with open(partial, "wb") as file:
-        torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(path: str | os.PathLike[str], form: str, writer: str) -> dict[str, Any]:
@@ -28,10 +32,12 @@ def read(path: str | os.PathLike[str], form: str, writer: str) -> dict[str, Any]
         FileNotFoundError: if there is none.
         ValueError: for another file, or a damaged one.
     """
+    with open(path, "rb") as raw:
+        archive = zipfile.is_zipfile(raw)
     try:
+        if not archive:  # torch's own message would advise to run what is in there
+            raise ValueError("it is no archive, or one that was cut off")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
     except Exception as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ValueError(

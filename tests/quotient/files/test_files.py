@@ -247,6 +247,14 @@ def test_a_data_set_of_chains_as_pdb_and_xyz(tmp_path):
         write_clouds(tmp_path / "b.cif", data)
 
 
+def test_residues_survive_a_data_set(tmp_path):
+    """Read, written, read again: names of residues are in the features, of modified ones only that they are unknown."""
+    write_pdb(tmp_path / "a.pdb", trace(2, 4), ["ALA", "TRP", "UNK", "GLY"])
+    read = read_clouds(tmp_path / "a.pdb")
+    write_clouds(tmp_path / "b.pdb", read)
+    assert (tmp_path / "b.pdb").read_text() == (tmp_path / "a.pdb").read_text()
+
+
 def test_a_molecule_as_pdb_keeps_its_elements_and_bonds(tmp_path):
     """Read back by RDKit: a Calpha trace would be four carbons and no oxygen."""
     chem = pytest.importorskip("rdkit.Chem")

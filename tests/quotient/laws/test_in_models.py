@@ -361,3 +361,17 @@ def test_planar_shapes() -> None:
     x = 0.6 * clouds(4, points=3, d=2)
     assert law.event_shape == (3, 2)
     assert torch.allclose(law.log_prob(x), normal_log_density(x, 0.6), atol=5e-3)
+
+
+def test_guides_and_weights_refuse_at_once() -> None:
+    for arguments, options in (
+        ((None, DIFFUSION, fixed(0.8), Context), {}),
+        (("x", None, fixed(0.8), Context), {}),
+        (("x", DIFFUSION, None, Context), {}),
+        (("x", DIFFUSION, fixed(0.8), None), {}),
+        (("x", DIFFUSION, fixed(0.8), Context), {"step": 5}),
+    ):
+        with pytest.raises(TypeError, match="expected "):
+            ShapeGuide(*arguments, **options)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected one log weight a shape"):
+        WeightedShapes(torch.zeros(3, 4, 3), torch.zeros(2))

@@ -9,7 +9,7 @@ from pyro_symvi.groups import Conjugation, PointCloudAction, SpecialEuclidean, S
 from pyro_symvi.quotient import Diffusion, GaussianPrior, HarmonicPrior, Linear, Trigonometric
 from pyro_symvi.quotient.networks import EquivariantNetwork, PointTransformer
 from pyro_symvi.quotient.samplers import ODESampler
-from pyro_symvi.quotient.training import load_model, save_model
+from pyro_symvi.quotient.training import _files, load_model, save_model
 
 from . import training_worker
 
@@ -97,6 +97,10 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match="expected a file written by save_model"):
             load_model(path)
+    path.write_bytes(whole)
+    with pytest.raises(AttributeError):  # a tensor that cannot be written leaves the old file, and nothing beside it
+        _files.write({"x": lambda: None}, path)
+    assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["model.pt"]
     torch.save({"format": "pyro_symvi.quotient checkpoint 1"}, path)
     with pytest.raises(ValueError, match="of format 'pyro_symvi.quotient checkpoint 1'"):
         load_model(path)
