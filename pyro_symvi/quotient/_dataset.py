@@ -38,6 +38,8 @@ class CloudDataset(Value):
     context: Context | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.names, str):
+            raise TypeError(f"expected a sequence of names, got one string, {self.names!r}; try ({self.names!r},)")
         object.__setattr__(self, "names", tuple(str(name) for name in self.names))
         for name in ("clouds", "kinds"):
             if not isinstance(getattr(self, name), Tensor):
@@ -142,6 +144,9 @@ class CloudDataset(Value):
                 raw.seek(0)
                 with np.load(raw, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
+            missing = [name for name in ("clouds", "kinds", "names") if name not in arrays]
+            if missing:
+                raise ValueError(f"it holds no {', '.join(missing)}")
             fields = {name: torch.from_numpy(arrays[name]) for name in _CONTEXT if name in arrays}
             return cls(
                 torch.from_numpy(arrays["clouds"]),

@@ -142,8 +142,11 @@ class Diffusion(Value):
         self, like: Tensor, context: Context | None = None, *, generator: torch.Generator | None = None
     ) -> Tensor:
         """A standard normal draw of the space in the action's metric, centred; shape of ``like``."""
+        action = self.action_for(context)
+        if isinstance(action, PointCloudAction):
+            _check_count(action, like, context)
         z = torch.randn(like.shape, dtype=like.dtype, device=like.device, generator=generator)
-        weights = _weights(self.action_for(context))
+        weights = _weights(action)
         if weights is not None:
             weights = weights.to(z)[..., None]
             z = torch.where(weights > 0, z / torch.where(weights > 0, weights, 1.0).sqrt(), 0.0)

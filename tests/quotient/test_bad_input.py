@@ -19,7 +19,7 @@ from pyro_symvi.quotient.metrics import rmsd
 from pyro_symvi.quotient.networks import EquivariantNetwork, PointTransformer
 from pyro_symvi.quotient.oracles import ShapeMixture
 from pyro_symvi.quotient.samplers import LangevinCorrector, ODESampler, SDESampler, log_likelihood
-from pyro_symvi.quotient.training import load_model, train
+from pyro_symvi.quotient.training import load_model, save_model, train
 
 RIGID = Diffusion()
 NAN, GOOD, HALF = (
@@ -86,6 +86,10 @@ REFUSED = {
         lambda: Diffusion(PointCloudAction(SpecialEuclidean(3), weights=[1.0, 2.0])).centre(GOOD),
         "2 points",
     ),
+    "other points, noise of masses": (
+        lambda: Diffusion(PointCloudAction(SpecialEuclidean(3), weights=[1.0, 2.0])).interpolate(GOOD, HALF),
+        "2 points",
+    ),
     "other points, molecules": (lambda: molecules_with("CCCCC", GOOD), "at least 5 points"),
     "times": (lambda: Plain()(RIGID, still, GOOD, HALF[:1]), "times \\[2\\]"),
     "the end": (lambda: Plain()(RIGID, still, GOOD, 2 * HALF), "\\[0, 1\\)"),
@@ -113,6 +117,11 @@ MISTAKEN = {
     "a word for a loss": lambda: train(RIGID, networks()[0], torsion_chains(2), loss="plain"),
     "a word for a choice": lambda: train(RIGID, networks()[0], torsion_chains(2), rotate="yes"),
     "a function for a network": lambda: train(RIGID, still, torsion_chains(2)),
+    "a word for a number": lambda: train(RIGID, networks()[0], torsion_chains(2), learning_rate="fast"),
+    "a word for a context": lambda: ode(2, 4, 3, context="chain"),
+    "no diffusion in files": lambda: save_model("m.pt", None, networks()[0]),
+    "no network in files": lambda: save_model("m.pt", RIGID, None),
+    "one string for names": lambda: CloudDataset(GOOD, torch.zeros(2, dtype=torch.int64), "ab"),
     "no diffusion in laws": lambda: ShapeDistribution(None, still, 4),
 }
 

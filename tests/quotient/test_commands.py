@@ -3,6 +3,7 @@
 import errno
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,15 @@ def test_a_file_that_cannot_be_opened_is_named(
     monkeypatch.setattr(Path, "read_bytes", refused)
     status, _, err = run(capsys, "train", "secret.xyz", "--out", tmp_path / "m", *SMALL)
     assert status == 2 and err.startswith("error: expected a file that can be read or written, got 'secret.xyz'")
+
+
+@pytest.mark.parametrize("suffix", [".sdf", ".pdb"])
+def test_molecules_without_rdkit(
+    capsys: pytest.CaptureFixture[str], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    status, _, err = run(capsys, "sample", folder / "water", "--out", tmp_path / f"x{suffix}", "--steps", 2, "-n", 2)
+    assert status == 2 and "try pip install 'pyro-symvi[molecules]'" in err and not list(tmp_path.iterdir())
 
 
 def test_interrupted_while_loading(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import torch
 
 from .. import data as sources
 from .._dataset import CloudDataset
+from ..data._graphs import require_rdkit
 from ..files import are_molecules, write_clouds
 from ..pictures import draw_clouds, save_figure
 
@@ -46,6 +47,11 @@ def as_molecules(data: CloudDataset) -> CloudDataset:
 def check_writable(wanted: CloudDataset, path: Path | None) -> None:
     """Refuse what a kind of file cannot hold, before drawing."""
     suffix = "" if path is None else path.suffix.lower()
+    if suffix == ".sdf" or (suffix == ".pdb" and _elements_known(wanted)):
+        try:
+            require_rdkit()
+        except ImportError as error:
+            raise ValueError(str(error)) from error
     if suffix == ".sdf" and not are_molecules(as_molecules(wanted)):
         raise ValueError(
             f"expected kinds that are molecules, got {wanted.names[0]!r}, because SDF files hold bonds; try --out x.xyz"

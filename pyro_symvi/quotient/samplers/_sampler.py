@@ -158,10 +158,10 @@ def check_before_data(t: float, x: Tensor, name: str) -> None:
 
 def fit_context(context: Context | None, shape: torch.Size) -> Context | None:
     """The context with the batch dimensions of points of this shape."""
+    if not isinstance(context, Context | None):
+        raise TypeError(f"expected a Context or None, got {type(context).__name__}; try Context(mask=...)")
     if context is None or context.shape is None:
         return context
-    if not isinstance(context, Context):
-        raise TypeError(f"expected a Context, got {type(context).__name__}; try Context(mask=...)")
     wanted, have = shape[:-1], context.shape
     if len(have) > len(wanted) or tuple(wanted[len(wanted) - len(have) :]) != tuple(have):
         raise ValueError(

@@ -57,6 +57,11 @@ def save_model(
     Raises:
         TypeError: for what cannot be read back without running code.
     """
+    if not isinstance(diffusion, Diffusion):
+        raise TypeError(f"expected a Diffusion, got {diffusion!r}; try the one the network was trained for")
+    for name, module in (("network", network), ("ema", network if ema is None else ema)):
+        if not isinstance(module, torch.nn.Module):
+            raise TypeError(f"expected {name} to be a torch.nn.Module, got {type(module).__name__}")
     _check_plain(metadata, "metadata")
     config = getattr(network, "config", None)
     if config is not None:

@@ -48,6 +48,9 @@ class Recipe(Value):
                 f"expected a batch_size that {self.parts} parts divide, got {self.batch_size}; "
                 f"try {math.ceil(self.batch_size / self.parts) * self.parts}"
             )
+        for name in ("learning_rate", "weight_decay", "ema", "gradient_clip"):
+            if isinstance(getattr(self, name), bool) or not isinstance(getattr(self, name), int | float):
+                raise TypeError(f"expected {name} as a number, got {getattr(self, name)!r}")
         if not 0 < self.learning_rate < math.inf:
             raise ValueError(f"expected a finite learning_rate > 0, got {self.learning_rate!r}")
         if not 0 <= self.weight_decay < math.inf:
