@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import torch
 from torch import Tensor
 
@@ -11,7 +9,7 @@ from .._context import Context
 from .._process import Denoiser, Diffusion
 from ..samplers import log_likelihood
 from ..samplers._lift import Run
-from ..samplers._likelihood import _coordinates, _log_prior, _runge_kutta
+from ..samplers._likelihood import coordinates, flowed_log_density
 
 GAP = 1e-3
 """The flow ends at t = 1 - GAP; the rest is one Euler step, as in ``log_likelihood``."""
@@ -68,7 +66,7 @@ def _total_log_density(
     run = Run(diffusion, denoiser, context, None, horizontal)
     state = run.settle(x)
     if divergence == "exact":
-        directions = list(_coordinates(state, 2))
+        directions = list(coordinates(state, 2))
     else:
         directions = [2 * torch.randint(0, 2, x.shape, device=x.device).to(x) - 1]
 
@@ -82,10 +80,4 @@ def _total_log_density(
             trace = trace + (row * direction).sum((-2, -1))
         return velocity, trace
 
-    velocity, total = rate(state, 1 - GAP)
-    state, total = state - GAP * velocity, GAP * total
-    times = [(1 - GAP) * (1 - (k / steps) ** 2) for k in range(steps + 1)]
-    for t, end in itertools.pairwise(times):
-        move, grown = _runge_kutta(rate, state, t, end)
-        state, total = run.settle(state + move), total - grown
-    return _log_prior(diffusion, state, context) - total
+    return flowed_log_density(run, rate, state, steps, GAP)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...groups import PointCloudAction
 from .._context import Context
 from .._motions import compact_action
 from .._priors import GaussianPrior
@@ -127,17 +126,8 @@ def curvature_step(diffusion: Diffusion, x: Tensor, tau: Tensor, context: Contex
     """
     h = -diffusion.mean_curvature(x, context).double()
     h = torch.where(torch.isfinite(h), h, 0.0)
-    size = inner(diffusion, h, h, context)
-    m = inner(diffusion, x.double(), h, context).clamp(1.0, max(1.0, float(diffusion.action.group.dim)))
+    action = diffusion.action_for(context)
+    size, m = (diffusion.column(metric(action, a, h), h) for a in (h, x.double()))
+    m = m.clamp(1.0, max(1.0, float(action.group.dim)))
     wide = tau.double()
     return (wide * h * (2 / (1 + (1 + 2 * wide * size / m).sqrt()))).to(x.dtype)
-
-
-def inner(diffusion: Diffusion, u: Tensor, v: Tensor, context: Context | None = None) -> Tensor:
-    """<u, v> in the metric of the action, ``[*batch, 1, ...]``: it broadcasts against points."""
-    action = diffusion.action_for(context)
-    product = u * v
-    if isinstance(action, PointCloudAction) and isinstance(action.weights, Tensor):
-        product = product * action.weights.to(product)[..., None]
-    dims = tuple(range(-len(action.event_shape), 0))
-    return product.sum(dims, keepdim=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,12 +12,14 @@ from tqdm.auto import tqdm
 
 from ..._value import positive_int
 from .._context import Context
-from .._process import Denoiser, Diffusion
-from ._lift import Run, inner
+from .._process import Denoiser, Diffusion, metric
+from ._lift import Run
 from ._sampler import check_before_data, check_flag, check_number, check_points, check_shape, fit_context
 
 SPACES = ("quotient", "total")
 DIVERGENCES = ("exact", "hutchinson")
+Rate = Callable[[Tensor, float], tuple[Tensor, Tensor]]
+"""Velocity and its divergence at (x, t)."""
 _ROOM = 4_000_000
 """Coordinates of directions that are projected at once."""
 
@@ -94,7 +95,7 @@ def log_likelihood(
     run = Run(diffusion, denoiser, context, generator, horizontal)
     state = run.settle(points)
     if divergence == "exact":
-        directions = list(_coordinates(state, len(diffusion.action.event_shape)))
+        directions = list(coordinates(state, len(diffusion.action.event_shape)))
     else:
         signs = [torch.randint(0, 2, shape, generator=generator, device=x.device) for _ in range(probes)]
         directions = [2 * s.to(state) - 1 for s in signs]
@@ -104,14 +105,22 @@ def log_likelihood(
         velocity, trace = _velocity_and_divergence(run, at, t, directions)
         return velocity, share * trace if share != 1 else trace
 
-    velocity, total = rate(state, 1 - gap)
-    state, total = state - gap * velocity, gap * total
+    result = flowed_log_density(run, rate, state, steps, gap, progress=progress)
+    return result if space == "total" else result + diffusion.log_orbit_volume(points, context)
+
+
+def flowed_log_density(run: Run, rate: Rate, x: Tensor, steps: int, gap: float, *, progress: bool = False) -> Tensor:
+    """Log p_0 where the flow through x started, less the divergence integrated along it, ``[*batch]``.
+
+    ``rate(x, t)`` gives velocity and divergence; time runs from 1 - ``gap`` to 0 after an Euler step across the gap.
+    """
+    velocity, total = rate(x, 1 - gap)
+    state, total = x - gap * velocity, gap * total
     times = [(1 - gap) * (1 - (k / steps) ** 2) for k in range(steps + 1)]
     for t, end in tqdm(list(itertools.pairwise(times)), desc="log-likelihood", disable=not progress):
         move, grown = _runge_kutta(rate, state, t, end)
         state, total = run.settle(state + move), total - grown
-    result = _log_prior(diffusion, state, context) - total
-    return result if space == "total" else result + diffusion.log_orbit_volume(points, context)
+    return _log_prior(run.diffusion, state, run.context) - total
 
 
 def _velocity_and_divergence(run: Run, x: Tensor, t: float, directions: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -136,11 +145,11 @@ def _velocity_and_divergence(run: Run, x: Tensor, t: float, directions: list[Ten
     velocity = run.project(x, v.detach())
     if run.horizontal:
         h = diffusion.mean_curvature(x, context)
-        trace = trace - _sum(diffusion, inner(diffusion, torch.where(torch.isfinite(h), h, 0.0), velocity, context))
+        trace = trace - metric(diffusion.action_for(context), torch.where(torch.isfinite(h), h, 0.0), velocity)
     return velocity, trace
 
 
-def _runge_kutta(rate: Callable[[Tensor, float], tuple[Tensor, Tensor]], x: Tensor, t: float, end: float) -> Any:
+def _runge_kutta(rate: Rate, x: Tensor, t: float, end: float) -> tuple[Tensor, Tensor]:
     """The change of the state and the integral of the divergence from t to ``end``, by four stages."""
     dt = end - t
     v1, d1 = rate(x, t)
@@ -155,15 +164,15 @@ def _log_prior(diffusion: Diffusion, x: Tensor, context: Context | None) -> Tens
     whitened = diffusion.prior.apply(lambda s: 1 / s, x, context)
     rank = _sum(diffusion, torch.zeros_like(x))
     log_det = torch.zeros_like(rank)
-    for e in _coordinates(x, len(diffusion.action.event_shape)):
+    for e in coordinates(x, len(diffusion.action.event_shape)):
         inside = diffusion.centre(e.expand(x.shape), context)
         rank = rank + _sum(diffusion, e * inside)
         log_det = log_det + _sum(diffusion, e * diffusion.prior.apply(torch.log, inside, context))
-    square = _sum(diffusion, inner(diffusion, x, whitened, context))
+    square = metric(diffusion.action_for(context), x, whitened)
     return -(square + log_det + rank * math.log(2 * math.pi)) / 2
 
 
-def _coordinates(x: Tensor, event: int) -> Iterator[Tensor]:
+def coordinates(x: Tensor, event: int) -> Iterator[Tensor]:
     """The unit vectors of an event, each of the event's shape."""
     sizes = x.shape[x.ndim - event :]
     for index in range(math.prod(sizes)):
