@@ -59,7 +59,8 @@ class ShapeDistribution(TorchDistribution):
     ``init_loc_fn=init_to_sample``.
 
     Shapes: ``event_shape (N, d)``; ``batch_shape`` is that of the context, () without one. Cost of an exact
-    ``log_prob``: N d backward passes for each call of the denoiser, or one by ``divergence="hutchinson"``.
+    ``log_prob``: N d backward passes for each call of the denoiser, or one by ``divergence="hutchinson"``. NUTS asks
+    for it thousands of times: reparametrise by :class:`NoiseReparam`, which needs no ``log_prob``.
 
     Args:
         diffusion: action, path and prior; a point cloud action without weights (masks go into the context).

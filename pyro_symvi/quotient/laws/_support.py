@@ -10,6 +10,8 @@ from pyro.distributions import constraints
 from torch import Tensor
 from torch.distributions import Transform, biject_to, transform_to
 
+from ..._value import positive_int
+
 
 class CentredClouds(constraints.Constraint):
     """Finite clouds ``[..., N, d]`` whose points sum to zero, padding at zero.
@@ -28,7 +30,9 @@ class CentredClouds(constraints.Constraint):
     event_dim = 2
 
     def __init__(self, points: int, mask: Tensor | None = None) -> None:
-        self.points, self.mask = points, mask
+        self.points, self.mask = positive_int(points, "points", 2), mask
+        if mask is not None and (not isinstance(mask, Tensor) or mask.shape[-1:] != (points,)):
+            raise ValueError(f"expected mask [*batch, {points}], got {getattr(mask, 'shape', mask)}")
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 from pyro_symvi.distributions import SphericalUniform
 from pyro_symvi.quotient import CloudDataset, Context, Diffusion
 from pyro_symvi.quotient.laws import (
+    CentredClouds,
     HelmertTransform,
     NoiseReparam,
     ShapeDistribution,
@@ -373,5 +374,10 @@ def test_guides_and_weights_refuse_at_once() -> None:
     ):
         with pytest.raises(TypeError, match="expected "):
             ShapeGuide(*arguments, **options)  # type: ignore[arg-type]
+    for points, error in ((1, ValueError), ("a", TypeError)):
+        with pytest.raises(error, match="expected points"):
+            HelmertTransform(points)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"expected mask \[\*batch, 4\]"):
+        CentredClouds(4, torch.ones(3, dtype=torch.bool))
     with pytest.raises(ValueError, match="expected one log weight a shape"):
         WeightedShapes(torch.zeros(3, 4, 3), torch.zeros(2))
