@@ -11,6 +11,7 @@ import torch
 from pyro.infer.importance import vectorized_importance_weights
 from torch import Tensor
 
+from ..._value import positive_int
 from .._context import Context
 from .._process import Denoiser, Diffusion
 from ._shape_distribution import ShapeDistribution, _check
@@ -80,8 +81,19 @@ class ShapeGuide(torch.nn.Module):
 
         One batched pass: the model must broadcast over a plate of draws to the left of its own ``max_plate_nesting``
         plates. With own plates the weight is that of all of them together; call once a datum for one each.
+
+        Raises:
+            TypeError, ValueError: for a model that is no function or has no such site, fewer than one draw.
         """
-        log_weights, _, trace = vectorized_importance_weights(
+        positive_int(draws, "draws")
+        if not callable(model):
+            raise TypeError(f"expected a Pyro model, got {model!r}")
+        log_weights, joint, trace = vectorized_importance_weights(
             model, self, *args, num_samples=draws, max_plate_nesting=max_plate_nesting, **kwargs
         )
+        if self.site not in joint.nodes:
+            raise ValueError(
+                f"expected the site {self.site!r} in the model, got {joint.stochastic_nodes}, because weights are "
+                "ratios of densities at that site; try ShapeGuide(site=...) with the model's name"
+            )
         return WeightedShapes(trace.nodes[self.site]["value"], log_weights)

@@ -374,6 +374,14 @@ def test_guides_and_weights_refuse_at_once() -> None:
     ):
         with pytest.raises(TypeError, match="expected "):
             ShapeGuide(*arguments, **options)  # type: ignore[arg-type]
+    guide = ShapeGuide("x", DIFFUSION, fixed(0.8), no_condition, steps=2, sampler=ODESampler(2))
+    elsewhere = ShapeDistribution(DIFFUSION, fixed(0.8), 3, steps=2, sampler=ODESampler(2))
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match="expected the site 'x' in the model"):
+        guide.posterior(lambda distances: pyro.sample("shape", elsewhere), OBSERVED, draws=3)
+    with pytest.raises(ValueError, match="expected draws >= 1, got 0"):
+        guide.posterior(lambda distances: pyro.sample("x", elsewhere), OBSERVED, draws=0)
+    with pytest.raises(TypeError, match="expected a Pyro model"):
+        guide.posterior(None, OBSERVED)  # type: ignore[arg-type]
     for points, error in ((1, ValueError), ("a", TypeError)):
         with pytest.raises(error, match="expected points"):
             HelmertTransform(points)  # type: ignore[arg-type]
