@@ -48,11 +48,11 @@ class ProteinSettings:
     length: int = 32
     stride: int = 1
     chains: int = 50
-    steps: int = 600
+    steps: int = 1500
     batch_size: int = 32
     width: int = 96
     layers: int = 3
-    equivariant_steps: int = 700
+    equivariant_steps: int = 2100
     equivariant_batch_size: int = 16
     equivariant_width: int = 64
     equivariant_layers: int = 4
