@@ -101,7 +101,7 @@ def train(
         Path(checkpoint).parent.mkdir(parents=True, exist_ok=True)  # rather fail now than after the first steps
     state = State(network, learning_rate, weight_decay)
     fingerprint = recipe.fingerprint(network, dataset)
-    _start(state, fingerprint, checkpoint, ranks)
+    _start(state, steps, fingerprint, checkpoint, ranks)
     order, problem, dataset = Order(recipe, len(dataset)), None, _prepared(dataset, recipe, state.parameters[0])
     network.train()
     with _Bar(progress if first else False, steps, state.step) as report:
@@ -215,7 +215,11 @@ def _descend(state: State, recipe: Recipe, norm: float) -> None:
 
 
 def _start(
-    state: State, fingerprint: dict[str, str], checkpoint: str | os.PathLike[str] | None, ranks: Ranks | None
+    state: State,
+    steps: int,
+    fingerprint: dict[str, str],
+    checkpoint: str | os.PathLike[str] | None,
+    ranks: Ranks | None,
 ) -> None:
     """Continue from the checkpoint where there is one; all ranks from what the first one has."""
 
@@ -233,8 +237,14 @@ def _start(
                 "expected the same options, data set and network on every rank, got different ones, because gradients "
                 "are summed; try the same script and files for each"
             )
-    if content is not None:
-        state.restore(content)
+    if content is None:
+        return
+    if content["step"] > steps:
+        raise ValueError(
+            f"expected steps of at least {content['step']}, got {steps}, because the run of {str(checkpoint)!r} has "
+            "taken that many; try another file, or the model it was for"
+        )
+    state.restore(content)
 
 
 def _check(

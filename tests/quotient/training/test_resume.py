@@ -69,6 +69,8 @@ def test_a_constant_rate_can_be_prolonged(tmp_path: Path) -> None:
     short(tmp_path / "a.pt")
     longer, whole = short(tmp_path / "a.pt", steps=7), short(tmp_path / "b.pt", steps=7)
     assert equal(longer.network, whole.network) and len(longer.history.loss) == 7
+    with pytest.raises(ValueError, match="expected steps of at least 7, got 5"):
+        short(tmp_path / "a.pt", steps=5)
 
 
 @pytest.mark.parametrize(
