@@ -155,7 +155,7 @@ class LossContract:
     def test_shapes_that_do_not_agree_are_refused(self, loss: Loss) -> None:
         with pytest.raises(ValueError, match="one for each data point"):
             loss(Diffusion(), equivariant, normal(2, 4, 3), torch.tensor(0.5))
-        with pytest.raises(ValueError, match="expected the network to return points of shape"):
+        with pytest.raises(ValueError, match="expected a denoiser that returns the shape of its points"):
             loss(Diffusion(), lambda x, t, c: x[..., :1, :], normal(2, 4, 3), torch.rand(2).double())
 
     def test_data_that_are_not_finite_are_refused(self, loss: Loss) -> None:

@@ -56,9 +56,8 @@ def _harmonic(data: CloudDataset) -> HarmonicPrior:
     """The prior whose bonds have the data's mean square length."""
     if data.context is None or data.context.edges is None:
         raise ValueError("expected data with bonds, got none, because of --prior harmonic; try --prior gaussian")
-    x, context = data.batch(torch.arange(min(len(data), 1000)))
-    assert context is not None and context.edges is not None
-    bonds = context.edges != 0
+    x, kinds = data.clouds[:1000], data.kinds[:1000]
+    bonds = data.context.edges[kinds] != 0
     return HarmonicPrior(3 / float((torch.cdist(x, x).square() * bonds).sum() / bonds.sum()))
 
 
@@ -114,8 +113,8 @@ def wanted_kinds(model: SavedModel, chosen: Sequence[str] | None, smiles: Sequen
         except ImportError as error:
             raise ValueError(str(error)) from error
         check_fits(model, context)
-        assert context.mask is not None
-        empty = torch.zeros(0, context.mask.shape[-1], 3)
+        points = max(sources.molecule(name).GetNumAtoms() for name in names)
+        empty = torch.zeros(0, points, 3)
         return CloudDataset(empty, torch.zeros(0, dtype=torch.int64), tuple(names), context)
     if not chosen:
         return trained

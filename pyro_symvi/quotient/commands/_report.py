@@ -20,6 +20,7 @@ from ..metrics import (
     automorphisms,
     bond_lengths,
     circular_wasserstein1,
+    coverage,
     energy_test,
     graph_angles,
     graph_automorphisms,
@@ -191,12 +192,12 @@ class _Kind:
 
     @staticmethod
     def _figures(rmsd: Tensor, internal: Mapping[str, tuple[Tensor, Tensor]], size: tuple[Tensor, Tensor]) -> Figures:
-        recall, precision = rmsd.amin(0), rmsd.amin(1)
+        covered = coverage([rmsd], THRESHOLDS)
         found: Figures = {}
-        for delta in THRESHOLDS:
-            found[f"COV-R at {delta:g}"] = float((recall < delta).double().mean())
-            found[f"COV-P at {delta:g}"] = float((precision < delta).double().mean())
-        found["AMR-R"], found["AMR-P"] = float(recall.mean()), float(precision.mean())
+        for k, delta in enumerate(THRESHOLDS):
+            found[f"COV-R at {delta:g}"] = float(covered.recall[0, k])
+            found[f"COV-P at {delta:g}"] = float(covered.precision[0, k])
+        found["AMR-R"], found["AMR-P"] = float(covered.amr_recall), float(covered.amr_precision)
         found["W1 bonds"] = _w1(internal.get("bonds"), wasserstein1)
         found["W1 angles (deg)"] = DEGREES * _w1(internal.get("angles"), wasserstein1)
         found["W1 torsions (deg)"] = DEGREES * _w1(internal.get("torsions"), circular_wasserstein1)

@@ -81,7 +81,7 @@ class Loss(Value, ABC):
         with torch.no_grad():
             x1 = diffusion.centre(x1, context)
             xt = diffusion.interpolate(x1, t, context, generator=generator)
-        denoised = diffusion.denoise(_checked(network, x1), xt, t, context)
+        denoised = diffusion.denoise(network, xt, t, context)
         with torch.no_grad():
             target = self._target(Case(diffusion, x1, xt, t, denoised.detach(), context, generator))
         error = diffusion.velocity_error(t, denoised - target, context, clip=self.clip)
@@ -118,16 +118,3 @@ class Loss(Value, ABC):
             )
         if not bool(torch.isfinite(x1).all()):
             raise ValueError("expected finite data, got nan or inf; try to drop such points")
-
-
-def _checked(network: Denoiser, x1: Tensor) -> Denoiser:
-    def denoiser(x: Tensor, t: Tensor, context: Context | None) -> Tensor:
-        denoised = network(x, t, context)
-        if denoised.shape != x1.shape:
-            raise ValueError(
-                f"expected the network to return points of shape {list(x1.shape)}, as it is given, "
-                f"got {list(denoised.shape)}"
-            )
-        return denoised
-
-    return denoiser

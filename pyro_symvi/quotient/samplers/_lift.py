@@ -28,12 +28,8 @@ class Run:
     curvature: float = DERIVED
 
     def denoise(self, x: Tensor, t: float) -> Tensor:
-        """D(x, t), centred; refused where it is not finite or has another shape."""
+        """D(x, t), centred; refused where it is not finite."""
         denoised = self.diffusion.denoise(self.denoiser, x, x.new_tensor(t), self.context)
-        if denoised.shape != x.shape:
-            raise ValueError(
-                f"expected a denoiser that returns the shape of its points, {list(x.shape)}, got {list(denoised.shape)}"
-            )
         if not bool(torch.isfinite(denoised).all()):
             raise ValueError(
                 f"expected a finite denoised point, got nan or inf at t = {t:.6g}, because the denoiser failed or the "
