@@ -50,6 +50,7 @@ ROOMS = {
     "export": Room(4, (*NUMERICS, "arviz", "xarray")),
     **{name: Room(5, REPORTS) for name in COMPANIONS},
     "quotient": Room(5, REPORTS, lazy=("rdkit",)),
+    "bnn": Room(5, REPORTS, lazy=("arviz_base", "arviz_stats", "xarray", "zarr")),
     "__init__": Room(6, REPORTS),
     "cli": Room(7, REPORTS),
     "__main__": Room(8, REPORTS),

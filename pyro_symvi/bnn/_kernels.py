@@ -1,0 +1,76 @@
+"""Evaluating one network with many parameter vectors at once."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from ._layout import Layout
+from ._perceptron import Perceptron
+
+#: From outputs [C, n, K] to the log likelihood [C] and its gradient in the outputs.
+OutputScore = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+class Kernel(ABC):
+    """Outputs of the network for parameters ``[C, network_dim]`` on inputs ``[n, ...]``: ``[C, n, K]``."""
+
+    @abstractmethod
+    def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
+        """Differentiable outputs ``[C, n, K]``."""
+
+    def pull_back(self, theta: Tensor, x: Tensor, score: OutputScore) -> tuple[Tensor, Tensor]:
+        """Value ``[C]`` of ``score`` at the outputs and its gradient in theta, ``[C, network_dim]``."""
+        with torch.enable_grad():
+            leaf = theta.detach().requires_grad_()
+            outputs = self.outputs(leaf, x)
+            value, cotangent = score(outputs.detach())
+            (gradient,) = torch.autograd.grad(outputs, leaf, cotangent)
+        return value, gradient
+
+
+class PerceptronKernel(Kernel):
+    """A perceptron by one batched product a layer, units before rows: h ``[C, width, n]``."""
+
+    def __init__(self, perceptron: Perceptron, layout: Layout) -> None:
+        self.perceptron, self.layout = perceptron, layout
+
+    def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
+        chains = len(theta)
+        h = x.flatten(1).T.expand(chains, -1, -1)
+        for stage in self.perceptron.stages:
+            w = theta[:, self.layout.slices[stage.weight]].reshape(chains, stage.outputs, stage.inputs)
+            if stage.bias is None:
+                z = torch.bmm(w, h)
+            else:
+                z = torch.baddbmm(theta[:, self.layout.slices[stage.bias], None], w, h)
+            h = stage.activation.function(z)
+        return h.transpose(1, 2)
+
+
+class ModuleKernel(Kernel):
+    """Any module, through ``torch.func``: slower, and nothing is asked of it but that vmap goes through it."""
+
+    def __init__(self, network: nn.Module, layout: Layout) -> None:
+        self.network, self.layout = network, layout
+        self._names = layout.names[: len(layout.names) - layout.extras]
+
+    def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
+        def one(vector: Tensor) -> Tensor:
+            views = {
+                name: vector[self.layout.slices[name]].reshape(shape)
+                for name, shape in zip(self._names, self.layout.shapes, strict=False)
+            }
+            return functional_call(self.network, views, (x,))
+
+        return vmap(one)(theta)
+
+
+def kernel_for(network: nn.Module, layout: Layout) -> Kernel:
+    """The fastest kernel that computes this network."""
+    perceptron = Perceptron.of(network)
+    return ModuleKernel(network, layout) if perceptron is None else PerceptronKernel(perceptron, layout)

@@ -1,0 +1,187 @@
+"""The posterior of a network's weights as a batched log density on flat vectors."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from ._kernels import kernel_for
+from ._layout import Layout
+from ._likelihoods import Likelihood
+from ._priors import NetworkPrior, WeightPrior
+
+
+class NetworkPosterior:
+    """Log posterior density of the weights of ``network`` given rows (x, y), for many weight vectors at once.
+
+    log p(theta | x, y) = sum_i log p(y_i | f_theta(x_i)) + log p(theta) up to the evidence. A vector theta
+    ``[*batch, dim]`` holds the trainable parameters in the order of ``layout``, then those of the likelihood.
+    Nothing of the module but its shapes is kept: current weights are no part of the posterior.
+
+    Args:
+        network: a module mapping ``[n, ...]`` to ``[n, outputs]``, deterministic (in ``eval()`` mode where it has
+            dropout or batch normalisation).
+        likelihood: for example ``LearnedGaussianNoise()`` or ``Categorical(3)``.
+        prior: a :class:`NetworkPrior`, or one :class:`WeightPrior` for all weights.
+        x: inputs ``[n, ...]``; n = 0 leaves the prior alone.
+        y: targets ``[n]`` or ``[n, m]``, ints for classes.
+        dtype: of all computations; that of x unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        likelihood: Likelihood,
+        prior: NetworkPrior | WeightPrior,
+        x: Tensor,
+        y: Tensor,
+        *,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if not isinstance(network, nn.Module):
+            raise TypeError(f"expected a torch.nn.Module, got {type(network).__name__}")
+        if not isinstance(likelihood, Likelihood):
+            raise TypeError(f"expected a likelihood, got {likelihood!r}; try LearnedGaussianNoise()")
+        if isinstance(prior, WeightPrior):
+            prior = NetworkPrior(prior)
+        if not isinstance(prior, NetworkPrior):
+            raise TypeError(f"expected a prior of weights, got {prior!r}; try NormalPrior(1.0)")
+        if not (isinstance(x, Tensor) and x.is_floating_point() and x.ndim >= 2):
+            got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
+            raise ValueError(f"expected inputs as floats [n, ...], got {got}; try torch.as_tensor(x)[:, None]")
+        _refuse_randomness(network)
+        self.dtype = dtype or x.dtype
+        self.network = copy.deepcopy(network).to(device=x.device, dtype=self.dtype)
+        self.likelihood, self.prior = likelihood, prior
+        self.layout = Layout.of(self.network, likelihood.extra_names)
+        self.parameter_prior = prior.of(self.layout)
+        self.kernel = kernel_for(self.network, self.layout)
+        self.x = x.to(self.dtype)
+        outputs = self._probe()
+        self.y = likelihood.check(y.to(self.dtype) if y.is_floating_point() else y, outputs).to(x.device)
+        if len(self.x) != len(self.y):
+            raise ValueError(f"expected as many inputs as targets, got {len(self.x)} and {len(self.y)}")
+        for name, values in (("x", self.x), ("y", self.y)):
+            bad = ~torch.isfinite(values if values.ndim > 1 else values[:, None]).flatten(1).all(-1)
+            if bool(bad.any()):
+                raise ValueError(
+                    f"expected finite {name}, got nan or infinity in row {int(bad.nonzero()[0])} and "
+                    f"{int(bad.sum()) - 1} others; try to drop or impute them"
+                )
+
+    def _probe(self) -> int:
+        """Number of outputs of the network, found on one row."""
+        row = self.x[:1] if len(self.x) else self.x.new_zeros(1, *self.x.shape[1:])
+        with torch.no_grad():
+            try:
+                outputs = self.network(row)
+            except RuntimeError as error:
+                raise ValueError(
+                    f"expected inputs that the network takes, got rows of shape {list(self.x.shape[1:])}, because it "
+                    f"says: {error}"
+                ) from error
+        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
+            got = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+            raise ValueError(f"expected a network that maps [1, ...] to [1, outputs], got {got}; try nn.Flatten()")
+        return outputs.shape[1]
+
+    @property
+    def dim(self) -> int:
+        """Number of parameters."""
+        return self.layout.dim
+
+    def __repr__(self) -> str:
+        return (
+            f"NetworkPosterior({type(self.network).__name__} of {self.layout.network_dim} weights, "
+            f"{self.likelihood!r}, {self.prior!r}, rows={len(self.x)})"
+        )
+
+    # -- densities -------------------------------------------------------------------------------------------------
+    def outputs(self, theta: Tensor, x: Tensor | None = None) -> Tensor:
+        """Outputs of the network, ``[*batch, n, outputs]``, on ``x`` (the data's unless given)."""
+        flat, batch = self._flat(theta)
+        found = self.kernel.outputs(self._weights(flat), self.x if x is None else x.to(self.x))
+        return found.reshape(*batch, *found.shape[1:])
+
+    def pointwise_log_likelihood(self, theta: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
+        """The log p(y_i | x_i, theta) of each row, ``[*batch, n]``, on the data unless other rows are given."""
+        if (x is None) != (y is None):
+            raise ValueError("expected both x and y or neither, got one of them")
+        outputs = self.outputs(theta, x)
+        if y is None:
+            y = self.y
+        else:
+            y = self.likelihood.check(y.to(self.x) if y.is_floating_point() else y.to(self.x.device), outputs.shape[-1])
+        return self.likelihood.log_prob(outputs, y, self.extra(theta))
+
+    def log_likelihood(self, theta: Tensor) -> Tensor:
+        """Sum over the rows, ``[*batch]``."""
+        return self.pointwise_log_likelihood(theta).sum(-1)
+
+    def log_prior(self, theta: Tensor) -> Tensor:
+        """Log prior density (normalised unless an entry is flat), ``[*batch]``."""
+        self.layout.check(theta)
+        return self.parameter_prior.log_prob(theta) + self.likelihood.log_prior(self.extra(theta))
+
+    def log_prob(self, theta: Tensor) -> Tensor:
+        """Log likelihood plus log prior, ``[*batch]``; differentiable."""
+        return self.log_likelihood(theta) + self.log_prior(theta)
+
+    def value_and_grad(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Log density ``[*batch]`` and its gradient ``[*batch, dim]``; nothing is left for autograd."""
+        flat, batch = self._flat(theta.detach())
+        with torch.no_grad():
+            extra = self.extra(flat)
+            extra_gradient = torch.zeros_like(extra)
+
+            def score(outputs: Tensor) -> tuple[Tensor, Tensor]:
+                value, cotangent, found = self.likelihood.scores(outputs, self.y, extra)
+                extra_gradient.copy_(found)
+                return value, cotangent
+
+            value, gradient = self.kernel.pull_back(self._weights(flat), self.x, score)
+            value = value + self.parameter_prior.log_prob(flat) + self.likelihood.log_prior(extra)
+            total = self.parameter_prior.score(flat)
+            total[:, : self.layout.network_dim] += gradient
+            if self.layout.extras:
+                total[:, self.layout.network_dim :] = extra_gradient + self.likelihood.prior_score(extra)
+        return value.reshape(batch), total.reshape(*batch, -1)
+
+    def predictive(self, theta: Tensor, x: Tensor | None = None) -> torch.distributions.Distribution:
+        """The law of the targets given each theta, batch ``[*batch, n]``."""
+        return self.likelihood.predictive(self.outputs(theta, x), self.extra(theta))
+
+    def sample_prior(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
+        """Draws ``[n, dim]`` from the prior."""
+        theta = self.parameter_prior.sample(n, dtype=self.dtype, generator=generator)
+        if self.layout.extras:
+            extra = self.likelihood.sample_extra(n, dtype=self.dtype, generator=generator)
+            theta[:, self.layout.network_dim :] = extra
+        return theta.to(self.x.device)
+
+    # -- parts -----------------------------------------------------------------------------------------------------
+    def extra(self, theta: Tensor) -> Tensor:
+        """The likelihood's own parameters, ``[*batch, extras]``."""
+        return theta[..., self.layout.network_dim :]
+
+    def _weights(self, theta: Tensor) -> Tensor:
+        return theta[..., : self.layout.network_dim]
+
+    def _flat(self, theta: Tensor) -> tuple[Tensor, torch.Size]:
+        self.layout.check(theta)
+        return theta.reshape(-1, self.dim), theta.shape[:-1]
+
+
+def _refuse_randomness(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        batched = isinstance(module, nn.modules.batchnorm._NormBase) and not (
+            isinstance(module, nn.modules.instancenorm._InstanceNorm)
+        )
+        if module.training and (random or batched):
+            raise ValueError(
+                f"expected a deterministic function of weights and one row, got {type(module).__name__} at {name!r} in "
+                "training mode, because a density needs the same answer twice; try network.eval()"
+            )
