@@ -76,7 +76,7 @@ class Layout(Value):
         self.check(theta)
         batch = theta.shape[:-1]
         return {
-            name: theta[..., self.slices[name]].reshape(*batch, *shape)
+            name: theta[..., self.slices[name]].reshape(batch + shape)
             for name, shape in zip(self.names, self.shapes, strict=True)
         }
 

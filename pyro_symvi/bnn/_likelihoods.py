@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor
 
@@ -71,7 +72,7 @@ class Likelihood(Value, ABC):
         return value.detach(), found[0], torch.zeros_like(extra) if found[1] is None else found[1]
 
     @abstractmethod
-    def predictive(self, outputs: Tensor, extra: Tensor) -> torch.distributions.Distribution:
+    def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
         """The law of the targets, batch ``[*batch, n]`` (event ``[m]`` for real targets)."""
 
     def log_prior(self, extra: Tensor) -> Tensor:
@@ -86,10 +87,16 @@ class Likelihood(Value, ABC):
         """Draws ``[n, len(extra_names)]`` from that prior."""
         return torch.zeros(n, 0, dtype=dtype)
 
+    def extra_law(self, index: int, like: Tensor) -> dist.TorchDistribution:
+        """The prior of parameter ``index`` alone, a scalar law in the dtype and on the device of ``like``."""
+        raise ValueError(
+            f"expected a likelihood that gives the laws of its own parameters, got {type(self).__name__} without one "
+            f"of {self.extra_names[index]!r}, because a Pyro model samples it; try to write extra_law"
+        )
 
-def _independent_normal(loc: Tensor, scale: Tensor) -> torch.distributions.Distribution:
-    normal = torch.distributions.Normal(loc, scale.expand_as(loc), validate_args=False)
-    return torch.distributions.Independent(normal, 1, validate_args=False)
+
+def _independent_normal(loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
+    return dist.Independent(dist.Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -117,7 +124,7 @@ class GaussianNoise(Likelihood):
         value = -0.5 * precision * residual.square().sum((-1, -2)) - y.numel() * (math.log(self.scale) + _HALF_LOG_2PI)
         return value, residual * precision, torch.zeros_like(extra)
 
-    def predictive(self, outputs: Tensor, extra: Tensor) -> torch.distributions.Distribution:
+    def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
         return _independent_normal(outputs, outputs.new_tensor(self.scale))
 
 
@@ -149,7 +156,7 @@ class LearnedGaussianNoise(Likelihood):
         inside = (extra.abs() <= LOG_SCALE_LIMIT).to(extra.dtype)
         return value, residual * precision[..., None], (energy - y.numel())[..., None] * inside
 
-    def predictive(self, outputs: Tensor, extra: Tensor) -> torch.distributions.Distribution:
+    def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
         return _independent_normal(outputs, extra[..., :, None].clamp(-LOG_SCALE_LIMIT, LOG_SCALE_LIMIT).exp())
 
     def log_prior(self, extra: Tensor) -> Tensor:
@@ -161,6 +168,9 @@ class LearnedGaussianNoise(Likelihood):
 
     def sample_extra(self, n: int, *, dtype: torch.dtype, generator: torch.Generator | None = None) -> Tensor:
         return self.prior_loc + self.prior_scale * torch.randn(n, 1, generator=generator, dtype=dtype)
+
+    def extra_law(self, index: int, like: Tensor) -> dist.TorchDistribution:
+        return dist.Normal(like.new_tensor(self.prior_loc), like.new_tensor(self.prior_scale))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -188,7 +198,7 @@ class HeteroscedasticGaussian(Likelihood):
         inside = (outputs.chunk(2, -1)[1].abs() <= LOG_SCALE_LIMIT).to(z.dtype)
         return value, torch.cat([z * weight, (energy - 1) * inside], -1), torch.zeros_like(extra)
 
-    def predictive(self, outputs: Tensor, extra: Tensor) -> torch.distributions.Distribution:
+    def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
         loc, s = self._heads(outputs)
         return _independent_normal(loc, s.exp())
 
@@ -231,5 +241,5 @@ class Categorical(Likelihood):
         gradient.scatter_add_(-1, index, torch.ones_like(index, dtype=gradient.dtype))
         return value, gradient, torch.zeros_like(extra)
 
-    def predictive(self, outputs: Tensor, extra: Tensor) -> torch.distributions.Distribution:
-        return torch.distributions.Categorical(logits=outputs, validate_args=False)
+    def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
+        return dist.Categorical(logits=outputs, validate_args=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from ._kernels import kernel_for
 from ._layout import Layout
 from ._likelihoods import Likelihood
 from ._priors import NetworkPrior, WeightPrior
+from ._pyro_model import PyroModel, pyro_model
 
 
 class NetworkPosterior:
@@ -149,7 +151,7 @@ class NetworkPosterior:
                 total[:, self.layout.network_dim :] = extra_gradient + self.likelihood.prior_score(extra)
         return value.reshape(batch), total.reshape(*batch, -1)
 
-    def predictive(self, theta: Tensor, x: Tensor | None = None) -> torch.distributions.Distribution:
+    def predictive(self, theta: Tensor, x: Tensor | None = None) -> dist.TorchDistribution:
         """The law of the targets given each theta, batch ``[*batch, n]``."""
         return self.likelihood.predictive(self.outputs(theta, x), self.extra(theta))
 
@@ -160,6 +162,18 @@ class NetworkPosterior:
             extra = self.likelihood.sample_extra(n, dtype=self.dtype, generator=generator)
             theta[:, self.layout.network_dim :] = extra
         return theta.to(self.x.device)
+
+    def to_pyro(self) -> PyroModel:
+        """This posterior as a Pyro model: a site for each parameter tensor, named as in ``layout``, and ``"y"``.
+
+        ``model()`` observes the data; ``model(x)`` samples targets at inputs ``[m, ...]`` instead. The rows are a plate
+        at dimension -1, and particles may lie left of it (``max_plate_nesting=1``). For Pyro's NUTS, for ``AutoNormal``
+        with SVI, and for ``pyro_symvi.fit``; without rows the model has no site ``"y"``.
+
+        Raises:
+            ValueError: The likelihood has parameters of its own and does not say their laws (``extra_law``).
+        """
+        return pyro_model(self)
 
     # -- parts -----------------------------------------------------------------------------------------------------
     def extra(self, theta: Tensor) -> Tensor:
