@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import torch
 from torch import Tensor
 
 from ..._value import Value
+
+_GOLDEN = 0.5 * (math.sqrt(5) - 1)
 
 
 class Target(Protocol):
@@ -97,10 +100,27 @@ class Sampler(Value, ABC):
         ).to(position)
         return ChainState(position, value, gradient, self._initial_momentum(momentum))
 
-    def noise(self, generators: Sequence[torch.Generator], steps: int, dim: int, like: Tensor) -> dict[str, Tensor]:
-        """Random numbers of ``steps`` steps, ``[steps, chains, ...]`` each, by name."""
+    def noise(
+        self,
+        generators: Sequence[torch.Generator],
+        steps: int,
+        dim: int,
+        like: Tensor,
+        shared: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """Random numbers of ``steps`` steps, ``[steps, chains, ...]`` each, by name.
+
+        Shared ones, equal for all chains, are the fractional parts of offset + golden ratio * step: uniform, and well
+        spread over any run of steps. ``shared`` draws the offset: give it the same key, such as (seed, block), in
+        whatever batch a chain runs; without it the offset is 1/2 in each call, which leaves the target invariant too.
+        """
         result = {}
         for name, (law, shape) in self._noise_shapes(dim).items():
+            if law == "shared":
+                offset = 0.5 if shared is None else float(torch.rand((), generator=shared, dtype=torch.float64))
+                sequence = (offset + _GOLDEN * torch.arange(steps, dtype=torch.float64)) % 1.0
+                result[name] = sequence.to(like)[:, None].expand(steps, len(generators))
+                continue
             draw: Callable[..., Tensor] = torch.randn if law == "normal" else torch.rand
             columns = [draw(steps, *shape, generator=g, dtype=like.dtype, device=g.device) for g in generators]
             result[name] = torch.stack(columns, 1).to(like.device)
@@ -128,7 +148,7 @@ class Sampler(Value, ABC):
 
     @abstractmethod
     def _noise_shapes(self, dim: int) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Name to ("normal" or "uniform", shape of one chain's numbers in one step)."""
+        """Name to ("normal", "uniform" or "shared", shape of one chain's numbers in one step; () for shared)."""
 
     @abstractmethod
     def _step(
