@@ -196,8 +196,8 @@ def _layer_balance(
     values = {"mean": d, "variance": d.square() - curvature}
     for name, f in {**invariants, "log omega": layer.log_invariant(theta, prior)}.items():
         f = f if f.ndim == 3 else f[..., None]
-        spread = f.std((0, 1))
-        values[name] = d * (f - f.mean((0, 1))) / torch.where(spread > 0, spread, torch.ones_like(spread))
+        f = f - f.mean((0, 1))
+        values[name] = d * f / f.square().mean((0, 1)).sqrt().clamp_min(1e-300)
     total, total_curvature = d.sum(-1), curvature.sum(-1)
     pooled = {name: zero_mean(v.mean(-1)) for name, v in values.items()}
     pooled["layer variance"] = zero_mean((total.square() - total_curvature) / layer.units)

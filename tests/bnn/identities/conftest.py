@@ -53,7 +53,7 @@ def exactly() -> Callable[..., Draws]:
 def relu() -> tuple[NetworkPosterior, Draws]:
     """1-2-1 ReLU on three rows, about 20000 exact draws in 24 pieces."""
     posterior = make_posterior()
-    return posterior, exact_draws(posterior, 600_000, 0)
+    return posterior, exact_draws(posterior, 500_000, 0)
 
 
 @pytest.fixture(scope="session")
@@ -62,5 +62,5 @@ def fitted_normals(relu: tuple[NetworkPosterior, Draws]) -> tuple[Draws, Tensor,
     posterior, draws = relu
     loc, scale = draws.flat.mean(0), draws.flat.std(0)
     generator = torch.Generator().manual_seed(5)
-    theta = loc + scale * torch.randn(24, 4000, posterior.dim, generator=generator, dtype=torch.float64)
+    theta = loc + scale * torch.randn(24, 1500, posterior.dim, generator=generator, dtype=torch.float64)
     return Draws(theta, posterior.layout, "fitted normals"), loc, scale
