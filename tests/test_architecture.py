@@ -33,7 +33,7 @@ class Room:
     lazy: tuple[str, ...] = ()
 
 
-BASEMENT = Room(-1, ("torch",))
+BASEMENT = Room(-1, ("torch",), lazy=("matplotlib",))
 """Private modules at the root (``_name.py``): shared by all, knowing nothing."""
 
 ROOMS = {

@@ -1,8 +1,8 @@
 """Pictures of sampled shapes, their torsions, and how figures change with training."""
 
+from ..._figures import save_figure as save_figure
 from ._clouds import draw_clouds as draw_clouds
 from ._curves import draw_curves as draw_curves
-from ._style import save_figure as save_figure
 from ._torsions import draw_ramachandran as draw_ramachandran
 from ._torsions import draw_torsions as draw_torsions
 

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..._figures import FAINT, INK, REFERENCE
 from ...groups import PointCloudAction, SpecialEuclidean
 from ..metrics import graph_bonds, rmsd_matrix
 from ..metrics._checks import mask_of, points
-from ._style import ELEMENTS, FAINT, INK, OTHER, REFERENCE
+from ._style import ELEMENTS, OTHER
 
 _MOST = 60
 

@@ -11,8 +11,8 @@ import scipy.stats
 import torch
 from torch import Tensor
 
+from ..._figures import INK, METHODS, tidy
 from ..metrics._checks import confidence_level
-from ._style import INK, METHODS, tidy
 
 
 def draw_curves(

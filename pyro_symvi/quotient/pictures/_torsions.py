@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..._figures import FAINT, INK, METHODS, REFERENCE, tidy
 from ..._value import positive_int
 from ..metrics import defined
-from ._style import FAINT, INK, METHODS, REFERENCE, tidy
 
 
 def draw_torsions(
