@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from .._value import Value, positive_int
 from ._action import Action
-from ._errors import sentence
+from ._errors import UnsupportedError, sentence
 from ._gig import GeneralizedInverseGaussian, is_normal_about_zero
 from ._noncompact import PositiveScaling
 from ._permutation_actions import BlockSigns, CoordinatePermutation, _checked_blocks
@@ -68,6 +70,16 @@ class HiddenLayer(Value):
         """All indices of each unit: incoming, then outgoing."""
         return tuple((*i, *o) for i, o in zip(self.incoming, self.outgoing, strict=True))
 
+    @cached_property
+    def incoming_index(self) -> Tensor:
+        """The incoming indices as LongTensor ``[h, p]``."""
+        return torch.tensor(self.incoming)
+
+    @cached_property
+    def outgoing_index(self) -> Tensor:
+        """The outgoing indices as LongTensor ``[h, q]``."""
+        return torch.tensor(self.outgoing)
+
 
 class HiddenUnitPermutation(CoordinatePermutation):
     """S_h permuting the hidden units of a layer: the function of the network stays, whatever the activation."""
@@ -85,22 +97,27 @@ class HiddenUnitSignFlip(BlockSigns):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HiddenUnitRescaling(Action):
-    """(R_+)^h: incoming weights of unit j times c_j, outgoing divided by it; for ReLU-like activations.
+    """(R_+)^h: incoming weights of unit j times c_j, outgoing times c_j^-k.
 
-    log |det| = (p - q) sum_j log c_j. Not by isometries, not compact: there is no uniform law on an orbit;
-    :meth:`orbit_conditional` gives the one weighted by a Gaussian prior. ``incoming_scale`` and ``outgoing_scale``
-    are prior standard deviations, used by :meth:`canonicalize` alone.
+    The function stays for activations with phi(c z) = c^k phi(z), c > 0. ``degree`` is k: 1 for ReLU and its like
+    (Neyshabur, Salakhutdinov and Srebro 2015), 2 for the squared ReLU. log |det| = (p - k q) sum_j log c_j. Not by
+    isometries, not compact: there is no uniform law on an orbit; :meth:`orbit_conditional` gives the one weighted by
+    a Gaussian prior, for k = 1. ``incoming_scale`` and ``outgoing_scale`` are prior standard deviations, used by
+    :meth:`canonicalize` alone.
     """
 
     layer: HiddenLayer
     incoming_scale: float = 1.0
     outgoing_scale: float = 1.0
+    degree: float = 1.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.layer, HiddenLayer):
             raise TypeError(f"expected a HiddenLayer, got {self.layer!r}; try HiddenLayer.of_mlp([3, 8, 1])")
         if not (self.incoming_scale > 0 and self.outgoing_scale > 0):
             raise ValueError(f"expected positive scales, got {self.incoming_scale} and {self.outgoing_scale}")
+        if isinstance(self.degree, bool) or not isinstance(self.degree, int | float) or not 0 < self.degree < math.inf:
+            raise ValueError(f"expected a finite positive degree, got {self.degree!r}, because phi(c z) = c^k phi(z)")
 
     @property
     def group(self) -> PositiveScaling:
@@ -112,17 +129,19 @@ class HiddenUnitRescaling(Action):
 
     def _spread(self, g: Tensor) -> Tensor:
         """The factor of each parameter, ``[*batch, dim]``."""
-        index = torch.tensor(self.layer.units(), device=g.device)
-        p, q = len(self.layer.incoming[0]), len(self.layer.outgoing[0])
-        factors = torch.cat([g[..., None].expand(*g.shape, p), (1 / g)[..., None].expand(*g.shape, q)], -1).flatten(-2)
+        into, out = self.layer.incoming_index.to(g.device), self.layer.outgoing_index.to(g.device)
+        index = torch.cat([into, out], -1).reshape(-1)
+        back = 1 / g if self.degree == 1 else g**-self.degree
+        parts = [g[..., None].expand(*g.shape, into.shape[1]), back[..., None].expand(*g.shape, out.shape[1])]
+        factors = torch.cat(parts, -1).flatten(-2)
         ones = g.new_ones(*g.shape[:-1], self.layer.dim)
-        return ones.scatter(-1, index.reshape(-1).expand(factors.shape), factors)
+        return ones.scatter(-1, index.expand(factors.shape), factors)
 
     def _act(self, g: Tensor, x: Tensor) -> Tensor:
         return x * self._spread(g)
 
     def _log_abs_det(self, g: Tensor, x: Tensor) -> Tensor:
-        surplus = len(self.layer.incoming[0]) - len(self.layer.outgoing[0])
+        surplus = len(self.layer.incoming[0]) - self.degree * len(self.layer.outgoing[0])
         value = surplus * g.log().sum(-1)
         return value.expand(torch.broadcast_shapes(value.shape, x.shape[:-1]))
 
@@ -130,18 +149,19 @@ class HiddenUnitRescaling(Action):
         self, x: Tensor, incoming_scale: Tensor | float, outgoing_scale: Tensor | float
     ) -> tuple[Tensor, Tensor]:
         """a_j = |incoming_j / scale|^2 and b_j = |outgoing_j / scale|^2, each ``[*batch, h]``."""
-        into = x[..., torch.tensor(self.layer.incoming, device=x.device)] / incoming_scale
-        out = x[..., torch.tensor(self.layer.outgoing, device=x.device)] / outgoing_scale
+        into = x[..., self.layer.incoming_index.to(x.device)] / incoming_scale
+        out = x[..., self.layer.outgoing_index.to(x.device)] / outgoing_scale
         return into.square().sum(-1), out.square().sum(-1)
 
     def _canonicalize(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The balanced point a_j = b_j, which minimises the prior energy: c_j = (b_j / a_j)^(1/4).
+        """The balanced point a_j = k b_j, which minimises the prior energy: c_j = (k b_j / a_j)^(1 / (2 + 2 k)).
 
         A dead unit (a_j = 0 or b_j = 0) has no balanced point and is left as it is.
         """
         a, b = self.energies(x, self.incoming_scale, self.outgoing_scale)
         alive = (a > 0) & (b > 0)
-        g = torch.where(alive, (torch.where(alive, b, 1.0) / torch.where(alive, a, 1.0)) ** 0.25, 1.0)
+        ratio = self.degree * torch.where(alive, b, 1.0) / torch.where(alive, a, 1.0)
+        g = torch.where(alive, ratio ** (1 / (2 + 2 * self.degree)), 1.0)
         return self._act(g, x), g
 
     def _orbit_conditional(self, x: Tensor, log_prior: object) -> GeneralizedInverseGaussian:
@@ -149,8 +169,18 @@ class HiddenUnitRescaling(Action):
 
         t_j ~ GIG((p - q) / 2, a_j, b_j), independent; ``act(t.sqrt(), x)`` is a draw along the orbit, and the law
         does not depend on which point of the orbit x is. ``log_prior``: ``torch.distributions.Normal(0, scale)``
-        with a scalar scale or one a parameter ``[dim]``.
+        with a scalar scale or one a parameter ``[dim]``. Degrees other than 1 are refused: there the density of t is
+        t^((p - k q) / 2 - 1) exp(-(a t + b t^-k) / 2), which is not of this kind.
         """
+        if self.degree != 1:
+            raise UnsupportedError(
+                sentence(
+                    "a rescaling of degree 1",
+                    repr(self.degree),
+                    "the law along other orbits is not generalised inverse Gaussian",
+                    "one-dimensional sampling of log c",
+                )
+            )
         if not is_normal_about_zero(log_prior):
             raise TypeError(
                 sentence(
