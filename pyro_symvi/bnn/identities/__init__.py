@@ -3,8 +3,16 @@
 from ._balancedness import Balancedness as Balancedness
 from ._balancedness import LayerBalance as LayerBalance
 from ._balancedness import balancedness as balancedness
+from ._conformity import Conformity as Conformity
+from ._conformity import LayerConformity as LayerConformity
+from ._conformity import Marginal as Marginal
+from ._conformity import conformity as conformity
+from ._conformity import prior_ks as prior_ks
+from ._conformity import prior_wasserstein as prior_wasserstein
 from ._equipartition import Equipartition as Equipartition
 from ._equipartition import equipartition as equipartition
+from ._evidence import Evidence as Evidence
+from ._evidence import tempered_evidence as tempered_evidence
 from ._hidden import UnitLayer as UnitLayer
 from ._norm_law import NormLaw as NormLaw
 from ._norm_law import norm_law as norm_law
@@ -18,18 +26,26 @@ from ._standard_errors import zero_mean as zero_mean
 
 __all__ = [
     "Balancedness",
+    "Conformity",
     "Equipartition",
+    "Evidence",
     "LayerBalance",
+    "LayerConformity",
     "LayerOrbits",
+    "Marginal",
     "NormLaw",
     "OrbitLaw",
     "RadiusLaw",
     "UnitLayer",
     "ZeroMean",
     "balancedness",
+    "conformity",
     "equipartition",
     "norm_law",
     "orbit_cdf",
     "orbit_law",
+    "prior_ks",
+    "prior_wasserstein",
+    "tempered_evidence",
     "zero_mean",
 ]
