@@ -23,6 +23,8 @@ class Activation(Value):
         odd: whether phi(-z) = -phi(z). Gives the sign symmetry.
         linear: whether phi(z) = z. Gives the symmetry under every invertible matrix.
         slope: (z, phi(z)) -> phi'(z), for backward passes written out; None where only autograd knows.
+        in_place: z -> phi(z), written over z, where phi' can be had from phi(z) alone; with ``backward``.
+        backward: (d, phi(z)) -> d phi'(z), written over d.
     """
 
     name: str
@@ -31,27 +33,63 @@ class Activation(Value):
     odd: bool = False
     linear: bool = False
     slope: Callable[[Tensor, Tensor], Tensor] | None = None
+    in_place: Callable[[Tensor], Tensor] | None = None
+    backward: Callable[[Tensor, Tensor], Tensor] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.in_place is None) != (self.backward is None):
+            raise ValueError("expected in_place and backward together or neither, because one undoes the other")
 
 
+_aten = torch.ops.aten
 IDENTITY = Activation("identity", lambda z: z, degree=1.0, odd=True, linear=True, slope=lambda z, f: torch.ones_like(z))
 
 
 def _leaky(module: nn.Module) -> Activation:
     slope = float(module.negative_slope)  # type: ignore[arg-type]
+
+    def in_place(z: Tensor) -> Tensor:
+        return functional.leaky_relu_(z, slope)
+
+    def backward(d: Tensor, f: Tensor) -> Tensor:  # the value has the sign of z
+        return _aten.leaky_relu_backward.grad_input(d, f, slope, True, grad_input=d)
+
     return Activation(
         "leaky_relu",
         lambda z: functional.leaky_relu(z, slope),
         degree=1.0,
-        slope=lambda z, f: torch.where(z > 0, 1.0, slope),
+        slope=lambda z, f: torch.where(z > 0, torch.ones_like(z), slope),
+        in_place=in_place if slope > 0 else None,
+        backward=backward if slope > 0 else None,
     )
 
 
 _READERS: dict[type[nn.Module], Callable[[nn.Module], Activation]] = {
     nn.Identity: lambda m: IDENTITY,
-    nn.ReLU: lambda m: Activation("relu", torch.relu, degree=1.0, slope=lambda z, f: (z > 0).to(z.dtype)),
+    nn.ReLU: lambda m: Activation(
+        "relu",
+        torch.relu,
+        degree=1.0,
+        slope=lambda z, f: (z > 0).to(z.dtype),
+        in_place=torch.relu_,
+        backward=lambda d, f: _aten.threshold_backward.grad_input(d, f, 0, grad_input=d),
+    ),
     nn.LeakyReLU: _leaky,
-    nn.Tanh: lambda m: Activation("tanh", torch.tanh, odd=True, slope=lambda z, f: 1 - f * f),
-    nn.Sigmoid: lambda m: Activation("sigmoid", torch.sigmoid, slope=lambda z, f: f * (1 - f)),
+    nn.Tanh: lambda m: Activation(
+        "tanh",
+        torch.tanh,
+        odd=True,
+        slope=lambda z, f: 1 - f * f,
+        in_place=torch.tanh_,
+        backward=lambda d, f: _aten.tanh_backward.grad_input(d, f, grad_input=d),
+    ),
+    nn.Sigmoid: lambda m: Activation(
+        "sigmoid",
+        torch.sigmoid,
+        slope=lambda z, f: f * (1 - f),
+        in_place=torch.sigmoid_,
+        backward=lambda d, f: _aten.sigmoid_backward.grad_input(d, f, grad_input=d),
+    ),
     nn.Softsign: lambda m: Activation("softsign", functional.softsign, odd=True),
     nn.Tanhshrink: lambda m: Activation("tanhshrink", functional.tanhshrink, odd=True),
     nn.Softplus: lambda m: Activation("softplus", m),

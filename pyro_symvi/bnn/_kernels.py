@@ -32,24 +32,9 @@ class Kernel(ABC):
             (gradient,) = torch.autograd.grad(outputs, leaf, cotangent)
         return value, gradient
 
-
-class PerceptronKernel(Kernel):
-    """A perceptron by one batched product a layer, units before rows: h ``[C, width, n]``."""
-
-    def __init__(self, perceptron: Perceptron, layout: Layout) -> None:
-        self.perceptron, self.layout = perceptron, layout
-
-    def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
-        chains = len(theta)
-        h = x.flatten(1).T.expand(chains, -1, -1)
-        for stage in self.perceptron.stages:
-            w = theta[:, self.layout.slices[stage.weight]].reshape(chains, stage.outputs, stage.inputs)
-            if stage.bias is None:
-                z = torch.bmm(w, h)
-            else:
-                z = torch.baddbmm(theta[:, self.layout.slices[stage.bias], None], w, h)
-            h = stage.activation.function(z)
-        return h.transpose(1, 2)
+    def block(self, chains: int, x: Tensor) -> int:
+        """How many of ``chains`` to evaluate at once."""
+        return chains
 
 
 class ModuleKernel(Kernel):
@@ -72,5 +57,7 @@ class ModuleKernel(Kernel):
 
 def kernel_for(network: nn.Module, layout: Layout) -> Kernel:
     """The fastest kernel that computes this network."""
+    from ._perceptron_kernel import PerceptronKernel
+
     perceptron = Perceptron.of(network)
     return ModuleKernel(network, layout) if perceptron is None else PerceptronKernel(perceptron, layout)

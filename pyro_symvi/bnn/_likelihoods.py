@@ -95,6 +95,12 @@ class Likelihood(Value, ABC):
         )
 
 
+def _zero_outside(gradient: Tensor, raw: Tensor) -> None:
+    """The backward pass of clamping, in place: zero where ``raw`` is beyond the limit."""
+    limit = LOG_SCALE_LIMIT
+    torch.ops.aten.hardtanh_backward.grad_input(gradient, raw, -limit, limit, grad_input=gradient)
+
+
 def _independent_normal(loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
     return dist.Independent(dist.Normal(loc, scale.expand_as(loc), validate_args=False), 1, validate_args=False)
 
@@ -191,12 +197,16 @@ class HeteroscedasticGaussian(Likelihood):
 
     def _scores(self, outputs: Tensor, y: Tensor, extra: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         loc, s = self._heads(outputs)
-        weight = (-s).exp()
-        z = (y - loc) * weight
-        energy = z * z
-        value = -(0.5 * energy + s).sum((-1, -2)) - y.numel() * _HALF_LOG_2PI
-        inside = (outputs.chunk(2, -1)[1].abs() <= LOG_SCALE_LIMIT).to(z.dtype)
-        return value, torch.cat([z * weight, (energy - 1) * inside], -1), torch.zeros_like(extra)
+        weight = torch.neg(s).exp_()
+        z = torch.sub(y, loc).mul_(weight)
+        cotangent = torch.empty_like(outputs)  # laid out as the outputs are, so that no product has to copy it
+        by_loc, by_s = cotangent.chunk(2, -1)
+        torch.mul(z, weight, out=by_loc)
+        energy = z.square_()
+        value = (energy * -0.5).sub_(s).sum((-1, -2)) - y.numel() * _HALF_LOG_2PI
+        torch.sub(energy, 1, out=by_s)
+        _zero_outside(by_s, outputs.chunk(2, -1)[1])
+        return value, cotangent, torch.zeros_like(extra)
 
     def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:
         loc, s = self._heads(outputs)

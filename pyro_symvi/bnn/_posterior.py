@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import pyro.distributions as dist
 import torch
@@ -94,6 +95,14 @@ class NetworkPosterior:
         """Number of parameters."""
         return self.layout.dim
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the kernel, which holds memory of its own and is made anew."""
+        return {name: value for name, value in self.__dict__.items() if name != "kernel"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.kernel = kernel_for(self.network, self.layout)
+
     def __repr__(self) -> str:
         return (
             f"NetworkPosterior({type(self.network).__name__} of {self.layout.network_dim} weights, "
@@ -135,21 +144,28 @@ class NetworkPosterior:
         """Log density ``[*batch]`` and its gradient ``[*batch, dim]``; nothing is left for autograd."""
         flat, batch = self._flat(theta.detach())
         with torch.no_grad():
-            extra = self.extra(flat)
-            extra_gradient = torch.zeros_like(extra)
-
-            def score(outputs: Tensor) -> tuple[Tensor, Tensor]:
-                value, cotangent, found = self.likelihood.scores(outputs, self.y, extra)
-                extra_gradient.copy_(found)
-                return value, cotangent
-
-            value, gradient = self.kernel.pull_back(self._weights(flat), self.x, score)
-            value = value + self.parameter_prior.log_prob(flat) + self.likelihood.log_prior(extra)
-            total = self.parameter_prior.score(flat)
-            total[:, : self.layout.network_dim] += gradient
+            value, gradient = self.parameter_prior.value_and_score(flat)
             if self.layout.extras:
-                total[:, self.layout.network_dim :] = extra_gradient + self.likelihood.prior_score(extra)
-        return value.reshape(batch), total.reshape(*batch, -1)
+                value += self.likelihood.log_prior(self.extra(flat))
+                self.extra(gradient).copy_(self.likelihood.prior_score(self.extra(flat)))
+            size = max(1, self.kernel.block(len(flat), self.x))
+            for start in range(0, len(flat), size):
+                part = slice(start, start + size) if size < len(flat) else slice(None)
+                self._add_likelihood(flat[part], value[part], gradient[part])
+        return value.reshape(batch), gradient.reshape(theta.shape)
+
+    def _add_likelihood(self, theta: Tensor, value: Tensor, gradient: Tensor) -> None:
+        """Log likelihoods are added to ``value`` ``[C]`` and their gradients to ``gradient`` ``[C, dim]``."""
+
+        def score(outputs: Tensor) -> tuple[Tensor, Tensor]:
+            found, cotangent, own = self.likelihood.scores(outputs, self.y, self.extra(theta))
+            if self.layout.extras:
+                self.extra(gradient).add_(own)
+            return found, cotangent
+
+        found, by_weights = self.kernel.pull_back(self._weights(theta), self.x, score)
+        value += found
+        self._weights(gradient).add_(by_weights)
 
     def predictive(self, theta: Tensor, x: Tensor | None = None) -> dist.TorchDistribution:
         """The law of the targets given each theta, batch ``[*batch, n]``."""

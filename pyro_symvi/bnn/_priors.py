@@ -170,6 +170,14 @@ class ParameterPrior(Value):
         value = -theta * precision
         return value - theta.sign() * rate if "laplace" in self.kinds else value
 
+    def value_and_score(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """``log_prob`` and ``score``, where all is normal from one another: log p = theta . score / 2 + const."""
+        if "laplace" in self.kinds:
+            return self.log_prob(theta), self.score(theta)
+        precision, _, constant = self._parts(theta)
+        score = (theta * precision).neg_()
+        return (theta * score).sum(-1).mul_(0.5).add_(constant), score
+
     def virial(self, theta: Tensor) -> Tensor:
         """-theta_i d log p / d theta_i, ``[*batch, dim]``: theta^2 / scale^2, |theta| / scale, or 0 where flat."""
         return -theta * self.score(theta)
