@@ -1,0 +1,66 @@
+"""The matrix of balancedness identities that a layer without a nonlinearity obeys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from .._draws import Draws
+from .._posterior import NetworkPosterior
+from ._hidden import UnitLayer, check_draws, hidden_layers
+from ._standard_errors import LEVEL, ZeroMean, bonferroni, verdict, zero_mean
+
+
+@dataclass(frozen=True)
+class LinearBalance:
+    """Test of E[W W' / s_w^2 - V' V / s_v^2] = (p - q) I; see :func:`linear_balance`.
+
+    ``test`` has mean, error and z of the difference, ``[h, h]`` each.
+    """
+
+    layer: UnitLayer
+    test: ZeroMean
+    p_value: float
+    verdict: str
+
+
+def linear_balance(
+    posterior: NetworkPosterior, draws: Draws, symmetry: Any = None, *, layer: int = 0, level: float = LEVEL
+) -> LinearBalance:
+    """Test the matrix identity of a hidden layer whose activation is the identity.
+
+    Every invertible M may act, W -> M W (biases with it), V -> V M^-1, not only diagonal ones. The generator that adds
+    eps w_k to w_j and takes eps v_j from v_k has divergence (p - q) delta_jk and changes the log prior by
+    -(w_j . w_k / s_w^2 - v_j . v_k / s_v^2), so integration by parts gives, for normal priors and any data,
+
+        E[w_j . w_k / s_w^2 - v_j . v_k / s_v^2] = (p - q) delta_jk.
+
+    The verdict is Bonferroni's over the h (h + 1) / 2 entries. Read :func:`balancedness` for what such identities
+    say, and what they do not.
+
+    Raises:
+        ValueError: that layer is not linear, or its priors are not normal.
+    """
+    theta = check_draws(posterior, draws)
+    chosen = hidden_layers(posterior, symmetry)[layer]
+    prior = posterior.parameter_prior
+    # a linear activation is homogeneous of degree one and odd; the perceptron knows it by name
+    from .._perceptron import Perceptron
+
+    perceptron = Perceptron.of(posterior.network)
+    linear = perceptron is not None and perceptron.stages[layer].activation.linear
+    index = torch.cat([chosen.incoming, chosen.outgoing], 1)
+    if not linear or any(prior.kinds[i] != "normal" for i in index.flatten().tolist()):
+        raise ValueError(
+            f"expected a layer without a nonlinearity and with normal priors, got {chosen.name!r}, because only there "
+            "may units be mixed; try balancedness(posterior, draws)"
+        )
+    white = theta / prior.scale
+    w, v = white[..., chosen.incoming], white[..., chosen.outgoing]
+    identity = torch.eye(chosen.units, dtype=torch.float64) * (chosen.p - chosen.q)
+    test = zero_mean(w @ w.mT - v @ v.mT - identity)
+    upper = torch.triu_indices(chosen.units, chosen.units)
+    z = test.z[upper[0], upper[1]]
+    return LinearBalance(chosen, test, bonferroni(z), verdict(z, test.batches, level))
