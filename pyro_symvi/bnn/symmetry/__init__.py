@@ -8,6 +8,7 @@ from ._gauges import ScaleGauge as ScaleGauge
 from ._gauges import UnitIncomingNorm as UnitIncomingNorm
 from ._gauges import UnitOrder as UnitOrder
 from ._layer import SymmetricLayer as SymmetricLayer
+from ._layer import UnitFunction as UnitFunction
 from ._network_symmetry import NetworkSymmetry as NetworkSymmetry
 from ._placing import Unplaced as Unplaced
 from ._preservation import Preservation as Preservation
@@ -29,6 +30,7 @@ __all__ = [
     "Preservation",
     "ScaleGauge",
     "SymmetricLayer",
+    "UnitFunction",
     "UnitIncomingNorm",
     "UnitOrder",
     "Unplaced",

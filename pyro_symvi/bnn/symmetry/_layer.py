@@ -23,6 +23,26 @@ from ._rotation import HiddenUnitRotation
 
 
 @dataclass(frozen=True, eq=False, repr=False)
+class UnitFunction(Value):
+    """The function phi of a hidden unit, from the weights into it to those out of it: activation, pooling and all.
+
+    Attributes:
+        name: in words.
+        degree: k where phi(c z) = c^k phi(z) for every c > 0, else None.
+        odd: whether phi(-z) = -phi(z).
+        linear: whether phi is linear across the units.
+    """
+
+    name: str
+    degree: float | None = None
+    odd: bool = False
+    linear: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class SymmetricLayer(Value):
     """Hidden units that may be moved without changing what the network computes.
 
@@ -39,20 +59,29 @@ class SymmetricLayer(Value):
     Attributes:
         name: the linear map (or batch normalisation) that the units come from.
         units: where their weights lie in the flat vector.
-        activation: phi in words.
-        permutable: whether the units may be permuted.
-        odd: whether signs may be flipped.
-        degree: k of the rescaling, None where there is none.
-        linear: whether phi is linear.
+        activation: phi, with its degree and whether it is odd or linear.
+        permutable: whether the units may be permuted (not where fixed numbers tell them apart).
     """
 
     name: str
     units: HiddenLayer
-    activation: str
+    activation: UnitFunction
     permutable: bool = True
-    odd: bool = False
-    degree: float | None = None
-    linear: bool = False
+
+    @property
+    def degree(self) -> float | None:
+        """The k of the rescaling: incoming times c, outgoing times c^-k; None where there is none."""
+        return self.activation.degree
+
+    @property
+    def odd(self) -> bool:
+        """Whether signs may be flipped."""
+        return self.activation.odd
+
+    @property
+    def linear(self) -> bool:
+        """Whether invertible matrices may act."""
+        return self.activation.linear
 
     @property
     def h(self) -> int:

@@ -77,15 +77,23 @@ class NetworkSymmetry(Value):
             layout = Layout.of(network, tuple(f"extra.{i}" for i in range(extras)))
         else:
             raise TypeError(f"expected extras as an int >= 0 or a Layout, got {extras!r}")
-        network = copy.deepcopy(network).double()
+        network = copy.deepcopy(network).cpu().double()
         generator = torch.Generator().manual_seed(0)
-        rows = _verification.example_input(network, generator) if x is None else x[:8].to("cpu", torch.float64)
+        rows = _verification.example_input(network, generator) if x is None else x[:8].cpu()
         if rows is None or len(rows) == 0:
             raise ValueError(
                 f"expected rows to check on, got none for {type(network).__name__}, because no symmetry is claimed "
                 "unchecked and the shape of its inputs could not be told; try from_module(network, x=x)"
             )
-        layers, unplaced = place_layers(network.cpu(), layout, rows, generator)
+        rows = rows.double() if rows.is_floating_point() else rows
+        try:
+            with torch.no_grad():
+                network(rows)
+        except RuntimeError as error:
+            raise ValueError(
+                f"expected rows that the network takes, got shape {list(rows.shape)}, because it says: {error}"
+            ) from error
+        layers, unplaced = place_layers(network, layout, rows, generator)
         return NetworkSymmetry(layout, tuple(layers), tuple(unplaced))
 
     @staticmethod

@@ -29,6 +29,7 @@ ELEMENTWISE: dict[str, Kind] = {
         (
             *("sigmoid", "sigmoid_", "softplus", "gelu", "silu", "elu", "selu", "celu", "mish", "exp", "cos", "expm1"),
             *("hardtanh", "relu6", "hardswish", "hardsigmoid", "logsigmoid", "clamp", "log1p", "cosh"),
+            *("softmax", "log_softmax"),  # over units or positions alike: they move with the units
         ),
         PLAIN,
     ),
@@ -37,7 +38,10 @@ ELEMENTWISE: dict[str, Kind] = {
 
 #: Modules of torch.nn that act elementwise and are not in the table of activations.
 ELEMENTWISE_MODULES: dict[type[nn.Module], Kind] = {
-    **dict.fromkeys((nn.Hardtanh, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Threshold), PLAIN),
+    **dict.fromkeys(
+        (nn.Hardtanh, nn.ReLU6, nn.Hardswish, nn.Hardsigmoid, nn.LogSigmoid, nn.Threshold, nn.Softmax, nn.LogSoftmax),
+        PLAIN,
+    ),
     **dict.fromkeys((nn.Softshrink, nn.Hardshrink), _ODD),
 }
 

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from ...groups import HiddenLayer
 from .._layout import Layout
-from ._layer import SymmetricLayer
+from ._layer import SymmetricLayer, UnitFunction
 from ._reader import NetworkReader
 from ._signals import Candidate
 from ._verification import checks, evaluator, random_weights
@@ -43,7 +43,7 @@ def place_layers(
         reader.run(x)
     placed, unplaced = [], []
     for candidate in reader.candidates:
-        if candidate.is_output and not candidate.consumed:
+        if candidate.is_output and not candidate.consumed and candidate.harmless:
             continue  # the outputs themselves: no hidden units
         found = _layer(candidate, layout)
         if isinstance(found, SymmetricLayer):
@@ -82,4 +82,5 @@ def _layer(candidate: Candidate, layout: Layout) -> SymmetricLayer | str:
         units = HiddenLayer(layout.dim, incoming.tolist(), outgoing.tolist())
     except ValueError as error:
         return f"weights into and out of its units overlap ({error})"
-    return SymmetricLayer(candidate.name, units, activation, candidate.permutable, odd, degree, linear)
+    function = UnitFunction(activation, degree, odd, linear)
+    return SymmetricLayer(candidate.name, units, function, candidate.permutable)

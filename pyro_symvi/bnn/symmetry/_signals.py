@@ -30,6 +30,12 @@ class Claims:
         names = self.names if name is None else (*self.names, name)
         return Claims(composed, self.odd and odd, self.linear and linear, names)
 
+    def meet(self, other: Claims) -> Claims:
+        """What holds of an entry that depends on both."""
+        degree = self.degree if self.degree == other.degree else None
+        names = self.names if self.names == other.names else (*self.names, "with", *other.names)
+        return Claims(degree, self.odd and other.odd, self.linear and other.linear, names)
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -52,7 +58,8 @@ class Signal:
 class Candidate:
     """A layer whose units may be hidden ones, while the network is being read.
 
-    ``consumers`` are pairs of outgoing indices ``[h, q_i]`` and claims on the way; ``reason`` is why it is not placed.
+    ``consumers`` are pairs of outgoing indices ``[h, q_i]`` and claims on the way; ``reason`` is why it is not placed;
+    ``harmless`` that the reason matters for hidden units alone, and not for the outputs of the network.
     """
 
     name: str
@@ -64,9 +71,12 @@ class Candidate:
     scalable: bool = True
     consumers: list[tuple[Tensor, Claims]] = field(default_factory=list)
     reason: str | None = None
+    harmless: bool = True
     consumed: bool = False
     is_output: bool = False
 
-    def spoil(self, reason: str) -> None:
-        """Give up on this layer; the first reason stays."""
-        self.reason = self.reason or reason
+    def spoil(self, reason: str, *, harmless: bool = False) -> None:
+        """Give up on this layer; the first reason stays, unless a later one is the first that matters for outputs."""
+        if self.reason is None or (self.harmless and not harmless):
+            self.reason = reason
+        self.harmless = self.harmless and harmless

@@ -15,7 +15,9 @@ _HEAD = ("layer", "units", "in", "out", "activation", "moves that leave the func
 def as_table(layout: Layout, layers: Sequence[SymmetricLayer], unplaced: Sequence[Unplaced], log_order: float) -> str:
     """Lines of at most about 100 characters."""
     rows = [_HEAD]
-    rows += [(x.name or "(whole)", str(x.h), str(x.p), str(x.q), x.activation, ", ".join(x.groups)) for x in layers]
+    rows += [
+        (x.name or "(whole)", str(x.h), str(x.p), str(x.q), x.activation.name, ", ".join(x.groups)) for x in layers
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = [f"Symmetries of a network with {layout.network_dim} weights"]
     for row in rows:

@@ -93,7 +93,7 @@ def example_input(network: nn.Module, generator: torch.Generator) -> Tensor | No
         shapes = [(first.in_features,)]
     else:
         dims = len(first.kernel_size)
-        shapes = [(first.in_channels, *(s,) * dims) for s in (*range(1, 41), 48, 64, 96, 128, 224)]
+        shapes = [(first.in_channels, *(s,) * dims) for s in (8, 16, 28, 32, *range(1, 41), 48, 64, 96, 128, 224)]
     for shape in shapes:
         x = torch.randn(8, *shape, generator=generator, dtype=torch.float64)
         with contextlib.suppress(RuntimeError, ValueError, TypeError, IndexError), torch.no_grad():
