@@ -64,7 +64,7 @@ def check_convergence(
     predictions = predictions_at(posterior, draws, x[_spaced(len(x), rows)])
     lines = _function_space(posterior, draws, predictions, x, y)
     lines.append(_within(draws, predictions, pieces, "R-hat within chains, predictions", Subject.PREDICTIONS))
-    lines += _up_to_symmetry(posterior, draws, symmetry, weights)
+    lines += _up_to_symmetry(posterior, draws, symmetry, weights, pieces)
     lines += _raw_weights(draws, weights, pieces)
     lines += _energy(draws)
     return Convergence(draws.source, draws.chains, draws.draws, tuple(lines))
@@ -81,11 +81,11 @@ def _between(draws: Draws, name: str, subject: Subject, values: Callable[[], Ten
     return make_line(name, subject, rhat(values()), _GOOD, _BAD, meaning)
 
 
-def _within(draws: Draws, values: Tensor, pieces: int, name: str, subject: Subject) -> ConvergenceLine:
+def _within(draws: Draws, values: Tensor, pieces: int, name: str, subject: Subject, more: str = "") -> ConvergenceLine:
     """R-hat between pieces of each chain, looser by the shortness of pieces."""
     if draws.draws < pieces * FEWEST_IN_PIECE:
         return undefined(name, subject, f"needs {pieces} pieces of {FEWEST_IN_PIECE} draws a chain")
-    meaning = f"is each chain stationary? {pieces} pieces of it compared; good to 1.05, bad from 1.2"
+    meaning = more or f"is each chain stationary? {pieces} pieces of it compared; good to 1.05, bad from 1.2"
     return make_line(name, subject, chainwise_rhat(values, pieces), 1.05, 1.2, meaning)
 
 
@@ -121,7 +121,9 @@ def _function_space(
     return lines
 
 
-def _up_to_symmetry(posterior: NetworkPosterior, draws: Draws, symmetry: Any, weights: int) -> list[ConvergenceLine]:
+def _up_to_symmetry(
+    posterior: NetworkPosterior, draws: Draws, symmetry: Any, weights: int, pieces: int
+) -> list[ConvergenceLine]:
     subject, lines = Subject.WEIGHTS, []
     if symmetry is not None or Perceptron.of(posterior.network) is not None:
         norms = invariants_of_units(posterior, draws, symmetry)
@@ -129,20 +131,22 @@ def _up_to_symmetry(posterior: NetworkPosterior, draws: Draws, symmetry: Any, we
             values = torch.cat(list(norms.values()), -1)
             meaning = "sorted norms of hidden units, which no permutation, sign or rescaling changes"
             lines.append(_between(draws, "R-hat, unit norms", subject, lambda: values, meaning))
+            lines.append(_within(draws, values, pieces, "R-hat within chains, unit norms", subject))
     if symmetry is not None:
         theta = symmetry.canonicalize(draws.theta)
         chosen = theta[..., _spaced(theta.shape[-1], weights)]
-        meaning = "weights after each draw is brought to its canonical form"
+        meaning = "weights after each draw is brought to its canonical form; large too where that form jumps"
         lines.append(_between(draws, "R-hat, canonical weights", subject, lambda: chosen, meaning))
     return lines
 
 
 def _raw_weights(draws: Draws, weights: int, pieces: int) -> list[ConvergenceLine]:
-    chosen = draws.theta[..., _spaced(draws.theta.shape[-1], weights)]
+    chosen, subject = draws.theta[..., _spaced(draws.theta.shape[-1], weights)], Subject.NOTHING
     meaning = "raw weights; large where chains sit in permuted or rescaled copies of a mode, which is harmless"
+    more = "does each chain stay in one copy of a mode? large where it hops between copies, which is harmless"
     return [
-        _within(draws, chosen, pieces, "R-hat within chains, weights", Subject.WEIGHTS),
-        _between(draws, "R-hat, raw weights", Subject.NOTHING, lambda: chosen, meaning),
+        _within(draws, chosen, pieces, "R-hat within chains, raw weights", subject, more),
+        _between(draws, "R-hat, raw weights", subject, lambda: chosen, meaning),
     ]
 
 

@@ -1,7 +1,6 @@
 """R-hats and sample sizes against arviz_stats and formulas; stuck chains are seen, permuted ones are none."""
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from pyro_symvi.bnn.convergence import (
     rhat,
 )
 from pyro_symvi.bnn.convergence._statistics import bfmi
+from pyro_symvi.bnn.symmetry import NetworkSymmetry
 
 F64 = torch.float64
 WIDTH = 3
@@ -129,12 +129,9 @@ def test_permuted_and_rescaled_chains_agree_where_it_counts() -> None:
     raw = report.line("R-hat, raw weights")
     assert raw.worst > 2 and raw.reading is Reading.NO_FAILURE and raw.subject is Subject.NOTHING
     assert "no failure" in str(report) and "harmless" in str(report) and "predictions: good" in str(report)
-    canonical = SimpleNamespace(
-        layers=[],
-        canonicalize=lambda moved_theta: draws.theta if moved_theta is theta else moved_theta,
-    )
-    with_symmetry = check_convergence(target, copies, symmetry=canonical)
+    with_symmetry = check_convergence(target, copies, symmetry=NetworkSymmetry.of(target))
     assert with_symmetry.line("R-hat, canonical weights").reading is Reading.GOOD
+    assert with_symmetry.line("R-hat, unit norms").worst == pytest.approx(report.line("R-hat, unit norms").worst)
 
 
 def test_signs_and_permutations_of_tanh_units() -> None:
@@ -171,7 +168,7 @@ def test_one_chain_and_short_chains_cannot_tell() -> None:
     one = check_convergence(target, draws_of(target, 1, 400))
     assert one.line("R-hat, predictions").reading is Reading.UNDEFINED and one.reading() is Reading.UNDEFINED
     short = check_convergence(target, draws_of(target, 4, 60))
-    assert "needs 4 pieces" in short.line("R-hat within chains, weights").meaning
+    assert "needs 4 pieces" in short.line("R-hat within chains, raw weights").meaning
     with pytest.raises(ValueError, match="draws >= 8"):
         check_convergence(target, draws_of(target, 4, 4))
 
