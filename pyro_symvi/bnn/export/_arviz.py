@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +15,6 @@ from .._perceptron import Perceptron
 from .._posterior import NetworkPosterior
 from .._streams import stream
 from ..predictions._rows import check_draws, check_inputs, check_targets, row_blocks
-
-if TYPE_CHECKING:
-    from xarray import DataTree
 
 _STATS = {"log_density": "lp", "acceptance": "acceptance_rate"}
 """Names of ArviZ for what draws carry."""
@@ -34,8 +31,8 @@ def to_arviz(
     predictions: bool = True,
     log_likelihood: bool = True,
     seed: int = 0,
-) -> DataTree:
-    """Draws, predictions and data in the groups that ArviZ knows.
+) -> Any:
+    """Draws, predictions and data in the groups that ArviZ knows, an ``xarray.DataTree``.
 
     ``posterior``: one variable a parameter tensor, named as in the module, dimensions (chain, draw, ...). Those of a
     perceptron are ``input``, ``hidden_1``, ..., ``output``, shared between layers: ``0.weight`` is [chain, draw,
@@ -164,7 +161,7 @@ def _stats(draws: Draws) -> dict[str, np.ndarray]:
 
 
 def _attributes(posterior: NetworkPosterior, draws: Draws) -> dict[str, Any]:
-    import pyro_symvi
+    from ... import __version__
 
     layout = posterior.layout
     settings = draws.info.get("settings", {})
@@ -175,7 +172,7 @@ def _attributes(posterior: NetworkPosterior, draws: Draws) -> dict[str, Any]:
         "likelihood": repr(posterior.likelihood),
         "prior": repr(posterior.prior),
         "inference_library": "pyro_symvi",
-        "inference_library_version": pyro_symvi.__version__,
+        "inference_library_version": __version__,
         "torch_version": str(torch.__version__),
     }
     if seed is not None:
