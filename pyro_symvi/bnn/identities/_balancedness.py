@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._draws import Draws
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 from ._hidden import UnitLayer, check_draws, powers_of, rescaling_layers
 from ._standard_errors import LEVEL, ZeroMean, bonferroni, verdict, zero_mean
 
@@ -109,7 +109,12 @@ class Balancedness:
 
 
 def balancedness(
-    posterior: NetworkPosterior, draws: Draws, symmetry: Any = None, *, rows: int = 3, level: float = LEVEL
+    posterior: NetworkPosterior,
+    draws: Draws,
+    symmetry: NetworkSymmetry | None = None,
+    *,
+    rows: int = 3,
+    level: float = LEVEL,
 ) -> Balancedness:
     r"""Test draws against identities that hold exactly in every posterior of a network with ReLU-like units.
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._draws import Draws
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 from ._evidence import Evidence
 from ._hidden import UnitLayer, check_draws, hidden_layers
 
@@ -108,7 +108,7 @@ class Conformity:
 def conformity(
     posterior: NetworkPosterior,
     draws: Draws,
-    symmetry: Any = None,
+    symmetry: NetworkSymmetry | None = None,
     *,
     evidence: Evidence | None = None,
     prior_draws: int = 4000,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from .._draws import Draws
 from .._perceptron import Perceptron
 from .._posterior import NetworkPosterior
 from .._priors import ParameterPrior
+from ..symmetry import NetworkSymmetry
 
 #: How the virial of one weight, -w d log p / dw, scales with the weight: w^2 / scale^2, |w| / scale, or not at all.
 _POWERS = {"normal": 2.0, "laplace": 1.0, "flat": 0.0}
@@ -28,12 +28,14 @@ class UnitLayer(Value):
         incoming: ``[h, p]`` indices, bias included.
         outgoing: ``[h, q]`` indices.
         degree: k where phi(c z) = c^k phi(z) for c > 0; None where the activation has no such law.
+        linear: whether phi is.
     """
 
     name: str
     incoming: Tensor
     outgoing: Tensor
     degree: float | None
+    linear: bool = False
 
     @property
     def units(self) -> int:
@@ -81,24 +83,18 @@ def powers_of(prior: ParameterPrior) -> Tensor:
     return torch.tensor([_POWERS.get(kind, float("nan")) for kind in prior.kinds], dtype=torch.float64)
 
 
-def hidden_layers(posterior: NetworkPosterior, symmetry: Any = None) -> list[UnitLayer]:
-    """The hidden layers of a perceptron, or those that ``symmetry`` (a ``NetworkSymmetry``) has placed."""
-    if symmetry is not None:
-        return [
-            UnitLayer(
-                _name_at(posterior, layer.units.incoming[0][0]),
-                torch.tensor(layer.units.incoming),
-                torch.tensor(layer.units.outgoing),
-                layer.activation.degree,
-            )
-            for layer in symmetry.layers
-        ]
-    perceptron = Perceptron.of(posterior.network)
+def hidden_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | None = None) -> list[UnitLayer]:
+    """The hidden layers of a perceptron; of another network, or where given, those that its symmetry has placed."""
+    perceptron = Perceptron.of(posterior.network) if symmetry is None else None
     if perceptron is None:
-        raise ValueError(
-            f"expected a perceptron, got {type(posterior.network).__name__}, because the units of its layers are not "
-            "known; try symmetry=NetworkSymmetry.from_module(network)"
-        )
+        symmetry = NetworkSymmetry.of(posterior) if symmetry is None else symmetry
+        placed = [layer for layer in symmetry.layers if layer.permutable]
+        if not placed:
+            raise ValueError(
+                f"expected a network some of whose hidden units are known, got {type(posterior.network).__name__}, "
+                "because no layer could be placed; try print(NetworkSymmetry.of(posterior)) for the reasons"
+            )
+        return [UnitLayer(one.name, one.incoming, one.outgoing, one.degree, one.linear) for one in placed]
     layers, slices = [], posterior.layout.slices
     for before, after in itertools.pairwise(perceptron.stages):
         h = before.outputs
@@ -106,11 +102,12 @@ def hidden_layers(posterior: NetworkPosterior, symmetry: Any = None) -> list[Uni
         if before.bias is not None:
             incoming = torch.cat([incoming, _block(slices[before.bias], h, 1)], 1)
         outgoing = _block(slices[after.weight], after.outputs, h).T.contiguous()
-        layers.append(UnitLayer(before.weight, incoming, outgoing, before.activation.degree))
+        phi = before.activation
+        layers.append(UnitLayer(before.weight, incoming, outgoing, phi.degree, phi.linear))
     return layers
 
 
-def rescaling_layers(posterior: NetworkPosterior, symmetry: Any = None) -> list[UnitLayer]:
+def rescaling_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | None = None) -> list[UnitLayer]:
     """Those hidden layers whose activation is homogeneous; a network without any is refused."""
     layers = hidden_layers(posterior, symmetry)
     chosen = [layer for layer in layers if layer.degree is not None]
@@ -125,10 +122,6 @@ def rescaling_layers(posterior: NetworkPosterior, symmetry: Any = None) -> list[
 
 def _block(place: slice, rows: int, columns: int) -> Tensor:
     return torch.arange(place.start, place.stop).reshape(rows, columns)
-
-
-def _name_at(posterior: NetworkPosterior, index: int) -> str:
-    return next(name for name, place in posterior.layout.slices.items() if place.start <= index < place.stop)
 
 
 def check_draws(posterior: NetworkPosterior, draws: Draws) -> Tensor:

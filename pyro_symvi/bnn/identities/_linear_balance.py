@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from .._draws import Draws
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 from ._hidden import UnitLayer, check_draws, hidden_layers
 from ._standard_errors import LEVEL, ZeroMean, bonferroni, verdict, zero_mean
 
@@ -27,7 +27,12 @@ class LinearBalance:
 
 
 def linear_balance(
-    posterior: NetworkPosterior, draws: Draws, symmetry: Any = None, *, layer: int = 0, level: float = LEVEL
+    posterior: NetworkPosterior,
+    draws: Draws,
+    symmetry: NetworkSymmetry | None = None,
+    *,
+    layer: int = 0,
+    level: float = LEVEL,
 ) -> LinearBalance:
     """Test the matrix identity of a hidden layer whose activation is the identity.
 
@@ -46,13 +51,8 @@ def linear_balance(
     theta = check_draws(posterior, draws)
     chosen = hidden_layers(posterior, symmetry)[layer]
     prior = posterior.parameter_prior
-    # a linear activation is homogeneous of degree one and odd; the perceptron knows it by name
-    from .._perceptron import Perceptron
-
-    perceptron = Perceptron.of(posterior.network)
-    linear = perceptron is not None and perceptron.stages[layer].activation.linear
     index = torch.cat([chosen.incoming, chosen.outgoing], 1)
-    if not linear or any(prior.kinds[i] != "normal" for i in index.flatten().tolist()):
+    if not chosen.linear or any(prior.kinds[i] != "normal" for i in index.flatten().tolist()):
         raise ValueError(
             f"expected a layer without a nonlinearity and with normal priors, got {chosen.name!r}, because only there "
             "may units be mixed; try balancedness(posterior, draws)"

@@ -22,8 +22,8 @@ def orbit_cdf(order: float, degree: float, energies: Mapping[tuple[str, float], 
     priors and k = 1, t = e^{2 s} is generalised inverse Gaussian with order (p - q) / 2, psi = A_2, chi = B_2.
 
     The density is log-concave in s. Mode by bisection, then Gauss-Legendre between the points 40 below the mode, with
-    panels that end at the mode and at 0; absolute error about 1e-9. Units with all energies of one side zero have no
-    such law: nan.
+    panels that end at the mode and at 0; absolute error about 1e-9. Dead units (all weights of one side zero)
+    have no such law: nan; nor have units whose priors are flat on one side, unless the Jacobian makes up for it.
 
     Args:
         order: p - k q.
@@ -41,7 +41,10 @@ def orbit_cdf(order: float, degree: float, energies: Mapping[tuple[str, float], 
 
 def _chunk(order: float, energies: Tensor, rates: Tensor, weights: Tensor) -> Tensor:
     into, out = energies[rates > 0].sum(0), energies[rates < 0].sum(0)
-    alive = (into > 0) & (out > 0)
+    weighed_in, weighed_out = bool((rates > 0).any()), bool((rates < 0).any())  # not all flat on that side
+    alive = (into > 0 if weighed_in else torch.full_like(into, order < 0).bool()) & (
+        out > 0 if weighed_out else torch.full_like(out, order > 0).bool()
+    )
     safe = torch.where(alive, energies, torch.ones_like(energies))
 
     def log_density(s: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._draws import Draws
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 from ._balancedness import _invariants
 from ._hidden import UnitLayer, check_draws, rescaling_layers
 from ._orbit_cdf import orbit_cdf
@@ -86,7 +86,9 @@ class OrbitLaw:
     __str__ = table
 
 
-def orbit_law(posterior: NetworkPosterior, draws: Draws, symmetry: Any = None, *, level: float = LEVEL) -> OrbitLaw:
+def orbit_law(
+    posterior: NetworkPosterior, draws: Draws, symmetry: NetworkSymmetry | None = None, *, level: float = LEVEL
+) -> OrbitLaw:
     """Test that each draw lies in its orbits of rescaling as the posterior has it.
 
     Given all that rescaling leaves as it is, the factor c_j of unit j has a known law, since the likelihood is

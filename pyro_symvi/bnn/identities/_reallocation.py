@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from .._draws import Draws
 from .._perceptron import Perceptron
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 from ._hidden import UnitLayer, check_draws, hidden_layers
 from ._shares import ShareTest, contrasts, share_test
 
@@ -83,7 +83,7 @@ class Reallocation:
 def reallocation(
     posterior: NetworkPosterior,
     draws: Draws,
-    symmetry: Any = None,
+    symmetry: NetworkSymmetry | None = None,
     *,
     layer: int = 0,
     alpha: float = 0.01,

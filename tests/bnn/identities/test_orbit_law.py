@@ -41,6 +41,10 @@ def test_extreme_energies_stay_in_the_unit_interval_and_dead_units_are_marked():
     b = torch.tensor([1e8, 1e-12, 1e-14, 1.0, 1.0], dtype=torch.float64)
     u = orbit_cdf(1.0, 1.0, {("in", 2.0): a, ("out", 2.0): b})
     assert bool(((u[:3] >= 0) & (u[:3] <= 1)).all()) and bool(torch.isnan(u[3]))
+    # flat on one side: t ~ Gamma(order / 2, rate psi / 2), or no law at all
+    only_in = {("in", 2.0): torch.tensor([3.0], dtype=torch.float64)}
+    assert float(orbit_cdf(4.0, 1.0, only_in)) == pytest.approx(stats.gamma.cdf(1.5, 2.0), abs=1e-9)
+    assert bool(torch.isnan(orbit_cdf(-4.0, 1.0, only_in)).all())
     # chi -> 0: t ~ Gamma(1/2, rate psi / 2), P(t <= 1) = erf(sqrt(psi / 2))
     assert float(u[2]) == pytest.approx(math.erf(math.sqrt(0.5)), abs=1e-6)
 
