@@ -4,5 +4,18 @@ from ._approximation import Approximation as Approximation
 from ._approximation import Fitted as Fitted
 from ._deep_ensemble import DeepEnsemble as DeepEnsemble
 from ._deep_ensemble import FittedEnsemble as FittedEnsemble
+from ._mean_field import Bound as Bound
+from ._mean_field import FittedMeanField as FittedMeanField
+from ._mean_field import MeanField as MeanField
+from ._mean_field import MeanFieldStatus as MeanFieldStatus
 
-__all__ = ["Approximation", "DeepEnsemble", "Fitted", "FittedEnsemble"]
+__all__ = [
+    "Approximation",
+    "Bound",
+    "DeepEnsemble",
+    "Fitted",
+    "FittedEnsemble",
+    "FittedMeanField",
+    "MeanField",
+    "MeanFieldStatus",
+]

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..._value import positive_int
-from ...infer.fitting._progress import reporter
 from .._draws import Draws, independent_draws
 from .._posterior import NetworkPosterior
 from .._streams import stream
 from ._approximation import Approximation, Fitted, Progress, Rows, positive
 from ._initial import initial_weights
+from ._progress import Reporter
 from ._training import Schedule, Trained, train
 
 _SPLIT = 3  # purpose of a random stream
@@ -110,7 +110,7 @@ class DeepEnsemble(Approximation):
         start = self._starts(posterior, seed)
         rows, stopping, held_out = self._split(posterior, validation, seed)
         schedule = Schedule(self.epochs, self.batch_size, self.learning_rate, self.patience, self.decays)
-        with reporter(progress, self.epochs) as report:
+        with Reporter(progress, self.epochs, "deep ensemble") as report:
             trained = train(posterior, start, rows, stopping, schedule, seed, report)
         keep, threshold = self._keep(trained)
         info = {

@@ -12,10 +12,9 @@ from ..._value import Value
 from .._posterior import NetworkPosterior
 from .._streams import stream
 from ._minibatch import value_and_grad
+from ._moments import Adam
 
 _ORDER = 2  # purpose of a random stream
-_BETA = (0.9, 0.999)
-_TINY = 1e-8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,27 +47,6 @@ class Trained:
     gradients: int
 
 
-class _Adam:
-    """Ascent by Kingma and Ba (2015), member by member."""
-
-    def __init__(self, theta: Tensor) -> None:
-        self.first, self.second = torch.zeros_like(theta), torch.zeros_like(theta)
-        self.count = theta.new_zeros(len(theta), 1)
-
-    def step(self, theta: Tensor, gradient: Tensor, rate: Tensor) -> Tensor:
-        self.count += 1
-        self.first.lerp_(gradient, 1 - _BETA[0])
-        self.second.lerp_(gradient.square(), 1 - _BETA[1])
-        scale = (self.second / (1 - _BETA[1] ** self.count)).sqrt_().add_(_TINY)
-        return theta + rate * (self.first / (1 - _BETA[0] ** self.count)) / scale
-
-    def forget(self, rows: Tensor) -> None:
-        self.first[rows], self.second[rows], self.count[rows] = 0, 0, 0
-
-    def keep(self, rows: Tensor) -> None:
-        self.first, self.second, self.count = self.first[rows], self.second[rows], self.count[rows]
-
-
 def score_rows(posterior: NetworkPosterior, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Mean negative log likelihood a row, ``[members]``; infinite where it is no number."""
     with torch.no_grad():
@@ -94,7 +72,7 @@ def train(
     """
     x, y = rows
     n, members = len(x), len(start)
-    theta, adam = start.clone(), _Adam(start)
+    theta, adam = start.clone(), Adam(start)
     rate = torch.full((members, 1), schedule.learning_rate).to(start)
     best, score = start.clone(), score_rows(posterior, start, *validation)
     best_epoch, epochs = (torch.zeros(members, dtype=torch.long) for _ in range(2))
