@@ -12,7 +12,7 @@ from pyro_symvi.bnn.symmetry import NetworkSymmetry
 PRIOR = NetworkPrior(NormalPrior(0.8), {"2.weight": LaplacePrior(0.5)})
 
 
-def prior_draws(network, shape, draws=3000):
+def prior_draws(network, shape, draws=1500):
     posterior = NetworkPosterior(network, GaussianNoise(1.0), PRIOR, torch.zeros(0, *shape).double(), torch.zeros(0, 2))
     theta = posterior.sample_prior(draws, generator=torch.Generator().manual_seed(0))
     return posterior, independent_draws(theta, posterior.layout, "prior")
