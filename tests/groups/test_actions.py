@@ -101,6 +101,7 @@ OTHER: dict[str, Action] = {
     "translation": TranslationAction(3),
     "softmax shift": TranslationAction(4, [[1.0], [1.0], [1.0], [1.0]]),
     "rescaling": HiddenUnitRescaling(LAYER),
+    "rescaling of degree 2": HiddenUnitRescaling(LAYER, degree=2.0),
     "mirror images": ImageFlip(("horizontal", "vertical")),
     "left and right": ImageFlip(),
 }
@@ -170,6 +171,7 @@ class TestOtherActions(ActionContract):
         (lambda: HiddenLayer(4, [[0], [1]], [[2]]), ValueError, "as many incoming as outgoing"),
         (lambda: HiddenUnitRescaling("layer"), TypeError, "expected a HiddenLayer"),
         (lambda: HiddenUnitRescaling(LAYER, 0.0), ValueError, "expected positive scales"),
+        (lambda: HiddenUnitRescaling(LAYER, degree=0.0), ValueError, "expected a finite positive degree"),
         (
             lambda: ComposedAction([CoordinatePermutation(2), NaturalAction(Orthogonal(2))]),
             ValueError,

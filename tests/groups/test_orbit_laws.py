@@ -109,6 +109,30 @@ def test_rescaling_law_belongs_to_the_orbit() -> None:
     assert float(difference.max() - difference.min()) < 1e-10
 
 
+def test_rescaling_of_degree_two() -> None:
+    """Squared ReLU: the function stays, the canonical point has a = 2 b and the least energy, the law is refused."""
+    action = HiddenUnitRescaling(LAYER, degree=2.0)
+    generator = torch.Generator().manual_seed(4)
+    x = torch.randn(LAYER.dim, generator=generator, dtype=torch.float64)
+    inputs = torch.randn(6, 3, generator=generator, dtype=torch.float64)
+
+    def function(theta: Tensor) -> Tensor:
+        w, b, v, d = theta.split([12, 4, 8, 2])
+        return (inputs @ w.reshape(4, 3).mT + b).relu().square() @ v.reshape(2, 4).mT + d
+
+    c = torch.tensor([0.3, 1.0, 2.0, 5.0], dtype=torch.float64)
+    assert torch.allclose(function(action.act(c, x)), function(x))
+    assert not torch.allclose(function(HiddenUnitRescaling(LAYER).act(c, x)), function(x))
+    balanced, _ = action.canonicalize(action.act(c, x))
+    a, b = action.energies(balanced, 1.0, 1.0)
+    assert torch.allclose(a, 2 * b) and torch.allclose(balanced, action.canonicalize(x)[0])
+    for nearby in (0.99, 1.01):
+        e, f = action.energies(action.act(torch.full((4,), nearby).double(), balanced), 1.0, 1.0)
+        assert bool((e + f > a + b).all())
+    with pytest.raises(UnsupportedError, match="expected a rescaling of degree 1"):
+        action.orbit_conditional(x, normal())
+
+
 def test_probability_integral_transform() -> None:
     """For prior draws with p = 3, q = 1 the cdf of the conditional law at t = 1 is uniform (level 1e-4)."""
     layer = HiddenLayer.of_mlp([2, 1, 1])
