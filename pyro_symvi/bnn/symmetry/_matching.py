@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ._canonical import move_units
 from ._layer import SymmetricLayer
 from ._products import FiniteAction
 
@@ -19,54 +20,46 @@ def matched(action: FiniteAction, theta: Tensor, reference: Tensor, *, sweeps: i
     Two starts, and the better end: layers aligned from the inputs on by incoming weights alone, and from the outputs
     back by outgoing weights alone. Neither depends on where in its orbit theta is, hence nor does the result.
     """
-    return torch.stack([_match_one(action, row, reference, sweeps) for row in theta])
-
-
-def _match_one(action: FiniteAction, theta: Tensor, reference: Tensor, sweeps: int) -> Tensor:
-    ends = []
-    for is_forward in (True, False):
-        start = theta
-        for layer in action.movable if is_forward else reversed(action.movable):
-            known = layer.incoming if is_forward else layer.outgoing
-            start = _place(layer, start, *_assign(layer, start, reference, known))
-        ends.append(_refine(action, start, reference, sweeps))
-    return max(ends, key=lambda end: float(end.double() @ reference.double()))
+    forward = backward = theta
+    for layer in action.movable:
+        forward, _ = _align(layer, forward, reference, layer.incoming)
+    for layer in reversed(action.movable):
+        backward, _ = _align(layer, backward, reference, layer.outgoing)
+    one, two = (_refine(action, start, reference, sweeps) for start in (forward, backward))
+    gains = [end.double() @ reference.double() for end in (one, two)]
+    return torch.where((gains[0] >= gains[1])[:, None], one, two)
 
 
 def _refine(action: FiniteAction, theta: Tensor, reference: Tensor, sweeps: int) -> Tensor:
+    theta, active = theta.clone(), torch.arange(len(theta))
     for _ in range(sweeps):
-        moved = False
+        rows, moved = theta[active], torch.zeros(len(active), dtype=torch.bool)
         for layer in action.movable:
-            whole = torch.cat([layer.incoming, layer.outgoing], -1)
-            origin, sign = _assign(layer, theta, reference, whole)
-            if bool((origin != torch.arange(layer.h)).any() or (sign < 0).any()):
-                moved = True
-                theta = _place(layer, theta, origin, sign)
-        if not moved:
+            rows, changed = _align(layer, rows, reference, torch.cat([layer.incoming, layer.outgoing], -1))
+            moved |= changed
+        theta[active] = rows
+        active = active[moved]
+        if not len(active):
             break
     return theta
 
 
-def _assign(layer: SymmetricLayer, theta: Tensor, reference: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
-    """For each place of the reference, the unit that goes there and its sign, judged by the entries ``[h, m]``."""
+def _align(layer: SymmetricLayer, theta: Tensor, reference: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """Units moved to their best places, judged by the entries ``index`` ``[h, m]``; whether any moved, ``[n]``."""
     from scipy.optimize import linear_sum_assignment
 
-    there, here = reference[index].double(), theta[index].double()
+    n, h, here = len(theta), layer.h, torch.arange(layer.h)
+    there, units = reference[index].double(), theta[:, index].double()
     if layer.permutable:
-        gain = there @ here.T  # place, unit
-        value = gain.abs() if layer.odd else gain
-        slack = 1e-9 * float(value.abs().max())  # rounding must not swap units that fit equally well
-        value = value + slack * torch.eye(layer.h, dtype=value.dtype)
-        origin = torch.as_tensor(linear_sum_assignment(value.numpy(), maximize=True)[1])
-        best = gain.gather(1, origin[:, None])[:, 0]
+        gain = there @ units.mT  # [n, place, unit]
+        value = gain.abs() if layer.odd else gain.clone()
+        slack = 1e-9 * value.abs().amax((-1, -2))  # rounding must not swap units that fit equally well
+        value.diagonal(dim1=-2, dim2=-1).add_(slack[:, None])
+        found = [linear_sum_assignment(table, maximize=True)[1] for table in value.numpy()]
+        origin = torch.stack([torch.from_numpy(places) for places in found])
+        best = gain.gather(-1, origin[..., None])[..., 0]
     else:
-        origin, best = torch.arange(layer.h), (there * here).sum(-1)
-    negative = (best < 0) if layer.odd else torch.zeros(layer.h, dtype=torch.bool)
-    return origin, torch.where(negative, -1.0, 1.0).to(theta)
-
-
-def _place(layer: SymmetricLayer, theta: Tensor, origin: Tensor, sign: Tensor) -> Tensor:
-    index = torch.cat([layer.incoming, layer.outgoing], -1)
-    result = theta.clone()
-    result[index] = theta[index[origin]] * sign[:, None]
-    return result
+        origin, best = here.expand(n, h), (there * units).sum(-1)
+    negative = best < 0 if layer.odd else torch.zeros(n, h, dtype=torch.bool)
+    changed = ((origin != here) | negative).any(-1)
+    return move_units(layer, theta, origin, torch.where(negative, -1.0, 1.0).to(theta)), changed

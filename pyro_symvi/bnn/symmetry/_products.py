@@ -68,22 +68,6 @@ class FiniteAction(Action):
     def event_shape(self) -> tuple[int, ...]:
         return (self.dim,)
 
-    def element(self, origins: Sequence[Tensor], signs: Sequence[Tensor]) -> Tensor:
-        """The element that puts unit ``origins[l][j]``, times ``signs[l][j]``, at place j of each movable layer."""
-        parts = []
-        for layer, origin, sign in zip(self.movable, origins, signs, strict=True):
-            target = origin.argsort(-1)
-            if not layer.odd:
-                parts.append(target)
-            elif layer.permutable:
-                parts.append((target + 1) * sign.gather(-1, target).round().long())
-            else:
-                parts.append(sign)
-        group = self.group
-        if not isinstance(group, DirectProduct):
-            return group.identity()
-        return group.pack(*parts)
-
     def moves(self, g: Tensor) -> tuple[Tensor, Tensor]:
         """For each entry, the one whose value it receives ``[*batch, dim]``, and the sign it is given."""
         batch = g.shape[:-1]
