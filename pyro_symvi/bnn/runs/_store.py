@@ -6,7 +6,8 @@ Layout, C chains in packs of P, blocks of B draws:
   and block;
 - ``blocks`` ``[packs, blocks, columns]``, one chunk a pack and block, written after that block's draws and state;
 - ``warmed`` ``[packs, 3]`` (1, seconds, gradients), written after a pack's tuning and state;
-- ``packs/00000`` with the tuning, the state in two slots (block b writes slot b mod 2) and the record of warm-up;
+- ``packs/00000`` with the tuning, the record of warm-up, and ``state`` ``[2, chains, 3 dim + 1]``, one chunk a slot:
+  block b writes slot b mod 2, so that the state after the block before it lives on;
 - attributes of the root: format, fingerprint, layout, source.
 
 Each chunk appears whole or not at all (Zarr writes a file beside and renames it), and a block counts once its row of
@@ -55,6 +56,8 @@ class Store:
     def __init__(self, path: Path, plan: Plan) -> None:
         self.plan = plan
         self.root = zarr_module().open_group(str(path), mode="r+")
+        self._arrays = {name: self.root[name] for name in ("draws", *STATS, "blocks", "warmed")}
+        self._states: dict[int, Any] = {}
 
     # -- making and checking ---------------------------------------------------------------------------------------
     @staticmethod
@@ -96,34 +99,40 @@ class Store:
                 )  # fmt: skip
             elif root[name].shape != shape:
                 root[name].resize(shape)
+        root.require_group("packs")
 
     # -- writing ---------------------------------------------------------------------------------------------------
     def write_warm_up(self, pack: int, warmed: Warmed) -> None:
         """Tuning, state and record of a pack, then the row that makes them count."""
         result = warmed.result
-        group = self.root.require_group("packs").create_group(
-            f"{pack:05d}", overwrite=True, attributes={"record": plain(result.record)}
+        group = self.root.create_group(f"packs/{pack:05d}", overwrite=True, attributes={"record": plain(result.record)})
+        tuning = group.create_group("tuning")
+        for name, values in result.tuning._asdict().items():
+            numbers = values.detach().cpu().numpy()
+            tuning.create_array(name, shape=numbers.shape, chunks=numbers.shape, dtype=numbers.dtype, compressors=None)
+            tuning[name][...] = numbers
+        rows = _rows(result.state)
+        self._states[pack] = group.create_array(
+            "state", shape=(2, *rows.shape), chunks=(1, *rows.shape), dtype=rows.dtype, compressors=None
         )
-        _write(group.create_group("tuning"), result.tuning._asdict())
-        _write(group.create_group("start"), result.state._asdict())
-        self.root["warmed"][pack] = np.array([1.0, warmed.seconds, warmed.gradients])
+        self._states[pack][1] = rows
+        self._arrays["warmed"][pack] = np.array([1.0, warmed.seconds, warmed.gradients])
 
     def write_block(self, pack: int, block: int, result: Block) -> None:
         """Draws, numbers and state of a block, then the row that makes them count."""
         ids, first = self.plan.chain_ids(pack), block * self.plan.block
         chains, draws = slice(ids.start, ids.stop), slice(first, first + result.theta.shape[1])
-        self.root["draws"][chains, draws] = result.theta.numpy()
-        for name in STATS:
-            self.root[name][chains, draws] = result.stats[name].numpy()
-        _write(self.root[f"packs/{pack:05d}"].require_group(f"slot{block % 2}"), result.state._asdict())
-        self.root["blocks"][pack, block] = np.array(row_of(result))
+        for name, values in (("draws", result.theta), *result.stats.items()):
+            self._arrays[name][chains, draws] = values.numpy()
+        self._state(pack)[block % 2] = _rows(result.state)
+        self._arrays["blocks"][pack, block] = np.array(row_of(result))
 
     # -- reading ---------------------------------------------------------------------------------------------------
     def finished(self, pack: int) -> int:
         """How many blocks of a pack count, from the first on; -1 before the end of warm-up."""
-        if self.root["warmed"][pack, 0] != 1:
+        if self._arrays["warmed"][pack, 0] != 1:
             return -1
-        draws = self.root["blocks"][pack, :, 0]
+        draws = self._arrays["blocks"][pack, :, 0]
         wanted = [self.plan.draws_in(block) for block in range(self.plan.blocks)]
         return next(
             (b for b, (there, here) in enumerate(zip(draws, wanted, strict=True)) if there != here), len(wanted)
@@ -131,11 +140,17 @@ class Store:
 
     def read_state(self, pack: int, blocks: int, device: torch.device | str) -> tuple[ChainState, Tuning]:
         """The state after so many blocks, and the tuning."""
-        group = self.root[f"packs/{pack:05d}"]
-        state = group["start" if blocks == 0 else f"slot{(blocks - 1) % 2}"]
-        return ChainState(**_read(state, ChainState._fields, device)), Tuning(
-            **_read(group["tuning"], Tuning._fields, device)
-        )
+        rows = torch.tensor(self._state(pack)[(blocks - 1) % 2], device=device)
+        dim = self._arrays["draws"].shape[2]
+        position, log_density, gradient, momentum = rows.split([dim, 1, dim, dim], -1)
+        state = ChainState(position.clone(), log_density[:, 0].clone(), gradient.clone(), momentum.clone())
+        tuning = self.root[f"packs/{pack:05d}/tuning"]
+        return state, Tuning(*(torch.tensor(np.asarray(tuning[name][...]), device=device) for name in Tuning._fields))
+
+    def _state(self, pack: int) -> Any:
+        if pack not in self._states:
+            self._states[pack] = self.root[f"packs/{pack:05d}/state"]
+        return self._states[pack]
 
 
 def _arrays(plan: Plan, layout: Layout) -> dict[str, _Shape]:
@@ -186,13 +201,7 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | type(None)) else str(value)
 
 
-def _write(group: Any, tensors: Mapping[str, Tensor]) -> None:
-    for name, tensor in tensors.items():
-        values = tensor.detach().cpu().numpy()
-        if name not in group:
-            group.create_array(name, shape=values.shape, chunks=values.shape, dtype=values.dtype, compressors=None)
-        group[name][...] = values
-
-
-def _read(group: Any, names: tuple[str, ...], device: torch.device | str) -> dict[str, Tensor]:
-    return {name: torch.tensor(np.asarray(group[name][...]), device=device) for name in names}
+def _rows(state: ChainState) -> np.ndarray:
+    """Position, log density, gradient, momentum of each chain in one row."""
+    parts = [state.position, state.log_density[:, None], state.gradient, state.momentum]
+    return torch.cat(parts, 1).detach().cpu().numpy()

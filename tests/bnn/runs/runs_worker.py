@@ -1,7 +1,12 @@
 """A small run with everything switched on; as a program, one that kills itself, or one on several ranks."""
 
+import os
+import signal
+import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +73,96 @@ def posterior(shift: float = 0.0) -> NetworkPosterior:
 def run(checkpoint: Path | None = None, **changed: Any) -> Draws:
     target, sampler = changed.pop("target", posterior()), changed.pop("sampler", Metropolis())
     return sample(target, sampler, **{**SETTINGS, **changed}, checkpoint=checkpoint)
+
+
+@cache
+def alone() -> Draws:
+    """The run with SETTINGS on one process, made once."""
+    return run()
+
+
+# -- as a program ------------------------------------------------------------------------------------------------------
+SMALL: dict[str, Any] = {"chains": 3, "warmup": 5, "thin": 1}
+"""Two packs of three blocks: about 65 files are put in place in such a run."""
+DEATHS = (1, 13, 36, 44, 57)
+"""Before which of them the processes die."""
+
+
+def die_before_file(number: int, checkpoint: Path) -> None:
+    """Run until the ``number``-th file of the checkpoint would be renamed into place, and be killed there."""
+    files, plain = [0], Path.replace
+
+    def replace(self: Path, target: Any) -> Path:
+        files[0] += 1
+        if files[0] == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign]
+    run(checkpoint, **SMALL)
+
+
+def die(folder: Path) -> None:
+    """One child for each of DEATHS; all must have been killed."""
+    children = {}
+    for number in DEATHS:
+        child = os.fork()
+        if child == 0:
+            die_before_file(number, folder / f"killed{number}")
+            os._exit(0)
+        children[child] = number
+    statuses = {number: os.waitpid(child, 0)[1] for child, number in children.items()}
+    assert all(os.WIFSIGNALED(s) and os.WTERMSIG(s) == signal.SIGKILL for s in statuses.values()), statuses
+
+
+class Broken(Metropolis):
+    """Fails in the warm-up of one process."""
+
+    def _warm_up(self, *arguments: Any) -> WarmUp:
+        if torch.distributed.get_rank() == 1:
+            raise ValueError("expected a working sampler, got a broken one")
+        return super()._warm_up(*arguments)
+
+
+def message(**changed: Any) -> str:
+    try:
+        run(**changed)
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return "no error"
+
+
+def parallel(folder: Path) -> None:
+    """What a process of two finds."""
+    torch.distributed.init_process_group("gloo")
+    rank = torch.distributed.get_rank()
+    blocks: list[tuple[int, int]] = []
+    plain = run(progress=lambda report: blocks.append((report.pack, report.block)))
+    stored = run(folder / "together", draws=15)
+    extended = run(folder / "together")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        one_pack = run(pack=5, draws=3, warmup=4)
+    found = {
+        "theta": plain.theta,
+        "stats": dict(plain.stats),
+        "gradients": plain.info["gradients"],
+        "blocks": blocks,
+        "stored": stored.theta,
+        "extended": extended.theta,
+        "one pack": one_pack.theta,
+        "warnings": [str(w.message) for w in caught],
+        "broken": message(sampler=Broken()),
+        "different": message(seed=rank),
+        "other run": message(checkpoint=folder / "together", seed=8),
+    }
+    torch.save(found, folder / f"rank{rank}.pt")
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    place = Path(sys.argv[1])
+    if os.environ["RANK"] == "0":
+        die(place)  # before there are threads
+    parallel(place)

@@ -8,7 +8,7 @@ from pyro_symvi.bnn import FlatPrior
 from pyro_symvi.bnn.runs import BlockReport, sample
 from pyro_symvi.bnn.runs._plan import Plan
 
-from .runs_worker import SETTINGS, Metropolis, posterior, run
+from .runs_worker import SETTINGS, Metropolis, alone, posterior, run
 
 
 class Normal:
@@ -39,7 +39,7 @@ def test_draws_follow_the_target():
 
 
 def test_same_arguments_same_draws_and_each_key_counts():
-    first, again = run(), run()
+    first, again = alone(), run()
     assert torch.equal(first.theta, again.theta) and first.theta.shape == (5, 25, posterior().dim)
     assert not torch.equal(first.theta, run(seed=4).theta)
     flat = first.theta.reshape(5, -1)
@@ -48,9 +48,9 @@ def test_same_arguments_same_draws_and_each_key_counts():
 
 def test_a_chain_does_not_depend_on_how_many_others_there_are_nor_on_the_blocks_asked_for():
     """With five chains in packs of two, the first four are the chains of a run of four."""
-    assert torch.equal(run().theta[:4], run(chains=4).theta)
-    assert torch.equal(run().theta[:, :10], run(draws=10).theta)
-    assert torch.equal(run().theta[:, :15], run(draws=15).theta)
+    assert torch.equal(alone().theta[:4], run(chains=4).theta)
+    assert torch.equal(alone().theta[:, :10], run(draws=10).theta)
+    assert torch.equal(alone().theta[:, :15], run(draws=15).theta)
 
 
 def test_threads_are_put_back():
