@@ -1,4 +1,4 @@
-"""The command line: ``python -m pyro_symvi list | certify | demo | quotient``."""
+"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn``."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status: 0, 1 (the fit or certificate failed numerically), 2 (bad input)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        parser = _parser("quotient" in arguments)
+        parser = _parser(arguments)
         options = parser.parse_args(arguments)
         if options.command is None:
             parser.print_help()
@@ -72,8 +72,8 @@ def _dispatched(options: argparse.Namespace) -> int:
         return EXIT_FAILED
 
 
-def _parser(with_quotient: bool) -> argparse.ArgumentParser:
-    """All commands; those of ``quotient`` load torch, so that they are left out where they are not asked for."""
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    """All commands; those of companions load torch, so that their options are left out where they are not asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m pyro_symvi",
         description="Which numbers of a simple variational guide are right? Fit one and certify it by symmetry.",
@@ -113,10 +113,15 @@ def _parser(with_quotient: bool) -> argparse.ArgumentParser:
     certify.set_defaults(run=_certify)
 
     quotient = commands.add_parser("quotient", help="diffusion models of shapes: train, sample, evaluate")
-    if with_quotient:
+    if "quotient" in arguments:
         from .quotient.commands import add_commands
 
         add_commands(quotient)
+    network = commands.add_parser("bnn", help="posteriors of networks: sample, check, compare, write a page")
+    if "bnn" in arguments:
+        from .bnn.commands import add_arguments
+
+        add_arguments(network)
     return parser
 
 

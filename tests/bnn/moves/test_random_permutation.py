@@ -5,13 +5,13 @@ from collections import Counter
 
 import pytest
 import torch
-from pyro_symvi.bnn.symmetry import NetworkSymmetry
 from scipy import stats
 from torch import nn
 
 from pyro_symvi.bnn.moves import OrbitRefresh, RandomPermutation
 from pyro_symvi.bnn.runs import sample
 from pyro_symvi.bnn.samplers import MAMS
+from pyro_symvi.bnn.symmetry import NetworkSymmetry
 
 from .move_cases import generators, posterior, state_at, symmetry
 

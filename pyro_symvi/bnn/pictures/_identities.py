@@ -1,0 +1,65 @@
+"""The identities unit by unit, and the law along orbits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from scipy import stats
+
+from ..._figures import FAINT, INK, METHODS, REFERENCE, tidy
+from ..identities import Balancedness, OrbitLaw
+
+
+def draw_balancedness(axis: Any, result: Balancedness) -> None:
+    """E[a_j - k b_j] minus its exact value for each hidden unit, with intervals of two standard errors.
+
+    Of correct draws about one unit in twenty misses zero by more than its bar.
+    """
+    start, ticks = 0, []
+    for number, layer in enumerate(result.layers):
+        test = layer.units["mean"]
+        units = torch.arange(start, start + len(test.mean))
+        axis.errorbar(
+            units.tolist(),
+            test.mean.tolist(),
+            yerr=(2 * test.error).tolist(),
+            fmt="o",
+            ms=3,
+            lw=0.8,
+            color=METHODS[number % len(METHODS)],
+        )
+        ticks.append((start + (len(units) - 1) / 2, layer.layer.name.removesuffix(".weight")))
+        start += len(units) + 1
+    axis.axhline(0, color=INK, lw=0.8, ls=(0, (4, 3)))
+    axis.set_xticks([at for at, _ in ticks], [f"units of layer {name}" for _, name in ticks])
+    axis.set_ylabel("E[a - b] minus its exact value", fontsize=9)
+    axis.set_title(f"Balancedness: {result.verdict}", fontsize=10, color=INK, loc="left")
+    tidy(axis)
+
+
+def draw_orbit_law(axis: Any, result: OrbitLaw, *, bins: int = 20) -> None:
+    """Histogram of each layer's probability integral transform along the orbits; flat where the draws are right.
+
+    The band holds 95 % of the bars if the law is right, for as many independent draws as the thinned ones are.
+    """
+    edges = torch.linspace(0, 1, bins + 1).tolist()
+    fewest = min(max(1, torch.isfinite(layer.pit).sum().item() // layer.thin) for layer in result.layers)
+    low, high = (float(stats.binom.ppf(p, fewest, 1 / bins)) * bins / fewest for p in (0.025, 0.975))
+    axis.axhspan(low, high, color=REFERENCE, alpha=0.35, lw=0, label="95 % of bars if right")
+    for number, layer in enumerate(result.layers):
+        axis.stairs(
+            layer.histogram(bins).tolist(),
+            edges,
+            color=METHODS[number % len(METHODS)],
+            lw=1.4,
+            label=f"layer {layer.layer.name.removesuffix('.weight')}",
+        )
+    axis.axhline(1, color=INK, lw=0.8, ls=(0, (4, 3)))
+    axis.set_ylim(0, max(2.0, 1.15 * max(float(layer.histogram(bins).max()) for layer in result.layers)))
+    axis.set_xlabel("probability integral transform along the orbit", fontsize=9)
+    axis.set_ylabel("density", fontsize=9)
+    axis.set_title(f"Law along orbits: {result.verdict}", fontsize=10, color=INK, loc="left")
+    axis.legend(fontsize=8, frameon=False)
+    axis.tick_params(color=FAINT)
+    tidy(axis)
