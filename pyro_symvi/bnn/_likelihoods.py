@@ -95,10 +95,10 @@ class Likelihood(Value, ABC):
         )
 
 
-def _zero_outside(gradient: Tensor, raw: Tensor) -> None:
-    """The backward pass of clamping, in place: zero where ``raw`` is beyond the limit."""
-    limit = LOG_SCALE_LIMIT
-    torch.ops.aten.hardtanh_backward.grad_input(gradient, raw, -limit, limit, grad_input=gradient)
+def _zero_outside(gradient: Tensor, raw: Tensor) -> Tensor:
+    """The backward pass of clamping: zero where ``raw`` is beyond the limit."""
+    found: Tensor = torch.ops.aten.hardtanh_backward(gradient, raw, -LOG_SCALE_LIMIT, LOG_SCALE_LIMIT)
+    return found
 
 
 def _independent_normal(loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
@@ -199,13 +199,11 @@ class HeteroscedasticGaussian(Likelihood):
         loc, s = self._heads(outputs)
         weight = torch.neg(s).exp_()
         z = torch.sub(y, loc).mul_(weight)
-        cotangent = torch.empty_like(outputs)  # laid out as the outputs are, so that no product has to copy it
-        by_loc, by_s = cotangent.chunk(2, -1)
-        torch.mul(z, weight, out=by_loc)
+        by_loc = z * weight
         energy = z.square_()
         value = (energy * -0.5).sub_(s).sum((-1, -2)) - y.numel() * _HALF_LOG_2PI
-        torch.sub(energy, 1, out=by_s)
-        _zero_outside(by_s, outputs.chunk(2, -1)[1])
+        by_s = _zero_outside(energy.sub_(1), outputs.chunk(2, -1)[1])
+        cotangent = torch.cat([by_loc.mT, by_s.mT], -2).mT  # rows last in memory, as products want them
         return value, cotangent, torch.zeros_like(extra)
 
     def predictive(self, outputs: Tensor, extra: Tensor) -> dist.TorchDistribution:

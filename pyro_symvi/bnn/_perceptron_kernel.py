@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,15 +27,15 @@ class _Workspace:
     Attributes:
         x: the inputs this is for, and their version: memory is reused, contents are not trusted.
         rows: the inputs, one a column, and a row of ones if the first stage has a bias: ``[inputs + 1, n]``.
-        hidden: activations of each stage, ``[C, width, n]``.
+        hidden: activations of each stage, ``[C, width, n]``; None where they are to be made anew.
         cotangents: the same shapes.
     """
 
     x: Tensor
     version: int
     rows: Tensor
-    hidden: list[Tensor]
-    cotangents: list[Tensor]
+    hidden: Sequence[Tensor | None]
+    cotangents: Sequence[Tensor | None]
 
 
 class PerceptronKernel(Kernel):
@@ -75,11 +76,14 @@ class PerceptronKernel(Kernel):
             bias = None if stage.bias is None else parts[stage.bias].unsqueeze(2)
             if i == 0:
                 joined = w if bias is None else torch.cat([w, bias], 2)
-                torch.mm(joined.flatten(0, 1), work.rows, out=z.view(chains * stage.outputs, len(x)))
+                flat = None if z is None else z.view(chains * stage.outputs, len(x))
+                z = torch.mm(joined.flatten(0, 1), work.rows, out=flat).view(chains, stage.outputs, len(x))
             elif bias is None:
-                torch.bmm(w, passed[-1][0], out=z)
+                z = torch.bmm(w, passed[-1][0], out=z)
+            elif z is None:  # a compiler makes one pass of bias and activation
+                z = torch.bmm(w, passed[-1][0]) + bias
             else:
-                torch.baddbmm(bias, w, passed[-1][0], out=z)
+                z = torch.baddbmm(bias, w, passed[-1][0], out=z)
             passed.append(_activate(stage.activation, z))
         value, cotangent = score(passed[-1][0].mT)
         d, found = cotangent.mT, {}
@@ -99,6 +103,9 @@ class PerceptronKernel(Kernel):
         return value, torch.cat([found[name].flatten(1) for name in self._names], 1)
 
     def _workspace(self, chains: int, x: Tensor) -> _Workspace:
+        if torch._C._len_torch_dispatch_stack() > 0:  # a graph is being recorded: it must change nothing but its own
+            nothing = [None] * len(self.perceptron.stages)
+            return _Workspace(x, x._version, self._rows(x), nothing, nothing)
         kept: dict[int, _Workspace] = self._kept.__dict__.setdefault("by_chains", {})
         work = kept.get(chains)
         if work is None or work.x is not x or work.version != x._version:
