@@ -8,6 +8,9 @@ from ._mean_field import Bound as Bound
 from ._mean_field import FittedMeanField as FittedMeanField
 from ._mean_field import MeanField as MeanField
 from ._mean_field import MeanFieldStatus as MeanFieldStatus
+from ._symmetrized import FittedSymmetrized as FittedSymmetrized
+from ._symmetrized import OrbitGain as OrbitGain
+from ._symmetrized import Symmetrized as Symmetrized
 
 __all__ = [
     "Approximation",
@@ -16,6 +19,9 @@ __all__ = [
     "Fitted",
     "FittedEnsemble",
     "FittedMeanField",
+    "FittedSymmetrized",
     "MeanField",
     "MeanFieldStatus",
+    "OrbitGain",
+    "Symmetrized",
 ]
