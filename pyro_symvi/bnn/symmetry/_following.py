@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 
 from .._activations import read_activation
 from .._layout import Layout
+from . import _operations as ops
 from ._signals import Candidate, Claims, Signal
 
 #: Modules whose parameters belong to the units that enter them.
@@ -28,6 +29,21 @@ class NetworkTracer(fx.Tracer):
         return id(m) in self._known or super().is_leaf_module(m, module_qualified_name)
 
 
+def is_transposition(node: fx.Node) -> bool:
+    """Whether a node is the transpose of a matrix that is read from the module."""
+    inputs = node.all_input_nodes
+    if len(inputs) != 1 or inputs[0].op != "get_attr":
+        return False
+    if node.op == "call_function" and node.target is getattr:
+        return node.args[1] in ("T", "mT")
+    if node.op != "call_method" and node.target not in (torch.t, torch.transpose):
+        return False
+    swapped = sorted(str(a) for a in node.args[1:])
+    return ops.name_of(node.target) == "t" or (
+        ops.name_of(node.target) == "transpose" and swapped in (["0", "1"], ["-1", "-2"])
+    )
+
+
 class Following(fx.Interpreter):
     """Runs a traced network on a few rows; ``candidates`` holds the layers of units met so far."""
 
@@ -44,7 +60,7 @@ class Following(fx.Interpreter):
             if node.op == "call_module":
                 self._uses.update(id(p) for p in self.fetch_attr(node.target).parameters())
             elif node.op == "get_attr" and isinstance(found := self.fetch_attr(node.target), nn.Parameter):
-                self._uses[id(found)] += len(node.users)
+                self._uses[id(found)] += sum(len(user.users) if is_transposition(user) else 1 for user in node.users)
 
     def unused(self, network: nn.Module) -> list[str]:
         """Names of trainable parameters that the network never uses."""
@@ -72,6 +88,15 @@ class Following(fx.Interpreter):
         self._units += units
         self.candidates.append(candidate)
         return candidate
+
+    def _parameter(self, node: Any) -> tuple[Tensor, bool] | None:
+        """The parameter that a node reads, and whether it is transposed; None where it is computed."""
+        transposed = isinstance(node, fx.Node) and is_transposition(node)
+        node = node.all_input_nodes[0] if transposed else node
+        if not (isinstance(node, fx.Node) and node.op == "get_attr"):
+            return None
+        found = self.fetch_attr(str(node.target))
+        return (found, transposed) if isinstance(found, nn.Parameter) else None
 
     def _trainable(self, target: str) -> bool:
         found = self.fetch_attr(target)

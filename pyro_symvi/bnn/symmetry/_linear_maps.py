@@ -18,26 +18,60 @@ class LinearMaps(Normalisation):
     def _functional_linear(self, n: fx.Node, inputs: list[Signal], args: Any, kwargs: Any, value: Any) -> Signal | None:
         places = [*n.args, *(None,) * 3]
         weight, bias = n.kwargs.get("weight", places[1]), n.kwargs.get("bias", places[2])
-        tensors = []
-        for node in (weight, bias):
-            found = self.fetch_attr(str(node.target)) if isinstance(node, fx.Node) and node.op == "get_attr" else None
-            if isinstance(node, fx.Node) and found is None:
-                return self._opaque(n, inputs, f"{ops.name_of(n.target)} with computed weights is not read")
-            tensors.append(found)
+        found, shift = self._parameter(weight), self._parameter(bias)
+        name = ops.name_of(n.target)
+        if found is None or (bias is not None and (shift is None or shift[1])):
+            return self._opaque(n, inputs, f"{name} with computed weights is not read")
         groups = kwargs.get("groups", args[6] if len(args) > 6 else 1)
-        if tensors[0] is None or groups != 1 or len(inputs) > 1:
-            return self._opaque(n, inputs, f"{ops.name_of(n.target)} of this form is not read")
-        name = str(weight.target).removesuffix("weight").rstrip(".") if isinstance(weight, fx.Node) else ""
-        return self._linear(n, inputs[0] if inputs else None, tensors[0], tensors[1], value, name or "network")
+        if groups != 1 or len(inputs) > 1:
+            return self._opaque(n, inputs, f"{name} of this form is not read")
+        signal = inputs[0] if inputs else None
+        return self._linear(n, signal, found[0], shift[0] if shift else None, value, self._label(weight), found[1])
+
+    def _product(self, n: fx.Node, inputs: list[Signal], value: Tensor) -> Signal | None:
+        """The product h @ W with W ``[inputs, outputs]``, or h @ W.T."""
+        found = self._parameter(n.args[1])
+        if found is None or found[0].ndim != 2 or len(inputs) > 1 or value.ndim < 2:
+            return self._opaque(n, inputs, "a product with computed weights is not read")
+        signal = inputs[0] if inputs else None
+        return self._linear(n, signal, found[0], None, value, self._label(n.args[1]), not found[1])
+
+    def _bias(self, n: fx.Node, signal: Signal, bias: Tensor) -> Signal | None:
+        """Adding a vector with one entry a unit, before anything else is done to the units."""
+        labels = None if signal.labels is None else ops.feature_labels(signal.labels)
+        numbers = list(signal.claims)
+        candidate = self.candidates[numbers[0]]
+        fresh = len(numbers) == 1 and signal.claims[numbers[0]] == Claims()
+        wanted = torch.arange(candidate.start, candidate.start + candidate.units)
+        if labels is None or not fresh or self._shared(bias) or not torch.equal(labels, wanted) or not candidate.units:
+            return self._opaque(n, [signal], "a parameter is added to it in a way that is not read", harmless=True)
+        index = self._index(bias)
+        if index is None:
+            return self._fixed_affine(signal, torch.ones_like(bias), bias, "frozen biases")
+        candidate.incoming = [*candidate.incoming, index[:, None]]
+        return signal
+
+    def _label(self, node: Any) -> str:
+        node = node.all_input_nodes[0] if node.op != "get_attr" else node
+        return str(node.target).removesuffix("weight").rstrip(".") or "network"
 
     def _linear(
-        self, n: fx.Node, signal: Signal | None, weight: Tensor, bias: Tensor | None, value: Tensor, name: str
+        self,
+        n: fx.Node,
+        signal: Signal | None,
+        weight: Tensor,
+        bias: Tensor | None,
+        value: Tensor,
+        name: str,
+        transposed: bool = False,
     ) -> Signal:
         is_conv = weight.ndim > 2
         whole = self._index(weight)
+        if whole is not None and transposed:
+            whole = whole.T
         if signal is not None:
             self._consume(signal, whole, is_conv, weight, name)
-        h = weight.shape[0]
+        h = weight.shape[1 if transposed else 0]
         candidate = self._new(name, h)
         if self._shared(weight):
             candidate.spoil("its weights are used more than once in the network", harmless=True)

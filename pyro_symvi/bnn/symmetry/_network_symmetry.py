@@ -88,11 +88,13 @@ class NetworkSymmetry(Value):
         rows = rows.double() if rows.is_floating_point() else rows
         try:
             with torch.no_grad():
-                network(rows)
-        except RuntimeError as error:
+                outputs = network(rows)
+        except (RuntimeError, TypeError) as error:
             raise ValueError(
                 f"expected rows that the network takes, got shape {list(rows.shape)}, because it says: {error}"
             ) from error
+        if not isinstance(outputs, Tensor):
+            raise ValueError(f"expected a network with one tensor as output, got {type(outputs).__name__}")
         layers, unplaced = place_layers(network, layout, rows, generator)
         return NetworkSymmetry(layout, tuple(layers), tuple(unplaced))
 
@@ -139,7 +141,7 @@ class NetworkSymmetry(Value):
 
     def act(self, g: Tensor, theta: Tensor) -> Tensor:
         """Weights moved by elements of the finite group; batches of both broadcast, ``[*batch, dim]``."""
-        return self.finite.act(g, theta)
+        return self.finite.act(g.to(theta.device), theta)
 
     def preserves(self, parameter_prior: ParameterPrior) -> tuple[Preservation, ...]:
         """For each layer and group, whether the prior stays as it is (true or false, with the reason)."""

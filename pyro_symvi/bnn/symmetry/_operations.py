@@ -60,11 +60,24 @@ ADDITIONS = {"add", "iadd", "sub", "isub"}
 PRODUCTS = {"mul", "imul", "multiply"}
 
 
+_ALIASES: dict[object, str] = {
+    operator.truediv: "div",
+    operator.pow: "pow",
+    operator.matmul: "matmul",
+    functional.linear: "linear",
+}
+
+
 def name_of(target: object) -> str:
     """The bare name of a function or method: ``relu`` for ``torch.relu``, ``F.relu`` and ``Tensor.relu``."""
     if isinstance(target, str):
         return target
-    aliases: dict[object, str] = {operator.truediv: "div", operator.pow: "pow", functional.linear: "linear"}
+    aliases: dict[object, str] = {
+        operator.truediv: "div",
+        operator.pow: "pow",
+        operator.matmul: "matmul",
+        functional.linear: "linear",
+    }
     return aliases.get(target) or str(getattr(target, "__name__", target)).strip("_").removeprefix("boolean_dispatch")
 
 

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from .._activations import read_activation
 from . import _operations as ops
+from ._following import is_transposition
 from ._linear_maps import LinearMaps
 from ._movements import Movements
 from ._signals import Signal
@@ -79,7 +80,11 @@ class NetworkReader(LinearMaps, Movements):
         name = ops.name_of(n.target)
         if n.target is nn.functional.linear or n.target in _FUNCTIONAL_CONVOLUTIONS:
             return self._functional_linear(n, inputs, args, kwargs, value)
+        if name in ("matmul", "mm") and isinstance(value, Tensor):
+            return self._product(n, inputs, value)
         if not inputs:
+            if is_transposition(n):
+                return None
             return self._opaque(n, inputs, f"the operation {name!r} on parameters is not read")
         tensors = sum(isinstance(a, Tensor) for a in (*args, *kwargs.values()))
         lone = len(inputs) == 1 and tensors <= 1
@@ -101,16 +106,23 @@ class NetworkReader(LinearMaps, Movements):
             return self._pooled(n, signal, value, pool)
         if lone and name in ("mean", "sum", "amax"):
             return self._reduced(n, signal, name, args, kwargs)
-        if lone and name == "pow" and isinstance(args[1], int) and args[1] >= 1:
-            return signal.then(float(args[1]), args[1] % 2 == 1, args[1] == 1, f"power {args[1]}")
+        if lone and name == "pow" and isinstance(args[1], int | float):
+            k = args[1]
+            whole = k >= 1 and float(k).is_integer()
+            return signal.then(*((float(k), k % 2 == 1, k == 1) if whole else ops.PLAIN), f"power {k:g}")
         if lone and (name in ops.PRODUCTS or (name == "div" and isinstance(args[0], Tensor))):
             return signal.then(*ops.KEEP)
         if lone and name in ops.ADDITIONS:
             return signal.then(*ops.PLAIN, "shift")
         if name in ("cat", "concat", "concatenate", "stack"):
             return self._joined(n, inputs, args, kwargs)
-        if name in (ops.ADDITIONS | ops.PRODUCTS) and len(n.all_input_nodes) == tensors and len(inputs) == tensors:
-            return self._combined(n, inputs, name)
+        if name in (ops.ADDITIONS | ops.PRODUCTS) and len(n.args) == 2:
+            both = [self._signals[a] for a in n.args if isinstance(a, fx.Node) and a in self._signals]
+            if len(both) == 2:
+                return self._combined(n, both, name)
+            bias = next((found for a in n.args if (found := self._parameter(a)) is not None), None)
+            if name in ("add", "iadd") and bias is not None and not bias[1]:
+                return self._bias(n, signal, bias[0])
         if name in (ops.ADDITIONS | ops.PRODUCTS | {"div"}):
             reason = "its output is combined with a tensor that does not move with its units"
             return self._opaque(n, inputs, reason, harmless=True)

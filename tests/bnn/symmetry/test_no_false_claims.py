@@ -75,8 +75,17 @@ UNPLACED: dict[str, tuple[nn.Module, dict[str, str]]] = {
     ),
     "transposed weights": (
         Custom(lambda m, x: functional.linear(TANH(m.a(x)), m.a.weight.t())),
-        {"a": "computed weights"},
+        {"a": "used more than once"},
     ),
+    "transposed weights by hand": (
+        Custom(lambda m, x: torch.tanh(x @ (w := m.b.weight.T)) @ w),
+        {"b": "used more than once"},
+    ),
+    "bias by hand, added twice": (
+        Custom(lambda m, x: m.c(TANH(x @ m.b.weight + m.scale) + m.scale)),
+        {"b": "in a way that is not read"},
+    ),
+    "scale by hand": (Custom(lambda m, x: m.c(TANH(x @ m.b.weight * m.scale))), {"b": "does not move with its units"}),
     "skip": (Custom(lambda m, x: m.c(TANH(m.a(x)) + TANH(m.b(x)))), {"a": "skip", "b": "skip"}),
     "skip from the input": (Custom(lambda m, x: m.c(x + TANH(m.a(x)))), {"a": "does not move with its units"}),
     "hidden units among the outputs": (
@@ -128,7 +137,7 @@ def test_not_placed_and_why(name: str) -> None:
         assert reason in reasons[layer], reasons
         assert reasons[layer] in " ".join(str(symmetry).split())  # shown in the table
     others = {item.name for item in symmetry.unplaced if "does not use it" not in item.reason}
-    assert others == set(wanted) | (others & {"a.weight", "b.weight"})  # nothing is said of the outputs
+    assert others == set(wanted) | (others & {"a.weight", "b.weight", "scale"})  # nothing is said of the outputs
 
 
 def groups_of(*middle: nn.Module) -> tuple[str, ...]:

@@ -45,6 +45,31 @@ class Bare(nn.Module):
         return functional.linear(functional.relu(functional.linear(x, self.w, self.b)) ** 2, self.v)
 
 
+class ByHand(nn.Module):
+    """Products of matrices and sums of vectors, weights both ways round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.ones(3, 4)), nn.Parameter(torch.ones(4))
+        self.v, self.u = nn.Parameter(torch.ones(5, 4)), nn.Parameter(torch.ones(5, 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = torch.relu(x @ self.w + self.b)
+        z = h @ self.v.T
+        return torch.matmul(z**3, self.u)
+
+
+class Embedded(nn.Module):
+    """Rows of integers; what comes after the table of vectors is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.body, self.last = nn.Embedding(5, 3), nn.Linear(3, 4), nn.Linear(4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(torch.tanh(self.body(self.table(x).mean(1))))
+
+
 class Convolutional(nn.Module):
     """Two convolutions, both kinds of pooling, then linear layers on flattened positions."""
 
@@ -108,6 +133,12 @@ def trained_statistics(n: int, affine: bool = True, shift: bool = True) -> nn.Ba
     return norm
 
 
+def frozen_scales() -> nn.Sequential:
+    network = normalised(nn.BatchNorm1d(4), nn.ReLU())
+    network[1].requires_grad_(False)
+    return network
+
+
 def frozen_bias(value: Tensor, activation: nn.Module) -> nn.Sequential:
     first = nn.Linear(3, 4)
     first.bias.data.copy_(value)
@@ -129,6 +160,9 @@ READ: dict[str, tuple[nn.Module, list[tuple[str, int, int, int, tuple[str, ...]]
         [("first", 4, 4, 3, (P, S)), ("second", 3, 5, 5, (P, R)), ("third", 5, 3, 2, (P, S))],
     ),
     "bare": (Bare(), [("w", 4, 4, 2, (P, "rescaling of degree 2"))]),
+    "by hand": (ByHand(), [("w", 4, 4, 5, (P, R)), ("v", 5, 4, 2, (P, S, "rescaling of degree 3"))]),
+    "embedded": (Embedded(), [("body", 4, 4, 1, (P, S))]),
+    "batch norm, frozen scales": (frozen_scales(), [("0", 4, 4, 1, (P, R))]),
     "squared relu": (
         nn.Sequential(nn.Linear(2, 3), SquaredReLU(), nn.Linear(3, 1)),
         [("0", 3, 3, 1, (P, "rescaling of degree 2"))],
@@ -176,13 +210,16 @@ def described(layer: SymmetricLayer) -> tuple[str, int, int, int, tuple[str, ...
 @pytest.mark.parametrize("name", READ)
 def test_layers_are_read(name: str) -> None:
     network, wanted = READ[name]
-    x = torch.randn(5, *shape_of(network)) if isinstance(network, Bare) else None
+    x = torch.randn(5, 3) if isinstance(network, Bare | ByHand) else None
+    x = torch.arange(10).reshape(5, 2) % 5 if isinstance(network, Embedded) else x
     symmetry = NetworkSymmetry.from_module(network, x=x)
     assert [described(layer) for layer in symmetry.layers] == wanted
-    assert [item.name for item in symmetry.unplaced] == (["into", "down"] if name == "residual" else [])
+    assert [item.name for item in symmetry.unplaced] == {"residual": ["into", "down"], "embedded": ["table"]}.get(
+        name, []
+    )
 
 
-@pytest.mark.parametrize("name", ["functional", "convolutional", "gated", "residual", "batch norm, trained"])
+@pytest.mark.parametrize("name", ["functional", "by hand", "convolutional", "gated", "residual", "batch norm, trained"])
 def test_the_function_stays(name: str) -> None:
     """Independently of the check at construction: the module itself, with names from the layout, in float64."""
     network = READ[name][0].double()
