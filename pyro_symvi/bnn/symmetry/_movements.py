@@ -21,7 +21,15 @@ class Movements(Following):
         if signal.labels is None:
             return signal
         labels = signal.labels
-        return Signal(move(labels.contiguous() if isinstance(labels, Tensor) else labels), signal.claims)
+        found = move(labels.contiguous() if isinstance(labels, Tensor) else labels)
+        for number in signal.claims:
+            candidate = self.candidates[number]
+            for part in (found,) if isinstance(found, Tensor) else found:
+                units = torch.unique(part)
+                mine = (units >= candidate.start) & (units < candidate.start + candidate.units)
+                if 0 < int(mine.sum()) < candidate.units:
+                    candidate.spoil("some of its units are taken apart from the others", harmless=True)
+        return Signal(found, signal.claims)
 
     def _replay(self, n: fx.Node, labels: Any, args: Any, kwargs: Any) -> Any:
         if n.op == "call_method":

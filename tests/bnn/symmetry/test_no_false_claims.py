@@ -101,6 +101,10 @@ UNPLACED: dict[str, tuple[nn.Module, dict[str, str]]] = {
     "sum of units": (Custom(lambda m, x: TANH(m.a(x)).sum(-1, keepdim=True)), {"a": "mixed by 'sum'"}),
     "mixed after a transposition": (Custom(as_images), {"a": "'cumsum'"}),
     "half of the units": (Custom(lambda m, x: m.c(TANH(m.a(x))[:, [0, 1, 2, 0]])), {"a": "not used alike"}),
+    "halves through different functions": (
+        Custom(lambda m, x: m.c(torch.cat([TANH((z := m.a(x))[:, :2]), RELU(z[:, 2:])], -1))),
+        {"a": "not used alike"},
+    ),
     "computed weights": (
         Custom(lambda m, x: functional.linear(TANH(m.a(x)), m.b.weight * m.mask)),
         {"a": "computed weights"},
