@@ -43,6 +43,11 @@ class NetworkSymmetry(Value):
     given one. References: Hecht-Nielsen (1990) and Sussmann (1992) for permutations and signs, Neyshabur,
     Salakhutdinov and Srebro (2015) for rescaling, Kobialka et al. (2026, arXiv 2603.22030) for balancedness.
 
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 1))
+    >>> symmetry = NetworkSymmetry.from_module(net)
+    >>> symmetry.layers[0].groups, round(symmetry.log_order, 3)  # 4! 2^4 = 384 equal copies
+    (('permutations', 'signs'), 5.951)
+
     Attributes:
         layout: what the entries of the flat vector are.
         layers: the hidden layers that were placed, in the order the network applies them.

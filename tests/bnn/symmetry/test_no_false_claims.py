@@ -103,7 +103,7 @@ UNPLACED: dict[str, tuple[nn.Module, dict[str, str]]] = {
     "half of the units": (Custom(lambda m, x: m.c(TANH(m.a(x))[:, [0, 1, 2, 0]])), {"a": "not used alike"}),
     "halves through different functions": (
         Custom(lambda m, x: m.c(torch.cat([TANH((z := m.a(x))[:, :2]), RELU(z[:, 2:])], -1))),
-        {"a": "not used alike"},
+        {"a": "taken apart"},
     ),
     "computed weights": (
         Custom(lambda m, x: functional.linear(TANH(m.a(x)), m.b.weight * m.mask)),
