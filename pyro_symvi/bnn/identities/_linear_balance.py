@@ -10,7 +10,7 @@ from .._draws import Draws
 from .._posterior import NetworkPosterior
 from ..symmetry import NetworkSymmetry
 from ._hidden import UnitLayer, check_draws, hidden_layers
-from ._standard_errors import LEVEL, ZeroMean, bonferroni, verdict, zero_mean
+from ._standard_errors import LEVEL, ZeroMean, bonferroni, in_pieces, of_batch_means, verdict
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,10 @@ def linear_balance(
             "may units be mixed; try balancedness(posterior, draws)"
         )
     white = theta / prior.scale
-    w, v = white[..., chosen.incoming], white[..., chosen.outgoing]
+    w, v = in_pieces(white[..., chosen.incoming]), in_pieces(white[..., chosen.outgoing])
     identity = torch.eye(chosen.units, dtype=torch.float64) * (chosen.p - chosen.q)
-    test = zero_mean(w @ w.mT - v @ v.mT - identity)
+    products = torch.einsum("bljp,blkp->bjk", w, w) - torch.einsum("bljq,blkq->bjk", v, v)
+    test = of_batch_means(products / w.shape[1] - identity)
     upper = torch.triu_indices(chosen.units, chosen.units)
     z = test.z[upper[0], upper[1]]
     return LinearBalance(chosen, test, bonferroni(z), verdict(z, test.batches, level))

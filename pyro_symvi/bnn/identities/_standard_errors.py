@@ -37,12 +37,20 @@ def zero_mean(values: Tensor) -> ZeroMean:
     or more in all, and the means of the pieces are taken as independent: right where a piece is many autocorrelation
     times long (or the draws are independent), too small an error otherwise.
     """
+    return of_batch_means(in_pieces(values).mean(1))
+
+
+def in_pieces(values: Tensor) -> Tensor:
+    """``[chains, draws, ...]`` cut into ``[batches, length, ...]``; the last draws may be left out."""
     chains, draws = values.shape[:2]
     pieces = min(max(1, math.ceil(BATCHES / chains)), draws)
     length = draws // pieces
-    means = values[:, : pieces * length].reshape(chains * pieces, length, *values.shape[2:]).mean(1)
-    batches = len(means)
-    mean = means.mean(0)
+    return values[:, : pieces * length].reshape(chains * pieces, length, *values.shape[2:])
+
+
+def of_batch_means(means: Tensor) -> ZeroMean:
+    """The test from batch means ``[batches, ...]``."""
+    batches, mean = len(means), means.mean(0)
     if batches < 2:
         return ZeroMean(mean, torch.full_like(mean, math.nan), torch.zeros_like(mean), batches)
     error = means.std(0) / math.sqrt(batches)
