@@ -4,6 +4,8 @@ from ._approximation import Approximation as Approximation
 from ._approximation import Fitted as Fitted
 from ._deep_ensemble import DeepEnsemble as DeepEnsemble
 from ._deep_ensemble import FittedEnsemble as FittedEnsemble
+from ._last_layer import FittedLastLayer as FittedLastLayer
+from ._last_layer import LastLayerLaplace as LastLayerLaplace
 from ._mean_field import Bound as Bound
 from ._mean_field import FittedMeanField as FittedMeanField
 from ._mean_field import MeanField as MeanField
@@ -18,8 +20,10 @@ __all__ = [
     "DeepEnsemble",
     "Fitted",
     "FittedEnsemble",
+    "FittedLastLayer",
     "FittedMeanField",
     "FittedSymmetrized",
+    "LastLayerLaplace",
     "MeanField",
     "MeanFieldStatus",
     "OrbitGain",

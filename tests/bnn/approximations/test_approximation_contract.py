@@ -8,15 +8,16 @@ from scipy import stats
 from torch import nn
 
 from pyro_symvi.bnn import LearnedGaussianNoise, NetworkPosterior, NormalPrior
-from pyro_symvi.bnn.approximations import DeepEnsemble, MeanField, Symmetrized
+from pyro_symvi.bnn.approximations import DeepEnsemble, LastLayerLaplace, MeanField, Symmetrized
 
 QUICK = DeepEnsemble(3, epochs=5)
 ALL = {
     "ensemble": QUICK,
     "mean-field": MeanField(max_steps=60, training=QUICK),
+    "last layer": LastLayerLaplace(training=QUICK),
     "symmetrized": Symmetrized(MeanField(max_steps=60, training=QUICK)),
 }
-WITH_DENSITY = ["mean-field"]
+WITH_DENSITY = ["mean-field", "last layer"]
 
 
 def posterior(dtype: torch.dtype = torch.float64) -> NetworkPosterior:
