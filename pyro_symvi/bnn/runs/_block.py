@@ -112,12 +112,9 @@ def run_block(work: Work, pack: int, block: int, state: ChainState, tuning: Tuni
     shared = stream(plan.seed, block, Purpose.SHARED)
     at_once = max(1, min(plan.block * plan.thin, _NUMBERS_AT_ONCE // target.dim))
     noise: dict[str, Tensor] = {}
-    chains = len(generators)
-    theta = state.position.new_empty(chains, draws, target.dim)
-    stats = {name: theta.new_empty(chains, draws) for name in ("log_density", "energy_error", "acceptance")}
-    accepted, squares = theta.new_zeros(chains), theta.new_zeros((), dtype=torch.float64)
-    non_finite = torch.zeros((), dtype=torch.int64, device=theta.device)
-    divergences, gradients = torch.zeros_like(non_finite), 0
+    theta = state.position.new_empty(len(generators), draws, target.dim)
+    log_density = theta.new_empty(len(generators), draws)
+    errors, accepted, gradients = [], [], 0
     for step in range(draws * plan.thin):
         if step % at_once == 0:
             noise = sampler.noise(generators, at_once, target.dim, state.position, shared)
@@ -128,29 +125,29 @@ def run_block(work: Work, pack: int, block: int, state: ChainState, tuning: Tuni
             if (first_step + step + 1) % move.every == 0:
                 state = move.apply(target, state, its_generators)
                 gradients += 1
-        finite = torch.isfinite(info.energy_error)
-        error = torch.where(finite, info.energy_error, 0.0)
-        non_finite += (~finite).sum()
-        divergences += (~finite | (error.abs() > DIVERGENT)).sum()
-        squares += error.double().square().sum()
-        accepted = accepted + info.acceptance
+        errors.append(info.energy_error)
+        accepted.append(info.acceptance)
         if (step + 1) % plan.thin == 0:
-            draw = step // plan.thin
-            theta[:, draw] = state.position
-            stats["log_density"][:, draw] = state.log_density
-            stats["energy_error"][:, draw] = info.energy_error
-            stats["acceptance"][:, draw] = accepted / plan.thin
-            accepted = torch.zeros_like(accepted)
-    steps = draws * plan.thin * chains - int(non_finite)
+            theta[:, step // plan.thin] = state.position
+            log_density[:, step // plan.thin] = state.log_density
+    error = torch.stack(errors, 1)
+    finite = torch.isfinite(error)
+    non_finite = int((~finite).sum())
+    squares = torch.where(finite, error, 0.0).double().square().sum()
+    stats = {
+        "log_density": log_density,
+        "energy_error": error[:, plan.thin - 1 :: plan.thin],
+        "acceptance": torch.stack(accepted, 1).unflatten(1, (draws, plan.thin)).mean(-1),
+    }
     return Block(
         state,
         theta.cpu(),
-        {name: values.cpu() for name, values in stats.items()},
+        {name: values.to(theta).cpu() for name, values in stats.items()},
         time.perf_counter() - begin,
         gradients,
-        int(non_finite),
-        int(divergences),
-        float(squares) / max(steps, 1),
+        non_finite,
+        int((~finite | (error.abs() > DIVERGENT)).sum()),
+        float(squares) / max(error.numel() - non_finite, 1),
     )
 
 

@@ -38,6 +38,11 @@ def describe(value: object) -> str:
     return digest([value]) if isinstance(value, Tensor) else repr(value)
 
 
+def _shortened(text: str) -> str:
+    """A text of up to 400 characters; of longer ones the beginning and a hash of the whole."""
+    return text if len(text) <= 400 else f"{text[:300]}... ({hashlib.sha256(text.encode()).hexdigest()[:16]})"
+
+
 def digest(tensors: Sequence[Tensor]) -> str:
     """Sixteen hexadecimal digits of a hash of dtypes, shapes and all bits."""
     found = hashlib.sha256()
@@ -52,8 +57,8 @@ def fingerprint(work: Work, start: Tensor | None) -> Plain:
     plan = work.plan
     return {
         **_of_target(work.target),
-        "sampler": describe(work.sampler),
-        "moves": [describe(move) for move in work.moves],
+        "sampler": _shortened(describe(work.sampler)),
+        "moves": [_shortened(describe(move)) for move in work.moves],
         "start": "prior" if start is None else digest([start]),
         **{name: getattr(plan, name) for name in ("chains", "thin", "warmup", "block", "pack", "seed")},
     }
@@ -65,11 +70,12 @@ def _of_target(target: Target) -> Plain:
     layout, trainable = target.layout, set(target.layout.names)
     fixed = {name: value for name, value in target.network.state_dict().items() if name not in trainable}
     return {
+        "target": type(target).__name__,
         "layout": {name: list(shape) for name, shape in zip(layout.names, layout.shapes, strict=True)},
         "network": repr(target.network),
         "fixed parameters and buffers": digest(list(fixed.values())),
-        "likelihood": describe(target.likelihood),
-        "prior": describe(target.prior),
+        "likelihood": _shortened(describe(target.likelihood)),
+        "prior": _shortened(describe(target.prior)),
         "data": digest([target.x, target.y]),
         "dtype": str(target.dtype),
     }
@@ -85,7 +91,7 @@ def _probe(target: Target) -> list[float]:
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
     """What differs, in words: name, value there, value here."""
     return [
-        f"{name}: {found.get(name)} there, {wanted.get(name)} here"
+        f"{name}: {_shortened(str(found.get(name)))} there, {_shortened(str(wanted.get(name)))} here"
         for name in dict.fromkeys((*wanted, *found))
         if not _same(found.get(name), wanted.get(name))
     ]
