@@ -10,31 +10,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._adaptation import DualAveraging, RunningVariance
-from ._burn_in import CHUNK, burn_in
+from ._adaptation import DualAveraging
+from ._burn_in import CHUNK, burn_in, normals
 from ._integrators import Moved, choose, finite
 from ._mclmc import check_count, check_fraction
 from ._sampler import ChainState, Sampler, StepInfo, Target, Tuning, WarmUp
 
+#: The shortest trajectories, this share of all, take smaller steps.
+_CAREFUL, _SMALLER = 0.1, 0.2
+#: Energy variance that burn-in runs at.
+_BURN_IN = 0.02
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class AdjustedSampler(Sampler):
-    """A trajectory from a fresh momentum, then Metropolis' test: the target is invariant.
+    """Refresh the momentum, follow a trajectory, test it (Metropolis): the target is invariant.
 
-    The number of integrator steps is ceil(2 f length / step_size) with f in (0, 1) the same for all chains and
-    independent of them: chains of a batch go in step, and each kernel leaves the target invariant. An infinite density
-    is a rejection.
+    A trajectory has ceil(2 f steps) integrator steps, f in (0, 1) the same for all chains and independent of them:
+    chains of a batch go in step, and each kernel leaves the target invariant. Where f < 1/10 steps are five times
+    smaller, which frees a chain that is stuck where the density is sharp, at little cost. An infinite density is a
+    rejection. Where ``max_steps`` keeps trajectories shorter than the length over which momentum should last, it is
+    refreshed in part only, and turned round by a rejection (Horowitz 1991).
 
     Args:
-        acceptance: mean probability of acceptance that warm-up sets the step size to.
+        acceptance: mean probability of acceptance that warm-up sets each chain's step size to.
         max_steps: most integrator steps of a trajectory.
-        ascent: steps of monotone ascent before anything is sampled; 0 where the start is in the typical set.
+        ascent: steps of ascent of the density before anything is sampled; 0 where the start is in the typical set.
         precondition: whether to scale coordinates by standard deviations over time and chains.
     """
 
     acceptance: float = 0.9
     max_steps: int = 100
-    ascent: int = 100
+    ascent: int = 200
     precondition: bool = False
 
     def __post_init__(self) -> None:
@@ -43,33 +50,36 @@ class AdjustedSampler(Sampler):
         check_count(self.ascent, "ascent", 0)
 
     @abstractmethod
-    def _trajectory(self, target: Target, state: ChainState, tuning: Tuning, steps: int) -> Moved: ...
+    def _refresh(self, momentum: Tensor, normal: Tensor, memory: Tensor) -> Tensor:
+        """The momentum a trajectory starts with: new at memory 0, the old one at 1."""
 
     @abstractmethod
-    def _length(self, variance: Tensor) -> float:
-        """Mean length of a trajectory for variances ``[dim]`` of position / scale."""
+    def _trajectory(self, target: Target, state: ChainState, step_size: Tensor, scale: Tensor, steps: int) -> Moved: ...
 
     @abstractmethod
-    def _first_step(self, microcanonical: float, dim: int) -> float:
-        """Step size to start adaptation at, from that of the burn-in."""
+    def _length(self, distance: float, dim: int) -> float:
+        """Mean length of a trajectory where the root of the sum of variances is ``distance``."""
+
+    @abstractmethod
+    def _first_step(self, microcanonical: Tensor, dim: int) -> Tensor:
+        """Step sizes to start adaptation at, from those of the burn-in."""
 
     def _noise_shapes(self, dim: int) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {"momentum": ("normal", (dim,)), "accept": ("uniform", ()), "fraction": ("shared", ())}
 
-    def _steps(self, tuning: Tuning, fraction: Tensor) -> int:
-        ratio = 2 * float(fraction[0]) * float(tuning.length) / float(tuning.step_size)
-        return max(1, min(self.max_steps, math.ceil(ratio)))
-
     def _step(
         self, target: Target, state: ChainState, tuning: Tuning, noise: dict[str, Tensor]
     ) -> tuple[ChainState, StepInfo]:
-        steps = self._steps(tuning, noise["fraction"])
-        state = state._replace(momentum=self._initial_momentum(noise["momentum"]))
-        moved = self._trajectory(target, state, tuning, steps)
+        fraction = float(noise["fraction"][0])
+        steps = max(1, min(self.max_steps, math.ceil(2 * fraction * float(tuning.steps))))
+        memory = (1 - tuning.steps * tuning.step_size / tuning.length).clamp(0.0, 1.0)
+        state = state._replace(momentum=self._refresh(state.momentum, noise["momentum"], memory))
+        step_size = tuning.step_size * (_SMALLER if fraction < _CAREFUL else 1.0)
+        moved = self._trajectory(target, state, step_size, tuning.scale, steps)
         error = torch.where(finite(moved), moved.energy_error, math.inf)
         acceptance = torch.exp(-error).clamp(max=1.0)
-        new = choose(noise["accept"] < acceptance, moved.state, state)
-        return new, StepInfo(error, acceptance, steps)
+        back = state._replace(momentum=-state.momentum)
+        return choose(noise["accept"] < acceptance, moved.state, back), StepInfo(error, acceptance, steps)
 
     def _warm_up(
         self,
@@ -79,48 +89,50 @@ class AdjustedSampler(Sampler):
         generators: Sequence[torch.Generator],
         report: Callable[[int], None],
     ) -> WarmUp:
-        first = max(steps * 2 // 3, 1)
+        first = max(steps * 3 // 4, 1)
         found = burn_in(
             target,
             state,
             first,
             generators,
-            energy_variance=0.02,
+            energy_variance=_BURN_IN,
             ascent=self.ascent,
             precondition=self.precondition,
             report=report,
         )
         state, like = found.state, found.state.position
         dim = like.shape[1]
-        length = self._length(found.variance)
-        step = DualAveraging(self._first_step(float(found.tuning.step_size), dim), self.acceptance)
-        left = max(steps - first, 1)
-        half = left // 2
-        seen, gradients, accepted = RunningVariance(like), 0, []
+        length = self._length(float(found.tuning.length), dim)
+        step = DualAveraging(self._first_step(found.tuning.step_size, dim), self.acceptance)
+        state = state._replace(momentum=self._initial_momentum(normals(generators, 1, dim, like)[0]))
+        gradients, accepted, left = 0, [], max(steps - first, 1)
         noise: dict[str, Tensor] = {}
-        tuning = found.tuning
         for k in range(left):
             if k % CHUNK == 0:
                 noise = self.noise(generators, CHUNK, dim, like)
-            tuning = Tuning(like.new_tensor(step.current), like.new_tensor(length), found.tuning.scale)
-            state, info = self._step(target, state, tuning, {name: v[k % CHUNK] for name, v in noise.items()})
-            step.update(info.acceptance)
-            seen.update(state.position)
+            now = {name: values[k % CHUNK] for name, values in noise.items()}
+            tuning = self._tuning(step.current, length, found.tuning.scale)
+            state, info = self._step(target, state, tuning, now)
+            if float(now["fraction"][0]) >= _CAREFUL:
+                step.update(info.acceptance)
+                accepted.append(info.acceptance.double())
             gradients += info.gradients
-            accepted.append(float(info.acceptance.double().mean()))
-            if k + 1 == half and half >= 20:
-                length = self._length(seen.within / tuning.scale**2)
-                step.restart(step.value)
             if (k + 1) % CHUNK == 0 or k + 1 == left:
                 report(first + k + 1)
-        tuning = tuning._replace(step_size=like.new_tensor(step.value))
-        late = accepted[len(accepted) // 2 :]
+        tuning = self._tuning(step.value, length, found.tuning.scale)
         record = {
-            "step_size": step.value,
+            "step_size": tuning.step_size.tolist(),
             "length": length,
-            "mean_steps": min(self.max_steps, max(1.0, length / step.value)),
+            "steps": float(tuning.steps),
             "acceptance_wanted": self.acceptance,
-            "acceptance": sum(late) / len(late),
+            "acceptance": torch.stack(accepted[len(accepted) // 2 :]).mean(0).tolist(),
             "gradients": gradients,
+            "taken_back": found.taken_back,
         }
         return WarmUp(state, tuning, record)
+
+    def _tuning(self, step_size: Tensor, length: float, scale: Tensor) -> Tuning:
+        """Steps from the geometric mean of the step sizes, so that all chains take as many."""
+        mean = float(step_size.log().mean().exp())
+        steps = min(max(1.0, length / mean), 0.5 * self.max_steps)
+        return Tuning(step_size.to(scale), scale.new_tensor(length), scale, scale.new_tensor(steps))

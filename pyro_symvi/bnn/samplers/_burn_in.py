@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 from ._adaptation import EnergyStep, RunningVariance
-from ._descent import ascend
+from ._ascent import ascend
 from ._integrators import choose, finite, minimal_norm
 from ._refresh import partial_refresh, unit
 from ._sampler import ChainState, Target, Tuning
 
 #: Random numbers are made for this many steps at a time.
 CHUNK = 25
+#: Windows end at these shares of the steps; variances of one set the length (and scale) for the next.
+_ENDS = (0.1, 0.25, 0.5, 1.0)
 
 
 class BurntIn(NamedTuple):
@@ -24,12 +26,10 @@ class BurntIn(NamedTuple):
 
     state: ChainState
     tuning: Tuning
-    variance: Tensor
-    """Within-chain variance of the last window over scale^2, ``[dim]``"""
-    energy_variance: float
-    """Mean of (Delta E)^2 / dim over the last quarter"""
-    rejected: int
-    """Moves to infinite densities that were taken back"""
+    energy_variance: Tensor
+    """Mean of (Delta E)^2 / dim over the last quarter, ``[chains]``"""
+    taken_back: int
+    """Moves to infinite densities, which were taken back"""
 
 
 def burn_in(
@@ -43,51 +43,51 @@ def burn_in(
     precondition: bool,
     report: Callable[[int], None],
 ) -> BurntIn:
-    """Ascend, then run MCLMC while step size, length and (if asked for) scale are found over the chains.
+    """Ascend, then run MCLMC while step sizes, length and (if asked for) scale are found.
 
-    Windows of doubling size: at the end of each, length = sqrt(sum of variances within chains), in units of scale.
+    Step sizes: one a chain. Length = sqrt(sum of variances over chains and times), in units of scale; it begins at
+    sqrt(dim) and falls at most by half a window where there is one chain, whose variance over a short time tells
+    little.
     """
     like, dim = state.position, state.position.shape[1]
     ascent = min(ascent, steps // 4)
     state = ascend(target, state, ascent, report=report)
     state = state._replace(momentum=unit(state.momentum))
-    scale = torch.ones_like(like[0])
-    length = math.sqrt(dim)
-    step = EnergyStep(0.02 * length / math.sqrt(dim), energy_variance, length)
+    scale, length = torch.ones_like(like[0]), math.sqrt(dim)
+    step = EnergyStep(like.new_full((len(like),), 0.02), energy_variance, length)
     left = max(steps - ascent, 1)
-    ends = sorted({math.ceil(left * share) for share in (0.1, 0.25, 0.5, 1.0)})
-    seen, errors, rejected = RunningVariance(like), [], 0
-    variance = torch.ones_like(scale)
-    noise: list[Tensor] = []
+    ends = sorted({math.ceil(left * share) for share in _ENDS})
+    seen, squares, taken_back = RunningVariance(like), torch.zeros(len(like), dtype=torch.float64), 0
+    squares = squares.to(like.device)
+    counted = 0
+    noise: Tensor = like
     for k in range(left):
-        if not noise:
-            noise = list(normals(generators, CHUNK, dim, like).unbind(0))
-        fresh = noise.pop(0)
-        size = like.new_tensor(step.current)
+        if k % CHUNK == 0:
+            noise = normals(generators, CHUNK, dim, like)
+        size, fresh = step.current.to(like), noise[k % CHUNK]
         moved = minimal_norm(target, state, size, scale)
         usable = finite(moved)
         step.update(moved.energy_error, usable, dim)
-        rejected += int((~usable).sum())
+        taken_back += int((~usable).sum())
         turned = partial_refresh(moved.state.momentum, fresh, size, like.new_tensor(length))
-        old = state._replace(momentum=unit(fresh))
-        state = choose(usable, moved.state._replace(momentum=turned), old)
+        state = choose(usable, moved.state._replace(momentum=turned), state._replace(momentum=unit(fresh)))
         seen.update(state.position)
         if k >= 0.75 * left:
-            errors.append(torch.where(usable, moved.energy_error, 0.0).double().square().mean() / dim)
+            squares, counted = squares + torch.where(usable, moved.energy_error, 0.0).double().square(), counted + 1
         if k + 1 in ends:
             if precondition and k + 1 < left:
-                scale, step_ratio = _new_scale(seen, scale)
-                step = EnergyStep(step.value * step_ratio, energy_variance, math.sqrt(dim))
-            variance = seen.within / scale**2
-            length = max(float(variance.double().sum().sqrt()), 2 * step.value)
-            step.log_largest = math.log(length)
+                scale, ratio = _new_scale(seen, scale)
+                step = EnergyStep(step.value * ratio, energy_variance, math.sqrt(dim))
+            spread = float((seen.total / scale**2).double().sum().sqrt())
+            length = max(spread, 0.5 * length if len(like) == 1 else 0.0, 1e-3 * length)
+            step.largest = length
             if k + 1 < left:
                 seen = RunningVariance(like)
                 step.restart()
         if (k + 1) % CHUNK == 0 or k + 1 == left:
             report(ascent + k + 1)
-    tuning = Tuning(like.new_tensor(min(step.value, length)), like.new_tensor(length), scale)
-    return BurntIn(state, tuning, variance, float(torch.stack(errors).mean()) if errors else math.nan, rejected)
+    tuning = Tuning(step.value.to(like), like.new_tensor(length), scale, like.new_tensor(1.0))
+    return BurntIn(state, tuning, squares / (max(counted, 1) * dim), taken_back)
 
 
 def normals(generators: Sequence[torch.Generator], steps: int, dim: int, like: Tensor) -> Tensor:

@@ -9,27 +9,30 @@ from torch import Tensor
 from ._adjusted import AdjustedSampler
 from ._integrators import Moved, microcanonical_leapfrog
 from ._mclmc import check_dim
-from ._refresh import unit
-from ._sampler import ChainState, Target, Tuning
+from ._refresh import mixed_unit, unit
+from ._sampler import ChainState, Target
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class MAMS(AdjustedSampler):
     """Metropolis-adjusted microcanonical sampler (Robnik, Cohn-Gordon and Seljak 2025): exact.
 
-    From a fresh uniform unit momentum, leapfrog steps of microcanonical dynamics, accepted with probability
-    min(1, exp(-Delta E)). Mean length of a trajectory: 1.3 sqrt(sum of variances).
+    From a unit momentum, leapfrog steps of microcanonical dynamics, accepted with probability min(1, exp(-Delta E)).
+    Mean length of a trajectory: 1.3 sqrt(sum of variances), unless that is more than ``max_steps`` / 2 steps.
     """
 
     def _initial_momentum(self, normal: Tensor) -> Tensor:
         return unit(normal)
 
-    def _length(self, variance: Tensor) -> float:
-        return 1.3 * float(variance.double().sum().sqrt())
+    def _refresh(self, momentum: Tensor, normal: Tensor, memory: Tensor) -> Tensor:
+        return mixed_unit(momentum, normal, memory)
 
-    def _first_step(self, microcanonical: float, dim: int) -> float:
-        return microcanonical
+    def _length(self, distance: float, dim: int) -> float:
+        return 1.3 * distance
 
-    def _trajectory(self, target: Target, state: ChainState, tuning: Tuning, steps: int) -> Moved:
+    def _first_step(self, microcanonical: Tensor, dim: int) -> Tensor:
+        return 0.5 * microcanonical
+
+    def _trajectory(self, target: Target, state: ChainState, step_size: Tensor, scale: Tensor, steps: int) -> Moved:
         check_dim(state.position.shape[1])
-        return microcanonical_leapfrog(target, state, tuning.step_size, tuning.scale, steps)
+        return microcanonical_leapfrog(target, state, step_size, scale, steps)

@@ -58,7 +58,7 @@ class MCLMC(Sampler):
     """
 
     energy_variance: float = 0.02
-    ascent: int = 100
+    ascent: int = 200
     precondition: bool = False
     exact = False
 
@@ -104,10 +104,10 @@ class MCLMC(Sampler):
             report=report,
         )
         record = {
-            "step_size": float(found.tuning.step_size),
+            "step_size": found.tuning.step_size.tolist(),
             "length": float(found.tuning.length),
             "energy_variance_wanted": self.energy_variance,
-            "energy_variance": found.energy_variance,
-            "taken_back": found.rejected,
+            "energy_variance": found.energy_variance.tolist(),
+            "taken_back": found.taken_back,
         }
         return WarmUp(found.state, found.tuning, record)

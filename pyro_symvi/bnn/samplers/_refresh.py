@@ -24,3 +24,14 @@ def partial_refresh(momentum: Tensor, normal: Tensor, step_size: Tensor, length:
     """
     strength = (torch.expm1(2 * step_size / length) / momentum.shape[-1]).sqrt()
     return unit(torch.addcmul(momentum, normal, column(strength).expand_as(normal)))
+
+
+def mixed(momentum: Tensor, normal: Tensor, memory: Tensor) -> Tensor:
+    """The normal vector memory * p + sqrt(1 - memory^2) z of a normal momentum p."""
+    memory = column(memory)
+    return memory * momentum + (1 - memory.square()).sqrt() * normal
+
+
+def mixed_unit(momentum: Tensor, normal: Tensor, memory: Tensor) -> Tensor:
+    """The unit vector along memory * u + sqrt((1 - memory^2) / dim) z of a unit vector u; new at memory 0."""
+    return unit(mixed(momentum, normal * momentum.shape[-1] ** -0.5, memory))
