@@ -11,18 +11,24 @@ from torch import Tensor
 class EnergyStep:
     """A step size for each chain at which its mean of (Delta E)^2 / dim is ``target`` (Robbins and Monro 1951).
 
-    log step <- log step + rate_t (1 - min(v_t / target, 10)), v_t the value of one step, rate_t falling like t^-0.6;
-    ``value`` is the weighted mean of log step over the updates, late ones counting more.
+    log step <- log step + rate_t (1 - min(v_t / target, 10)), v_t the value of one step, rate_t falling like t^-0.6.
+    That finds steps which follow the chain, small where the density is sharp; a step that stays must suit all places:
+    with E[(Delta E)^2] / dim = a step^6 and a averaged over the updates (late ones counting more, each at most
+    100 target / step^6), ``value`` = (target / a)^(1/6), or the mean step where that is smaller.
     """
 
     def __init__(self, start: Tensor, target: float, largest: float) -> None:
-        self.log_step, self.target, self.largest = start.double().log(), target, largest
-        self.count, self._sum, self._weight = 0, torch.zeros_like(self.log_step), 0.0
+        self.target, self.largest = target, largest
+        self._begin(start)
 
-    def restart(self) -> None:
-        """Adapt fast again, from the value found."""
-        self.log_step = self.value.log()
-        self.count, self._sum, self._weight = 0, torch.zeros_like(self.log_step), 0.0
+    def _begin(self, start: Tensor) -> None:
+        self.log_step = start.double().log()
+        self.count, self._weight = 0, 0.0
+        self._sum, self._size = torch.zeros_like(self.log_step), torch.zeros_like(self.log_step)
+
+    def restart(self, factor: float = 1.0) -> None:
+        """Adapt fast again, from ``factor`` times the value found."""
+        self._begin(factor * self.value)
 
     @property
     def current(self) -> Tensor:
@@ -32,17 +38,21 @@ class EnergyStep:
     @property
     def value(self) -> Tensor:
         """The step sizes found so far, ``[chains]``."""
-        return (self._sum / self._weight).exp().clamp(max=self.largest) if self._weight else self.current
+        if not self._weight:
+            return self.current
+        mean, size = (self._sum / self._weight).exp(), self._size / self._weight
+        return torch.minimum(mean, (self.target / size.clamp_min(1e-300)) ** (1 / 6)).clamp(max=self.largest)
 
     def update(self, energy_error: Tensor, usable: Tensor, dim: int) -> None:
-        """Learn from one step: errors ``[chains]`` and whether they are finite ``[chains]``; those not count as 10."""
-        ratio = torch.where(usable, energy_error.double().square() / (dim * self.target), 10.0).clamp(max=10.0)
+        """Learn from one step: errors ``[chains]`` and whether they are finite ``[chains]``; those not count most."""
+        ratio = torch.where(usable, energy_error.double().square() / (dim * self.target), math.inf).clamp(max=100.0)
         self.count += 1
+        self._weight += self.count
+        self._size = self._size + self.count * self.target * ratio * torch.exp(-6 * self.log_step)
         rate = 0.25 / (1 + self.count / 20) ** 0.6
-        change = (rate * (1 - ratio)).clamp(min=-1.0)
+        change = (rate * (1 - ratio.clamp(max=10.0))).clamp(min=-1.0)
         self.log_step = (self.log_step + change).clamp(max=math.log(self.largest))
         self._sum = self._sum + self.count * self.log_step
-        self._weight += self.count
 
 
 class DualAveraging:
@@ -80,27 +90,33 @@ class DualAveraging:
         self._mean = self._mean + self.count**-0.75 * (self.log_step - self._mean)
 
 
-class RunningVariance:
-    """Variances over time within each chain, and over everything, coordinate by coordinate (Welford 1962)."""
+class RunningMoments:
+    """Variances of positions over times and chains, and mean squares of gradients, coordinate by coordinate."""
 
     def __init__(self, like: Tensor) -> None:
         self.count = 0
-        self._mean, self._square = torch.zeros_like(like), torch.zeros_like(like)
+        self._mean, self._square, self._force = torch.zeros_like(like), torch.zeros_like(like), torch.zeros_like(like)
 
-    def update(self, position: Tensor) -> None:
-        """One more position ``[chains, dim]``."""
+    def update(self, position: Tensor, gradient: Tensor) -> None:
+        """One more position and gradient, ``[chains, dim]`` each (Welford 1962)."""
         self.count += 1
         gap = position - self._mean
         self._mean = self._mean + gap / self.count
         self._square = torch.addcmul(self._square, gap, position - self._mean)
+        self._force = self._force + (gradient.square() - self._force) / self.count
 
     @property
-    def within(self) -> Tensor:
-        """Mean over chains of the variance over time, ``[dim]``."""
-        return (self._square / max(self.count - 1, 1)).mean(0)
+    def variance(self) -> Tensor:
+        """Over chains and times, ``[dim]``."""
+        within = (self._square / max(self.count - 1, 1)).mean(0)
+        return within if len(self._mean) == 1 else within + self._mean.var(0)
 
     @property
-    def total(self) -> Tensor:
-        """Variance over chains and times, ``[dim]``."""
-        chains = len(self._mean)
-        return self.within if chains == 1 else self.within + self._mean.var(0)
+    def scale(self) -> Tensor:
+        """(variance / mean square of the gradient)^(1/4), ``[dim]``.
+
+        The standard deviation of an independent normal coordinate; else between that given the others, which sets the
+        largest stable step, and the marginal one.
+        """
+        tiny = torch.finfo(self._mean.dtype).tiny ** 0.5
+        return (self.variance.clamp_min(tiny) / self._force.mean(0).clamp_min(tiny)) ** 0.25

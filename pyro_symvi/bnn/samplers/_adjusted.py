@@ -36,7 +36,7 @@ class AdjustedSampler(Sampler):
         acceptance: mean probability of acceptance that warm-up sets each chain's step size to.
         max_steps: most integrator steps of a trajectory.
         ascent: steps of ascent of the density before anything is sampled; 0 where the start is in the typical set.
-        precondition: whether to scale coordinates by standard deviations over time and chains.
+        precondition: whether to scale coordinates, by variances and mean squares of gradients over time and chains.
     """
 
     acceptance: float = 0.9

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._adaptation import EnergyStep, RunningVariance
+from ._adaptation import EnergyStep, RunningMoments
 from ._ascent import ascend
 from ._integrators import choose, finite, minimal_norm
 from ._refresh import partial_refresh, unit
@@ -57,7 +57,7 @@ def burn_in(
     step = EnergyStep(like.new_full((len(like),), 0.02), energy_variance, length)
     left = max(steps - ascent, 1)
     ends = sorted({math.ceil(left * share) for share in _ENDS})
-    seen, squares, taken_back = RunningVariance(like), torch.zeros(len(like), dtype=torch.float64), 0
+    seen, squares, taken_back = RunningMoments(like), torch.zeros(len(like), dtype=torch.float64), 0
     squares = squares.to(like.device)
     counted = 0
     noise: Tensor = like
@@ -71,19 +71,20 @@ def burn_in(
         taken_back += int((~usable).sum())
         turned = partial_refresh(moved.state.momentum, fresh, size, like.new_tensor(length))
         state = choose(usable, moved.state._replace(momentum=turned), state._replace(momentum=unit(fresh)))
-        seen.update(state.position)
+        seen.update(state.position, state.gradient)
         if k >= 0.75 * left:
             squares, counted = squares + torch.where(usable, moved.energy_error, 0.0).double().square(), counted + 1
         if k + 1 in ends:
+            ratio = 1.0
             if precondition and k + 1 < left:
-                scale, ratio = _new_scale(seen, scale)
-                step = EnergyStep(step.value * ratio, energy_variance, math.sqrt(dim))
-            spread = float((seen.total / scale**2).double().sum().sqrt())
+                ratio = float((scale / seen.scale).log().mean().exp())
+                scale = seen.scale
+            spread = float((seen.variance / scale**2).double().sum().sqrt())
             length = max(spread, 0.5 * length if len(like) == 1 else 0.0, 1e-3 * length)
             step.largest = length
             if k + 1 < left:
-                seen = RunningVariance(like)
-                step.restart()
+                seen = RunningMoments(like)
+                step.restart(ratio)
         if (k + 1) % CHUNK == 0 or k + 1 == left:
             report(ascent + k + 1)
     tuning = Tuning(step.value.to(like), like.new_tensor(length), scale, like.new_tensor(1.0))
@@ -94,11 +95,3 @@ def normals(generators: Sequence[torch.Generator], steps: int, dim: int, like: T
     """Standard normal numbers ``[steps, chains, dim]``, each chain's from its own generator."""
     columns = [torch.randn(steps, dim, generator=g, dtype=like.dtype, device=g.device) for g in generators]
     return torch.stack(columns, 1).to(like.device)
-
-
-def _new_scale(seen: RunningVariance, scale: Tensor) -> tuple[Tensor, float]:
-    """Scale from variances over time and chains, drawn towards their mean; and old over new in the geometric mean."""
-    variance, count = seen.total, seen.count
-    weight = count / (count + 10.0)
-    new = (weight * variance + (1 - weight) * variance.mean()).clamp_min(1e-12).sqrt()
-    return new, float((scale / new).log().mean().exp())

@@ -54,7 +54,7 @@ class MCLMC(Sampler):
     Args:
         energy_variance: the bias parameter.
         ascent: steps of monotone ascent before anything is sampled; 0 where the start is in the typical set.
-        precondition: whether to scale coordinates by standard deviations over time and chains.
+        precondition: whether to scale coordinates, by variances and mean squares of gradients over time and chains.
     """
 
     energy_variance: float = 0.02
