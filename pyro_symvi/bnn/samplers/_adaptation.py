@@ -63,10 +63,11 @@ class DualAveraging:
 
     def __init__(self, start: Tensor, target: float) -> None:
         self.target = target
-        self.restart(start)
+        self.restart(start, 0.2)
 
-    def restart(self, start: Tensor) -> None:
-        """Begin anew at ``start`` ``[chains]``."""
+    def restart(self, start: Tensor, shrinkage: float) -> None:
+        """Begin anew at ``start`` ``[chains]``; the larger ``shrinkage``, the nearer to it and the less noise."""
+        self._shrinkage = shrinkage
         self._centre = start.double().log()
         self._gap, self.count = torch.zeros_like(self._centre), 0
         self.log_step, self._mean = self._centre, self._centre
@@ -86,7 +87,7 @@ class DualAveraging:
         self.count += 1
         shortfall = self.target - acceptance.double()
         self._gap = self._gap + (shortfall - self._gap) / (self.count + 10)
-        self.log_step = self._centre - math.sqrt(self.count) / 0.1 * self._gap
+        self.log_step = self._centre - math.sqrt(self.count) / self._shrinkage * self._gap
         self._mean = self._mean + self.count**-0.75 * (self.log_step - self._mean)
 
 

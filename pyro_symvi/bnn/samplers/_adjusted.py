@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ._adaptation import DualAveraging
+from ._adaptation import DualAveraging, RunningMoments
 from ._burn_in import CHUNK, burn_in, normals
 from ._integrators import Moved, choose, finite
 from ._mclmc import check_count, check_fraction
@@ -42,7 +42,7 @@ class AdjustedSampler(Sampler):
     acceptance: float = 0.9
     max_steps: int = 100
     ascent: int = 200
-    precondition: bool = False
+    precondition: bool = True
 
     def __post_init__(self) -> None:
         check_fraction(self.acceptance, "acceptance")
@@ -106,6 +106,7 @@ class AdjustedSampler(Sampler):
         step = DualAveraging(self._first_step(found.tuning.step_size, dim), self.acceptance)
         state = state._replace(momentum=self._initial_momentum(normals(generators, 1, dim, like)[0]))
         gradients, accepted, left = 0, [], max(steps - first, 1)
+        seen = RunningMoments(like)
         noise: dict[str, Tensor] = {}
         for k in range(left):
             if k % CHUNK == 0:
@@ -116,7 +117,12 @@ class AdjustedSampler(Sampler):
             if float(now["fraction"][0]) >= _CAREFUL:
                 step.update(info.acceptance)
                 accepted.append(info.acceptance.double())
+            seen.update(state.position, state.gradient)
             gradients += info.gradients
+            if 2 * (k + 1) == left - left % 2:
+                spread = self._length(float((seen.variance / found.tuning.scale**2).double().sum().sqrt()), dim)
+                length = max(spread, 0.5 * length)
+                step.restart(step.value, 1.0)
             if (k + 1) % CHUNK == 0 or k + 1 == left:
                 report(first + k + 1)
         tuning = self._tuning(step.value, length, found.tuning.scale)

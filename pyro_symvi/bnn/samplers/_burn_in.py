@@ -47,13 +47,16 @@ def burn_in(
 
     Step sizes: one a chain. Length = sqrt(sum of variances over chains and times), in units of scale; it begins at
     sqrt(dim) and falls at most by half a window where there is one chain, whose variance over a short time tells
-    little.
+    little. In one dimension there is ascent alone.
     """
     like, dim = state.position, state.position.shape[1]
     ascent = min(ascent, steps // 4)
     state = ascend(target, state, ascent, report=report)
-    state = state._replace(momentum=unit(state.momentum))
     scale, length = torch.ones_like(like[0]), math.sqrt(dim)
+    if dim == 1:  # a unit momentum on a line cannot turn
+        tuning = Tuning(like.new_full((len(like),), 0.1), like.new_tensor(length), scale, like.new_tensor(1.0))
+        return BurntIn(state, tuning, torch.zeros(len(like), dtype=torch.float64), 0)
+    state = state._replace(momentum=unit(state.momentum))
     step = EnergyStep(like.new_full((len(like),), 0.02), energy_variance, length)
     left = max(steps - ascent, 1)
     ends = sorted({math.ceil(left * share) for share in _ENDS})

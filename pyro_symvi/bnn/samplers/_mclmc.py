@@ -59,7 +59,7 @@ class MCLMC(Sampler):
 
     energy_variance: float = 0.02
     ascent: int = 200
-    precondition: bool = False
+    precondition: bool = True
     exact = False
 
     def __post_init__(self) -> None:
