@@ -116,7 +116,9 @@ def test_energy_variance_comes_near_what_is_asked() -> None:
 
 def test_length_is_the_spread_of_the_target() -> None:
     target, keys = CorrelatedGaussian(), list(range(30))
-    state = MCLMC(precondition=False).start(target, target.draw(30, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys])
+    state = MCLMC(precondition=False).start(
+        target, target.draw(30, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys]
+    )
     found = MCLMC(precondition=False).warm_up(target, state, 400, [stream(2, k) for k in keys])
     truth = math.sqrt(float(target.covariance.trace()))
     assert abs(float(found.tuning.length) / truth - 1) < 0.1
