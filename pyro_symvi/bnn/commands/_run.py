@@ -13,7 +13,7 @@ from torch import nn
 from .._likelihoods import Categorical, HeteroscedasticGaussian, LearnedGaussianNoise, Likelihood
 from .._posterior import NetworkPosterior
 from .._priors import NormalPrior
-from ..approximations import DeepEnsemble, MeanField
+from ..approximations import DeepEnsemble, LastLayerLaplace, MeanField
 from ..moves import OrbitRefresh
 from ..report import Report, report
 from ..runs import sample
@@ -78,7 +78,7 @@ def run(table: Table, options: argparse.Namespace) -> Report:
     lap("deep ensemble")
     generator = torch.Generator().manual_seed(options.seed)
     baselines = {"deep ensemble": ensemble.sample(options.members)}
-    for name, method in (("mean field", MeanField()),):
+    for name, method in (("mean field", MeanField()), ("last-layer Laplace", LastLayerLaplace())):
         fitted = method.fit(posterior, validation=validation, seed=options.seed, progress=options.progress)
         baselines[name] = fitted.sample(options.draws, generator=generator)
         lap(name)

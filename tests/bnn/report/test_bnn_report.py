@@ -155,7 +155,7 @@ def test_the_command_writes_a_page(tmp_path, capsys):
     assert main(["bnn", str(table), *size, "--sampler", "hmc", "--refresh", "5", *outputs]) == 0
     printed = capsys.readouterr().out
     scores = json.loads((tmp_path / "page.json").read_text())["scores"]
-    assert set(scores) == {"HMC", "deep ensemble", "mean field"}
+    assert set(scores) == {"HMC", "deep ensemble", "mean field", "last-layer Laplace"}
     assert scores["HMC"]["RMSE"][0] < 0.5  # in the table's units: noise .1, sd of the target 3
     assert f"{scores['HMC']['LPPD'][0]:.4f}" in printed and "wrote" in printed
     assert (tmp_path / "page.html").stat().st_size > 20_000
