@@ -49,7 +49,7 @@ class Tuning(NamedTuple):
     """Length of a trajectory, or over which momentum is forgotten, ``[]`` or ``[chains]``"""
     scale: Tensor
     """``[dim]``, diagonal preconditioner: the sampler works in position / scale"""
-    steps: Tensor
+    steps: Tensor = torch.ones(())
     """``[]``, mean number of integrator steps a trajectory; 1 for samplers without trajectories"""
 
 
