@@ -204,7 +204,7 @@ def _status(posterior: NetworkPosterior, ascent: Ascent, bounds: list[Bound], be
         return MeanFieldStatus.UNBOUNDED
     if not ascent.settled:
         return MeanFieldStatus.MAX_STEPS
-    for other in bounds:
-        if not top.value - other.value < 1 + 3 * math.hypot(top.standard_error, other.standard_error):
+    for other in bounds:  # the error of one that is far below may be as large as the gap
+        if not top.value - other.value < 1 + 3 * math.sqrt(2) * top.standard_error:
             return MeanFieldStatus.STARTS_DISAGREE
     return MeanFieldStatus.CONVERGED

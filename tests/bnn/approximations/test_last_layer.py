@@ -89,7 +89,7 @@ def test_draws_have_the_conditional_law():
 def test_noise_by_evidence():
     posterior = NetworkPosterior(network(1), LearnedGaussianNoise(-1.0, 0.5), PRIOR, rows()[0], rows()[1][:, 0])
     theta = start(posterior)
-    fitted = LastLayerLaplace(start=theta).fit(posterior)
+    fitted = LastLayerLaplace(evidence=True, start=theta).fit(posterior)
     phi, variances = design_of(posterior, theta), torch.tensor([0.49] * 4 + [2.56], dtype=torch.float64)
 
     def objective(s: torch.Tensor) -> torch.Tensor:
@@ -105,6 +105,9 @@ def test_noise_by_evidence():
     assert fitted.info["noise"] == pytest.approx(math.exp(float(s)))
     given = LastLayerLaplace(noise=0.4, start=theta).fit(posterior)
     assert given.theta[-1] == pytest.approx(math.log(0.4))
+    assert LastLayerLaplace(start=theta).fit(posterior).theta[-1] == theta[-1]
+    with pytest.raises(ValueError, match="both"):
+        LastLayerLaplace(noise=0.4, evidence=True)
 
 
 @pytest.mark.parametrize("kind", ["categorical", "heteroscedastic"])
