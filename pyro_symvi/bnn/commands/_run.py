@@ -77,11 +77,11 @@ def run(table: Table, options: argparse.Namespace) -> Report:
     )
     lap("deep ensemble")
     generator = torch.Generator().manual_seed(options.seed)
-    baselines = {"deep ensemble": ensemble.sample(options.members)}
-    for name, method in (("mean field", MeanField()), ("last-layer Laplace", LastLayerLaplace())):
+    baselines = {ensemble.source: ensemble.sample(options.members)}
+    for method in (MeanField(), LastLayerLaplace()):
         fitted = method.fit(posterior, validation=validation, seed=options.seed, progress=options.progress)
-        baselines[name] = fitted.sample(options.draws, generator=generator)
-        lap(name)
+        baselines[fitted.source] = fitted.sample(options.draws, generator=generator)
+        lap(fitted.source)
     unadjusted = options.sampler == "mclmc"
     moves = [OrbitRefresh(NetworkSymmetry.from_module(network), every=options.refresh)] if options.refresh else []
     draws = sample(
@@ -91,7 +91,7 @@ def run(table: Table, options: argparse.Namespace) -> Report:
         draws=options.draws,
         thin=options.thin or (20 if unadjusted else 1),
         warmup=options.warmup or (5000 if unadjusted else 500),
-        start=baselines["deep ensemble"],
+        start=baselines[ensemble.source],
         moves=moves,
         seed=options.seed,
         checkpoint=options.checkpoint,

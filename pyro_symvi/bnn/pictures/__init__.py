@@ -3,6 +3,7 @@
 from ..._figures import save_figure as save_figure
 from ._identities import draw_balancedness as draw_balancedness
 from ._identities import draw_orbit_law as draw_orbit_law
+from ._identities import draw_temperatures as draw_temperatures
 from ._marginals import draw_marginals as draw_marginals
 from ._predictions import draw_curve as draw_curve
 from ._predictions import draw_predictions as draw_predictions
@@ -17,5 +18,6 @@ __all__ = [
     "draw_predictions",
     "draw_reliability",
     "draw_scores",
+    "draw_temperatures",
     "save_figure",
 ]

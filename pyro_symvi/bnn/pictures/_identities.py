@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 
 from ..._figures import FAINT, INK, METHODS, REFERENCE, tidy
-from ..identities import Balancedness, OrbitLaw
+from ..identities import Balancedness, Equipartition, OrbitLaw
 
 
 def draw_balancedness(axis: Any, result: Balancedness) -> None:
@@ -62,4 +62,18 @@ def draw_orbit_law(axis: Any, result: OrbitLaw, *, bins: int = 20) -> None:
     axis.set_title(f"Law along orbits: {result.verdict}", fontsize=10, color=INK, loc="left")
     axis.legend(fontsize=8, frameon=False)
     axis.tick_params(color=FAINT)
+    tidy(axis)
+
+
+def draw_temperatures(axis: Any, result: Equipartition) -> None:
+    """The temperature of each parameter tensor with intervals of two standard errors; 1 where the draws are right."""
+    names = list(result.blocks)
+    for row, test in enumerate(result.blocks.values()):
+        axis.errorbar(
+            [1 - float(test.mean)], [-row], xerr=[2 * float(test.error)], fmt="o", ms=4, lw=1.2, color=METHODS[0]
+        )
+    axis.axvline(1, color=INK, lw=0.8, ls=(0, (4, 3)))
+    axis.set_yticks([-row for row in range(len(names))], names)
+    axis.set_xlabel("temperature", fontsize=9)
+    axis.set_title(f"Equipartition: {result.verdict}", fontsize=10, color=INK, loc="left")
     tidy(axis)

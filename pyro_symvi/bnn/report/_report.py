@@ -15,7 +15,7 @@ from ..._figures import INK
 from .._draws import Draws
 from .._posterior import NetworkPosterior
 from ..convergence import Convergence, check_convergence
-from ..identities import Balancedness, OrbitLaw, balancedness, orbit_law
+from ..identities import Balancedness, Equipartition, OrbitLaw, balancedness, equipartition, orbit_law
 from ..pictures import (
     draw_balancedness,
     draw_marginals,
@@ -23,6 +23,7 @@ from ..pictures import (
     draw_predictions,
     draw_reliability,
     draw_scores,
+    draw_temperatures,
 )
 from ..predictions import ClassificationScores, NormalMixture, Scores, evaluate, predictive_mixture
 from ..symmetry import NetworkSymmetry
@@ -37,7 +38,8 @@ class Report:
         title: what it is about.
         figure: the matplotlib figure at its head.
         scores: of each method on the rows held out, by name; the first is that of the draws.
-        balancedness, orbits: identities, None where no layer is of ReLU kind.
+        temperatures: equipartition, an identity of every network.
+        balancedness, orbits: identities of rescaling, None where no layer is of ReLU kind.
         convergence: of the chains.
         symmetry: what the network admits.
         sections: everything in words, by heading.
@@ -46,6 +48,7 @@ class Report:
     title: str
     figure: Any
     scores: Mapping[str, Scores]
+    temperatures: Equipartition
     balancedness: Balancedness | None
     orbits: OrbitLaw | None
     convergence: Convergence
@@ -58,7 +61,11 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The main numbers, plain."""
-        identities = {"balancedness": self.balancedness, "law along orbits": self.orbits}
+        identities = {
+            "equipartition": self.temperatures,
+            "balancedness": self.balancedness,
+            "law along orbits": self.orbits,
+        }
         return {
             "title": self.title,
             "scores": {
@@ -117,17 +124,22 @@ def report(
     homogeneous = any(layer.activation.degree is not None for layer in symmetry.layers)
     balance = balancedness(posterior, draws, symmetry) if homogeneous else None
     law = orbit_law(posterior, draws, symmetry) if homogeneous and posterior.parameter_prior.is_normal else None
+    temperatures = equipartition(posterior, draws)
     chains = check_convergence(posterior, draws, x, symmetry=symmetry)
     first = next(iter(baselines))
-    figure = _figure(posterior, draws, x, y, scores, first, balance, law, (target_loc, target_scale, target))
+    figure = _figure(
+        posterior, draws, x, y, scores, first, temperatures, balance, law, (target_loc, target_scale, target)
+    )
     sections = {
         **({"Run": facts} if facts else {}),
         "Predictions of rows held out": "\n\n".join(str(one) for one in scores.values()) + _against(scores, first),
-        "Identities that hold in every posterior": _identities(balance, law),
+        "Identities that hold in every posterior": _identities(temperatures, balance, law),
         "Convergence": str(chains),
         "Symmetry of the network": str(symmetry),
     }
-    return Report(title or f"Posterior of {posterior!r}", figure, scores, balance, law, chains, symmetry, sections)
+    return Report(
+        title or f"Posterior of {posterior!r}", figure, scores, temperatures, balance, law, chains, symmetry, sections
+    )
 
 
 def _against(scores: Mapping[str, Scores], baseline: str) -> str:
@@ -139,15 +151,18 @@ def _against(scores: Mapping[str, Scores], baseline: str) -> str:
     return "\n".join(lines)
 
 
-def _identities(balance: Balancedness | None, law: OrbitLaw | None) -> str:
+def _identities(temperatures: Equipartition, balance: Balancedness | None, law: OrbitLaw | None) -> str:
+    parts = [str(temperatures)]
     if balance is None:
-        return (
-            "None to test: no hidden layer has an activation of ReLU kind, so no rescaling leaves the network as it "
-            "is. Permutations and signs alone pin no moment that a chain could be held to."
+        parts.append("No hidden layer has an activation of ReLU kind, so there is no rescaling to test.")
+    else:
+        parts.append(str(balance))
+        parts.append(
+            str(law)
+            if law is not None
+            else "Law along orbits: generalised inverse Gaussian for normal priors alone, not tested here."
         )
-    if law is None:
-        return f"{balance}\n\nLaw along orbits: generalised inverse Gaussian for normal priors alone, not tested here."
-    return f"{balance}\n\n{law}"
+    return "\n\n".join(parts)
 
 
 def _figure(
@@ -157,6 +172,7 @@ def _figure(
     y: Tensor,
     scores: Mapping[str, Scores],
     baseline: str,
+    temperatures: Equipartition,
     balance: Balancedness | None,
     law: OrbitLaw | None,
     units: tuple[float, float, str],
@@ -164,11 +180,9 @@ def _figure(
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    identities = (balance is not None) + (law is not None)
-    figure = Figure(
-        figsize=(11, 4 * (2 + (identities > 0)) / 1.25), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12)
-    )
-    grid = figure.add_gridspec(2 + (identities > 0), 2)
+    rows = 2 + (balance is not None)
+    figure = Figure(figsize=(11, 3.2 * rows), layout=ConstrainedLayoutEngine(h_pad=0.12, w_pad=0.12))
+    grid = figure.add_gridspec(rows, 2)
     mine = next(iter(scores.values()))
     first, second = figure.add_subplot(grid[0, 0]), figure.add_subplot(grid[0, 1])
     if isinstance(mine, ClassificationScores):
@@ -182,7 +196,8 @@ def _figure(
         draw_balancedness(figure.add_subplot(grid[1, 0] if law is not None else grid[1, :]), balance)
     if law is not None:
         draw_orbit_law(figure.add_subplot(grid[1, 1]), law)
-    draw_marginals(figure.add_subplot(grid[-1, :]), posterior, draws)
+    draw_temperatures(figure.add_subplot(grid[-1, 0]), temperatures)
+    draw_marginals(figure.add_subplot(grid[-1, 1]), posterior, draws)
     figure.suptitle(f"{draws.source}: {draws.chains} chains of {draws.draws} draws", fontsize=11, color=INK)
     return figure
 

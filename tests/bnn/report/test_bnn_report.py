@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from pyro_symvi.bnn import Categorical, Draws, GaussianNoise, NetworkPosterior, NormalPrior
-from pyro_symvi.bnn.identities import balancedness, orbit_law
+from pyro_symvi.bnn.identities import balancedness, equipartition, orbit_law
 from pyro_symvi.bnn.pictures import (
     draw_balancedness,
     draw_curve,
@@ -19,6 +19,7 @@ from pyro_symvi.bnn.pictures import (
     draw_predictions,
     draw_reliability,
     draw_scores,
+    draw_temperatures,
 )
 from pyro_symvi.bnn.predictions import NormalMixture, evaluate, predictive_mixture
 from pyro_symvi.bnn.report import report
@@ -83,7 +84,8 @@ def test_classes_and_networks_without_rescaling():
         posterior.y,
     )
     page = report(smooth, draws, x, y, baselines={"narrow": other})
-    assert page.balancedness is None and "None to test" in page.to_text()
+    assert page.balancedness is None and "no rescaling to test" in page.to_text()
+    assert set(page.to_dict()["identities"]) == {"equipartition"}
 
 
 def test_bad_reports_are_refused():
@@ -112,6 +114,10 @@ def test_pictures_show_their_numbers():
     drawn = axis()
     draw_orbit_law(drawn, law, bins=10)
     assert drawn.patches[1].get_data().values == pytest.approx(law.layers[0].histogram(10).numpy())
+    drawn = axis()
+    temperatures = equipartition(posterior, draws)
+    draw_temperatures(drawn, temperatures)
+    assert drawn.lines[0].get_xdata()[0] == pytest.approx(1 - float(temperatures.blocks["0.weight"].mean))
     drawn = axis()
     draw_marginals(drawn, posterior, draws, limit=6.0, bins=30)
     for steps in drawn.patches:  # a density: its area is 1 (nothing of N(0, 1) lies beyond 6)
@@ -155,7 +161,7 @@ def test_the_command_writes_a_page(tmp_path, capsys):
     assert main(["bnn", str(table), *size, "--sampler", "hmc", "--refresh", "5", *outputs]) == 0
     printed = capsys.readouterr().out
     scores = json.loads((tmp_path / "page.json").read_text())["scores"]
-    assert set(scores) == {"HMC", "deep ensemble", "mean field", "last-layer Laplace"}
+    assert set(scores) == {"HMC", "deep ensemble", "mean-field", "last-layer Laplace"}
     assert scores["HMC"]["RMSE"][0] < 0.5  # in the table's units: noise .1, sd of the target 3
     assert f"{scores['HMC']['LPPD'][0]:.4f}" in printed and "wrote" in printed
     assert (tmp_path / "page.html").stat().st_size > 20_000
