@@ -72,7 +72,8 @@ class NetworkSymmetry(Value):
         Args:
             network: the module; it is copied, not changed.
             extras: how many scalars of the likelihood follow the weights, or the whole layout.
-            x: rows to check on, ``[n, ...]``; made up from the first layer unless given.
+            x: rows to check on, ``[n, ...]``, with random ones of their shape; made up from the first layer unless
+                given.
         """
         if not isinstance(network, nn.Module):
             raise TypeError(f"expected a torch.nn.Module, got {type(network).__name__}")
@@ -82,6 +83,15 @@ class NetworkSymmetry(Value):
             layout = Layout.of(network, tuple(f"extra.{i}" for i in range(extras)))
         else:
             raise TypeError(f"expected extras as an int >= 0 or a Layout, got {extras!r}")
+        trainable = Layout.of(network)
+        if (trainable.names, trainable.shapes) != (
+            layout.names[: len(layout.names) - layout.extras],
+            layout.shapes[: len(layout.names) - layout.extras],
+        ):
+            raise ValueError(
+                f"expected a layout of the trainable parameters {list(trainable.names)}, got {list(layout.names)}; try "
+                "Layout.of(network), or the posterior's own"
+            )
         network = copy.deepcopy(network).cpu().double()
         generator = torch.Generator().manual_seed(0)
         rows = _verification.example_input(network, generator) if x is None else x[:8].cpu()
@@ -90,7 +100,7 @@ class NetworkSymmetry(Value):
                 f"expected rows to check on, got none for {type(network).__name__}, because no symmetry is claimed "
                 "unchecked and the shape of its inputs could not be told; try from_module(network, x=x)"
             )
-        rows = rows.double() if rows.is_floating_point() else rows
+        rows = _verification.with_random_rows(rows.double(), generator) if rows.is_floating_point() else rows
         try:
             with torch.no_grad():
                 outputs = network(rows)
@@ -106,7 +116,7 @@ class NetworkSymmetry(Value):
     @staticmethod
     def of(posterior: NetworkPosterior) -> NetworkSymmetry:
         """The symmetries of the network of a posterior, on its flat vectors."""
-        x = posterior.x if len(posterior.x) else posterior.x.new_ones(1, *posterior.x.shape[1:])
+        x = posterior.x if len(posterior.x) else posterior.x.new_zeros(1, *posterior.x.shape[1:])
         return NetworkSymmetry.from_module(posterior.network, posterior.layout, x=x)
 
     # -- the group -------------------------------------------------------------------------------------------------
@@ -160,13 +170,14 @@ class NetworkSymmetry(Value):
     def verify(self, posterior: NetworkPosterior, *, n: int = 4, seed: int = 0) -> tuple[Check, ...]:
         """Random elements of each group of each layer against the outputs of a posterior, at n random weights.
 
-        One check a claim: false where outputs move by more than rounding. Outputs are the posterior's own, on its
-        data (or one row of ones where it has none); run it in float64.
+        One check a claim: false where outputs move by more than rounding. Outputs are the posterior's own, on rows of
+        its data and random ones; run it in float64.
         """
         if posterior.dim != self.dim:
             raise ValueError(f"expected a posterior of {self.dim} parameters, got {posterior.dim}")
-        x = posterior.x if len(posterior.x) else posterior.x.new_ones(1, *posterior.x.shape[1:])
         generator = torch.Generator().manual_seed(seed)
+        x = posterior.x[:8] if len(posterior.x) else posterior.x.new_zeros(1, *posterior.x.shape[1:])
+        x = _verification.with_random_rows(x, generator)
         theta = _verification.random_weights(self.layout, n, generator).to(posterior.x)
 
         @torch.no_grad()

@@ -84,6 +84,12 @@ def random_weights(layout: Layout, n: int, generator: torch.Generator) -> Tensor
     return theta
 
 
+def with_random_rows(x: Tensor, generator: torch.Generator) -> Tensor:
+    """The rows and eight standard normal ones of their shape: zeros or few rows alone would let much pass."""
+    noise = torch.randn(8, *x.shape[1:], generator=generator, dtype=torch.float64)
+    return torch.cat([x, noise.to(x)])
+
+
 def example_input(network: nn.Module, generator: torch.Generator) -> Tensor | None:
     """Eight random rows that the network takes, found by trying sizes; None where none fits."""
     first = next((m for m in network.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)), None)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pyro_symvi.bnn import Activation, register_activation
+from pyro_symvi.bnn import Activation, Layout, register_activation
 from pyro_symvi.bnn.symmetry import NetworkSymmetry
 
 
@@ -180,6 +180,13 @@ def test_a_module_whose_forward_was_replaced_is_caught_by_numbers() -> None:
     assert symmetry.layers == () and "under signs" in symmetry.unplaced[0].reason
 
 
+def test_zeros_as_rows_do_not_hide_anything() -> None:
+    """On x = 0 and without a bias every unit is silent; random rows are looked at besides."""
+    network = nn.Sequential(nn.Linear(3, 4, bias=False), nn.Tanh(), nn.Linear(4, 2))
+    network[1].forward = lambda z: torch.tanh(z) + z**2  # type: ignore[method-assign]
+    assert NetworkSymmetry.from_module(network, x=torch.zeros(1, 3)).layers == ()
+
+
 def test_in_place_functions_do_not_hide() -> None:
     """z is changed under the hands of its second user."""
 
@@ -210,6 +217,8 @@ def test_errors() -> None:
         NetworkSymmetry.from_module(chain(nn.Tanh()), -1)
     with pytest.raises(ValueError, match="expected rows that the network takes"):
         NetworkSymmetry.from_module(chain(nn.Tanh()), x=torch.zeros(2, 7))
+    with pytest.raises(ValueError, match="expected a layout of the trainable parameters"):
+        NetworkSymmetry.from_module(chain(nn.Tanh()), Layout(("w",), ((26,),)))
     nothing_known = nn.Sequential(nn.Bilinear(2, 2, 1))
     with pytest.raises(ValueError, match="expected rows to check on"):
         NetworkSymmetry.from_module(nothing_known)
