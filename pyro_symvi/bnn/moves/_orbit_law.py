@@ -64,10 +64,15 @@ class OrbitLaw:
     def mode(self) -> Tensor:
         """Where the density is largest, to 1e-10.
 
-        The positive and the negative part of the slope are equal there: the logarithm of their ratio rises in y with
-        a slope between min(1, k) and 2 + 2 k, so that one value brackets the root for Newton's method.
+        With k = 1 and no Laplace priors a quadratic equation in e^(2 y). Else the positive and the negative part of
+        the slope are equal there: the logarithm of their ratio rises in y with a slope between min(1, k) and 2 + 2 k,
+        so that one value brackets the root for Newton's method.
         """
         k = self.degree
+        if k == 1 and not bool((self.a1 + self.b1 != 0).any()):
+            root = self.drift.abs() + (self.drift.square() + 4 * self.a2 * self.b2).sqrt()
+            rising = self.drift > 0
+            return 0.5 * (torch.where(rising, root, 2 * self.b2) / torch.where(rising, 2 * self.a2, root)).log()
         logs = [t.log() for t in (self.a2, self.a1, self.b2 * k, self.b1 * k)]
         down, up = (-self.drift).clamp(min=0).log(), self.drift.clamp(min=0).log()
         y = torch.zeros_like(self.a2)

@@ -10,7 +10,7 @@ from scipy import stats
 from pyro_symvi.bnn.moves import OrbitLaw
 from pyro_symvi.bnn.moves._orbit_law import TRIES
 
-N = 10_000
+N = 6_000
 
 
 def law(drift: float, a2: float, a1: float, b2: float, b1: float, k: float = 1.0, n: int = N) -> OrbitLaw:
