@@ -190,6 +190,7 @@ class SymmetricLayer(Value):
         """Log density of s_j = 2 log c_j along the orbit, up to a constant: any degree, any of the priors.
 
         (p - k q) s / 2 + log prior of (c w, c^-k v), for s ``[*batch, h]``: entries ``[*batch, h]``. Log-concave in s.
+        With Laplace priors and k = 1 the scale c itself (not c^2) is GIG(p - q, 2 a, 2 b).
         """
         if self.degree is None:
             raise ValueError(f"expected a layer with a rescaling, got {self.activation} at {self.name!r}")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pyro_symvi.bnn import FlatPrior, GaussianNoise, LaplacePrior, NetworkPosterior, NetworkPrior, NormalPrior
 from pyro_symvi.bnn.symmetry import Balanced, NetworkSymmetry, UnitIncomingNorm
+from pyro_symvi.groups import GeneralizedInverseGaussian
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -127,6 +128,17 @@ def test_orbit_law() -> None:
     assert torch.allclose(found - found[0], wanted - wanted[0], atol=1e-10)
     # integration by parts along the orbit: E[a - b] = p - q at the refreshed point
     assert torch.allclose(law.psi * law.moment(1.0) - law.chi * law.moment(-1.0), torch.full((3,), 2.0).double())
+
+
+def test_orbit_density_under_laplace_priors() -> None:
+    """The scale c is GIG(p - q, 2 a, 2 b): its log density plus log c, up to a constant."""
+    target = posterior(nn.ReLU(), prior=LAPLACE)
+    layer, theta = NetworkSymmetry.of(target).layers[0], weights(target)
+    a, b = layer.energies(theta, target.parameter_prior)
+    s = torch.linspace(-3, 3, 13, dtype=torch.float64)[:, None].expand(13, 3)
+    found = layer.orbit_log_density(theta, target.parameter_prior, s)
+    wanted = GeneralizedInverseGaussian(layer.p - layer.q, 2 * a, 2 * b).log_prob((s / 2).exp()) + s / 2
+    assert torch.allclose(found - found[0], wanted - wanted[0], atol=1e-10)
 
 
 def test_orbit_density_of_degree_two_balances() -> None:
