@@ -15,8 +15,8 @@ from ._minibatch import value_and_grad
 from ._moments import Adam
 
 _NOISE = 4  # purpose of a random stream
-_WINDOW = 250
-"""Steps over which the bound is averaged to tell whether it still rises."""
+_WINDOW = (125, 250)
+"""Steps over which the bound is averaged to tell whether it still rises: as many as weights, within these limits."""
 _ANNEALING = 0.5
 """Steps at a falling rate after the bound has stopped rising, as a share of those before."""
 _AVERAGED = 0.5
@@ -30,7 +30,7 @@ class Ascent:
 
     Attributes:
         loc, scale: ``[starts, dim]``.
-        history: mean evidence bound in each window of 250 steps, ``[windows, starts]``.
+        history: mean evidence bound in each window, ``[windows, starts]``.
         steps: all of them, the annealing included.
         settled: whether the best start had stopped rising before the annealing began.
     """
@@ -95,9 +95,10 @@ def ascend(
     history: list[Tensor] = []
     errors: list[Tensor] = []
     taken, settled = 0, False
+    length = min(max(dim, _WINDOW[0]), _WINDOW[1])
     rising = max(1, math.floor(max_steps / (1 + _ANNEALING)))
     while taken < rising and not settled:
-        window = min(_WINDOW, rising - taken)
+        window = min(length, rising - taken)
         bounds = torch.stack([step(learning_rate) for _ in range(window)])
         taken += window
         history.append(bounds.mean(0))

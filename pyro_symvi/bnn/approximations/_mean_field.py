@@ -137,7 +137,7 @@ class MeanField(Approximation):
     starts: int = 2
     max_steps: int = 4000
     learning_rate: float = 0.03
-    pairs: int = 1
+    pairs: int = 2
     batch_size: int | None = None
     init_scale: float = 0.05
     training: DeepEnsemble | None = field(default_factory=DeepEnsemble)
