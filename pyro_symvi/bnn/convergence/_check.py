@@ -15,7 +15,7 @@ from .._posterior import NetworkPosterior
 from ..predictions._rows import check_draws, check_inputs, check_targets
 from ._functionals import invariants_of_units, log_likelihoods, predictions_at
 from ._report import Convergence, ConvergenceLine, Subject, make_line, undefined
-from ._statistics import FEWEST_IN_PIECE, bfmi, chainwise_rhat, ess, mcse, rhat
+from ._statistics import FEWEST_DRAWS, FEWEST_IN_PIECE, bfmi, chainwise_rhat, ess, mcse, rhat
 
 _GOOD, _BAD = 1.01, 1.05
 
@@ -55,6 +55,11 @@ def check_convergence(
         A :class:`Convergence`; its ``reading()`` is the verdict for predictions.
     """
     check_draws(posterior, draws)
+    if draws.draws < FEWEST_DRAWS:
+        raise ValueError(
+            f"expected at least {FEWEST_DRAWS} draws a chain, got {draws.draws} of {draws.source}, because chains are "
+            "compared with their own halves; independent draws and ensembles have nothing to converge: try evaluate"
+        )
     if (x is None) and y is not None:
         raise ValueError("expected x with y, got y alone")
     if x is None:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 #: Fewer draws in a piece say too little of its mean (Sommer et al. 2024 take pieces of 50 and more).
 FEWEST_IN_PIECE = 50
-_FEWEST_DRAWS = 8
+#: R-hat halves chains; fewer draws than this say nothing.
+FEWEST_DRAWS = 8
 
 
 def rhat(values: Tensor) -> Tensor:
@@ -86,9 +87,9 @@ def bfmi(energy: Tensor) -> Tensor:
 def _checked(values: Tensor) -> np.ndarray:
     if not isinstance(values, Tensor):
         raise TypeError(f"expected values as a tensor [chains, draws, ...], got {type(values).__name__}")
-    if values.ndim < 2 or values.shape[0] < 1 or values.shape[1] < _FEWEST_DRAWS:
+    if values.ndim < 2 or values.shape[0] < 1 or values.shape[1] < FEWEST_DRAWS:
         raise ValueError(
-            f"expected values [chains, draws >= {_FEWEST_DRAWS}, ...], got {list(values.shape)}, because chains are "
+            f"expected values [chains, draws >= {FEWEST_DRAWS}, ...], got {list(values.shape)}, because chains are "
             "cut in half"
         )
     if not bool(torch.isfinite(values).all()):

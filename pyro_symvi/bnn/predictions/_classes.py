@@ -27,8 +27,8 @@ class CalibrationBins(NamedTuple):
 def calibration_bins(probabilities: Tensor, y: Tensor, bins: int = 15) -> CalibrationBins:
     """Bins of equal width (0, 1/bins], ..., of the confidence; ``probabilities`` ``[n, classes]``, ``y`` ``[n]``.
 
-    Guo, Pleiss, Sun and Weinberger (2017), equation 3. The error of finite samples is biased upwards: with few rows a
-    calibrated predictor shows about sqrt(bins / n) / 2.
+    Guo, Pleiss, Sun and Weinberger (2017), equation 3. The error of finite samples is biased upwards: a
+    calibrated predictor shows up to about 0.4 sqrt(bins / n), less where its confidence is near one.
     """
     confidence, best = probabilities.double().max(-1)
     place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
