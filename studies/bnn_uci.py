@@ -8,7 +8,8 @@ all weights, Gaussian noise of unknown size. The methods:
     constant        one normal law fitted to the train targets: what no input tells
     ensemble        10 networks trained from random starts (Lakshminarayanan et al. 2017): the baseline
     mean field      the closest factorised normal law
-    symmetrised     its mixture over permutations of hidden units: the same predictions up to the draws, a tighter bound
+    symmetrised     its mixture over permutations of hidden units: the same predictions (so it is not compared on its
+                    own), a tighter evidence bound
     last layer      Laplace approximation of the last layer of one network
     MCLMC           10 chains from the members of the ensemble, unadjusted (as in MILE, Sommer et al. 2025)
     MAMS            the same with exact acceptance
@@ -20,7 +21,7 @@ resampled t test (Nadeau and Bengio 2003), since splits share rows: variance tim
     make study-bnn_uci      (or python studies/bnn_uci.py [--short] [--workers 2] [--results DIR] [--table FILE])
 
 Each table and split leaves a small file in DIR (build/bnn_uci), and a run that is stopped goes on from there.
-`--short`, or CI in the environment, is a look at two tables and two splits with short runs.
+`--short`, or CI in the environment, is a look at two tables and two splits with short runs. About 30 CPU minutes.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ from pyro_symvi.bnn.tables import Split, Table, load_table, read_table
 HERE = Path(__file__).resolve().parent
 BASELINE = "ensemble"
 NAMES = ("constant", BASELINE, "mean field", "symmetrised", "last layer", "MCLMC", "MAMS")
+NOT_COMPARED = ("constant", BASELINE, "symmetrised")
 METRICS = {"lppd": "LPPD", "rmse": "RMSE", "crps": "CRPS", "coverage": "coverage error"}
 LARGER_IS_BETTER = ("lppd",)
 UCI = ("yacht", "energy", "concrete", "airfoil")
@@ -287,7 +289,7 @@ def differences(outcomes: list[dict[str, Any]]) -> list[Difference]:
         here = of_table(outcomes, table)
         train, _, test = here[0]["rows"]
         for metric, name in itertools.product(METRICS, NAMES):
-            if name in (BASELINE, "constant"):
+            if name in NOT_COMPARED:
                 continue
             values = column(here, name, metric) - column(here, BASELINE, metric)
             found.append(Difference(table, metric, name, *corrected(values, test, train)))
@@ -337,6 +339,10 @@ def diagnosed(here: list[dict[str, Any]]) -> list[str]:
         "chains, predictions of test rows, medians over splits: worst (median) R-hat between chains, within chains;"
     ]
     lines.append("least (median) bulk ESS; largest R-hat of raw weights, which counts for nothing")
+
+    def shown(value: float) -> str:
+        return "-" if math.isnan(value) else f"{value:.2f}"
+
     for name in ("MCLMC", "MAMS"):
         found = {k: median([o["methods"][name]["agreement"][k] for o in here]) for k in (
             "rhat", "rhat_median", "within", "within_median", "ess", "ess_median", "raw", "acceptance", "energy")
@@ -346,7 +352,7 @@ def diagnosed(here: list[dict[str, Any]]) -> list[str]:
         )
         lines.append(
             f"  {name:<12}{found['rhat']:.2f} ({found['rhat_median']:.2f}), "
-            f"{found['within']:.2f} ({found['within_median']:.2f}); "
+            f"{shown(found['within'])} ({shown(found['within_median'])}); "
             f"{found['ess']:.0f} ({found['ess_median']:.0f}); {found['raw']:.1f}; {more}"
         )
     bound = median([o["methods"]["mean field"]["elbo"][0] for o in here])
@@ -404,7 +410,7 @@ def picture(outcomes: list[dict[str, Any]], path: Path) -> None:
 
     compared = differences(outcomes)
     tables = list(dict.fromkeys(d.table for d in compared))
-    shown = [name for name in NAMES if name not in (BASELINE, "constant")]
+    shown = [name for name in NAMES if name not in NOT_COMPARED]
     figure, axes = plt.subplots(3, len(tables), figsize=(2.5 * len(tables) + 0.8, 5.6), squeeze=False)
     for (line, metric), (place, table) in itertools.product(enumerate(("lppd", "rmse", "coverage")), enumerate(tables)):
         axis = axes[line][place]
@@ -415,15 +421,14 @@ def picture(outcomes: list[dict[str, Any]], path: Path) -> None:
             axis.plot(d.mean, height, "o", color=METHODS[shown.index(name)], markersize=4)
         better = "higher" if metric in LARGER_IS_BETTER else "lower"
         axis.set_yticks(range(len(shown)), list(reversed(shown)) if place == 0 else [""] * len(shown))
+        axis.set_ylim(-0.5, len(shown) - 0.5)
         axis.set_xlabel(f"{METRICS[metric]} ({better} is better)", fontsize=7)
         axis.locator_params(axis="x", nbins=4)
         tidy(axis)
         axis.tick_params(axis="y", length=0)
         if line == 0:
             axis.set_title(table, fontsize=9)
-    figure.suptitle(
-        "Method minus deep ensemble, mean over splits and 95 % interval (corrected for shared rows)", fontsize=9
-    )
+    figure.suptitle("Method minus deep ensemble: mean over splits, corrected 95 % interval", fontsize=9)
     figure.tight_layout()
     save_figure(figure, path)
     plt.close(figure)
@@ -438,6 +443,8 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=HERE.parent / "build" / "bnn_uci")
     parser.add_argument("--table", type=Path, help="also write the text here and the picture beside it")
     options = parser.parse_args()
+    if options.splits is not None and options.splits < 2:
+        parser.error(f"expected at least 2 splits, got {options.splits}, because one has no interval")
     known = ["diabetes", *(name for name in UCI if find(name) is not None)]
     missing = [name for name in UCI if name not in known]
     tables = options.tables or (known[:2] if options.short else known)

@@ -101,7 +101,8 @@ class Convergence:
 def _number(value: float) -> str:
     if math.isnan(value):
         return "-"
-    return f"{value:.0f}" if math.isfinite(value) and abs(value) >= 100 else f"{value:.3f}"
+    size = abs(value)
+    return f"{value:.0f}" if 100 <= size < math.inf else f"{value:.1f}" if 10 <= size < math.inf else f"{value:.3f}"
 
 
 def make_line(
