@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._value import positive_int
-from ..density._kernels import Kernel, has_compiler, lower
+from ..density._kernels import Kernel, Level, has_compiler, lower
 from ..density._tracing import NotTraceable, trace
 from ._posterior import NetworkPosterior
 
+#: From tensors to a tuple of tensors.
+TensorFunction = Callable[..., Sequence[Tensor]]
 _LOG = logging.getLogger("pyro_symvi.bnn")
 
 
@@ -36,6 +38,7 @@ class CompiledPosterior(NetworkPosterior):
         self.chains = tuple(self._kernels)
         self.level = next(iter(kernels.values())).level
         self.compile_seconds = 0.0
+        self._fused: dict[TensorFunction, _Fused] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         raise TypeError(
@@ -60,6 +63,16 @@ class CompiledPosterior(NetworkPosterior):
             value, gradient = (torch.cat(columns) for columns in zip(*parts, strict=True))
         return value.reshape(batch), gradient.reshape(theta.shape)
 
+    def fuse(self, function: TensorFunction) -> TensorFunction:
+        """``function(*tensors) -> tuple of tensors`` compiled for the shapes it is called with, the first time.
+
+        For what samplers do between two gradients. ``function`` must not branch on values. Where its first argument
+        has not as many rows as there is code for, or it cannot be compiled, it is called as it is.
+        """
+        if function not in self._fused:
+            self._fused[function] = _Fused(function, self.chains, self.level)
+        return self._fused[function]
+
     def _evaluate(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """At ``[rows, dim]``, rows at most the largest size."""
         rows = len(flat)
@@ -67,6 +80,46 @@ class CompiledPosterior(NetworkPosterior):
         padded = flat.contiguous() if size == rows else torch.cat([flat, flat[:1].expand(size - rows, -1)])
         value, gradient = self._kernels[size](padded)[:2]
         return value[:rows], gradient[:rows]
+
+
+class _Fused:
+    """A function of tensors, compiled for each tuple of shapes and dtypes it meets."""
+
+    def __init__(self, function: TensorFunction, chains: Sequence[int], level: Level) -> None:
+        self._function, self._chains, self._level = function, chains, level
+        self._ready: dict[tuple[Any, ...], TensorFunction] = {}
+
+    def __call__(self, *tensors: Tensor) -> Sequence[Tensor]:
+        key = tuple((tensor.shape, tensor.dtype) for tensor in tensors)
+        run = self._ready.get(key)
+        if run is None:
+            run = self._ready[key] = self._made(tensors)
+        return run(*(tensor.contiguous() for tensor in tensors))
+
+    def _made(self, tensors: Sequence[Tensor]) -> TensorFunction:
+        if len(tensors[0]) not in self._chains:
+            return self._function
+        given = [tensor.detach().contiguous() for tensor in tensors]
+        expected = self._function(*given)
+        try:
+            kernel = lower(trace(self._function, given), self._level, given)
+        except NotTraceable as error:
+            _LOG.info("%s is evaluated eagerly: %s", self._function.__name__, error)
+            return self._function
+        outputs = len(expected)
+        for ours, theirs in zip(kernel(*given), expected, strict=False):
+            if not _close(ours, theirs):
+                _LOG.info("%s is evaluated eagerly: its numbers differ when compiled", self._function.__name__)
+                return self._function
+        return lambda *values: kernel(*values)[:outputs]
+
+
+def _close(ours: Tensor, theirs: Tensor) -> bool:
+    if not theirs.is_floating_point():
+        return torch.equal(ours, theirs)
+    tolerance = 1000 * torch.finfo(theirs.dtype).eps
+    size = float(theirs.abs().nan_to_num(0.0, 0.0, 0.0).max()) if theirs.numel() else 0.0
+    return torch.allclose(ours, theirs, rtol=tolerance, atol=tolerance * (1 + size), equal_nan=True)
 
 
 def compile_posterior(posterior: NetworkPosterior, chains: int | Sequence[int], level: str) -> NetworkPosterior:

@@ -22,6 +22,8 @@ from pyro_symvi.bnn import (
     _compiled_posterior,
 )
 from pyro_symvi.bnn._compiled_posterior import CompiledPosterior
+from pyro_symvi.bnn.runs import sample
+from pyro_symvi.bnn.samplers import MAMS, MCLMC
 
 CASES = {
     "heteroscedastic": (HeteroscedasticGaussian(), nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 4))),
@@ -107,3 +109,38 @@ def test_bad_input():
         posterior.compile(0)
     with pytest.raises(TypeError, match="machine code"):
         copy.deepcopy(posterior.compile(2, level="graph"))
+
+
+@pytest.mark.parametrize("sampler", [MCLMC(ascent=0), MAMS(ascent=0)], ids=["MCLMC", "MAMS"])
+def test_samplers_on_a_graph_take_the_eager_path(sampler):
+    posterior = posterior_of("learned")
+    start = 0.1 * torch.randn(4, posterior.dim, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    compiled = posterior.compile(4, level="graph")
+    assert isinstance(compiled, CompiledPosterior)
+    ours, theirs = (
+        sample(target, sampler, chains=4, draws=3, warmup=4, start=start, seed=3).theta
+        for target in (compiled, posterior)
+    )
+    assert len(compiled._fused) >= 2  # what lies between gradients was recorded as well
+    torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-8)
+
+
+def test_functions_are_fused_where_they_are_graphs_and_the_chains_fit(caplog):
+    compiled = posterior_of("heteroscedastic").compile(3, level="graph")
+
+    def plain(a, b):
+        return a + b, a * b
+
+    def branching(a, b):
+        return (a if float(b.sum()) > 0 else b), b
+
+    a, b = torch.arange(6.0).reshape(3, 2), torch.ones(3, 2)
+    with caplog.at_level("INFO", logger="pyro_symvi.bnn"):
+        for function in (plain, branching):
+            for rows in (3, 2):
+                for found, expected in zip(
+                    compiled.fuse(function)(a[:rows], b[:rows]), function(a[:rows], b[:rows]), strict=True
+                ):
+                    assert torch.equal(found, expected)
+    assert compiled.fuse(plain) is compiled.fuse(plain)
+    assert [record.args[0] for record in caplog.records] == ["branching"]

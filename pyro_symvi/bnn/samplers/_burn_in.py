@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ._adaptation import EnergyStep, RunningMoments
 from ._ascent import ascend
-from ._integrators import choose, finite, minimal_norm
-from ._refresh import partial_refresh, unit
+from ._integrators import langevin
+from ._refresh import unit
 from ._sampler import ChainState, Target, Tuning
 
 #: Random numbers are made for this many steps at a time.
@@ -68,15 +68,12 @@ def burn_in(
         if k % CHUNK == 0:
             noise = normals(generators, CHUNK, dim, like)
         size, fresh = step.current.to(like), noise[k % CHUNK]
-        moved = minimal_norm(target, state, size, scale)
-        usable = finite(moved)
-        step.update(moved.energy_error, usable, dim)
+        state, error, usable = langevin(target, state, size, like.new_tensor(length), scale, fresh)
+        step.update(error, usable, dim)
         taken_back += int((~usable).sum())
-        turned = partial_refresh(moved.state.momentum, fresh, size, like.new_tensor(length))
-        state = choose(usable, moved.state._replace(momentum=turned), state._replace(momentum=unit(fresh)))
         seen.update(state.position, state.gradient)
         if k >= 0.75 * left:
-            squares, counted = squares + torch.where(usable, moved.energy_error, 0.0).double().square(), counted + 1
+            squares, counted = squares + torch.where(usable, error, 0.0).double().square(), counted + 1
         if k + 1 in ends:
             ratio = 1.0
             if precondition and k + 1 < left:

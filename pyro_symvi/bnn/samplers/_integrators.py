@@ -14,7 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ._refresh import column
+from ._fused import fused
+from ._refresh import column, partial_refresh, unit
 from ._sampler import ChainState, Target
 
 #: Minimal-norm coefficient of McLachlan (1995), which makes the leading error of B A B A B smallest.
@@ -46,35 +47,48 @@ def turn(momentum: Tensor, gradient: Tensor, time: Tensor) -> tuple[Tensor, Tens
     return turned, dof * (angle + torch.log1p(half))
 
 
+def turn_and_move(
+    momentum: Tensor, gradient: Tensor, position: Tensor, time: Tensor, travel: Tensor, scale: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A B-step for ``time``, then an A-step for ``travel``: momentum, kinetic energy gained, position."""
+    momentum, gained = turn(momentum, gradient * scale, time)
+    return momentum, gained, torch.addcmul(position, momentum, column(travel) * scale)
+
+
+def turn_last(
+    momentum: Tensor, gradient: Tensor, time: Tensor, scale: Tensor, kinetic: Tensor, value: Tensor, before: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The last B-step and the energy error: ``kinetic`` was gained so far, the log density was ``before``."""
+    momentum, gained = turn(momentum, gradient * scale, time)
+    return momentum, kinetic + gained - (value - before)
+
+
 def minimal_norm(target: Target, state: ChainState, step_size: Tensor, scale: Tensor) -> Moved:
     """One step B(b) A(1/2) B(1 - 2b) A(1/2) B(b) of microcanonical dynamics; two gradients.
 
     The energy error is O(step_size^3), its variance O(step_size^6).
     """
-    move = column(step_size) * (0.5 * scale)
-    momentum, kinetic = turn(state.momentum, state.gradient * scale, MINIMAL_NORM * step_size)
-    position = torch.addcmul(state.position, momentum, move)
+    push, finish = fused(target, turn_and_move), fused(target, turn_last)
+    outer, inner, half = MINIMAL_NORM * step_size, (1 - 2 * MINIMAL_NORM) * step_size, 0.5 * step_size
+    momentum, kinetic, position = push(state.momentum, state.gradient, state.position, outer, half, scale)
+    _, gradient = target.value_and_grad(position)
+    momentum, gained, position = push(momentum, gradient, position, inner, half, scale)
     value, gradient = target.value_and_grad(position)
-    momentum, gained = turn(momentum, gradient * scale, (1 - 2 * MINIMAL_NORM) * step_size)
-    kinetic = kinetic + gained
-    position = torch.addcmul(position, momentum, move)
-    value, gradient = target.value_and_grad(position)
-    momentum, gained = turn(momentum, gradient * scale, MINIMAL_NORM * step_size)
-    error = kinetic + gained - (value - state.log_density)
+    momentum, error = finish(momentum, gradient, outer, scale, kinetic + gained, value, state.log_density)
     return Moved(ChainState(position, value, gradient, momentum), error)
 
 
 def microcanonical_leapfrog(target: Target, state: ChainState, step_size: Tensor, scale: Tensor, steps: int) -> Moved:
     """``steps`` steps B(1/2) A(1) B(1/2), neighbouring B merged; one gradient a step."""
-    move = column(step_size) * scale
+    push, finish, half = fused(target, turn_and_move), fused(target, turn_last), 0.5 * step_size
     position, value, gradient = state.position, state.log_density, state.gradient
-    momentum, kinetic = turn(state.momentum, gradient * scale, 0.5 * step_size)
+    momentum, kinetic = state.momentum, torch.zeros_like(value)
     for k in range(steps):
-        position = torch.addcmul(position, momentum, move)
-        value, gradient = target.value_and_grad(position)
-        momentum, gained = turn(momentum, gradient * scale, step_size if k + 1 < steps else 0.5 * step_size)
+        momentum, gained, position = push(momentum, gradient, position, step_size if k else half, step_size, scale)
         kinetic = kinetic + gained
-    return Moved(ChainState(position, value, gradient, momentum), kinetic - (value - state.log_density))
+        value, gradient = target.value_and_grad(position)
+    momentum, error = finish(momentum, gradient, half, scale, kinetic, value, state.log_density)
+    return Moved(ChainState(position, value, gradient, momentum), error)
 
 
 def hamiltonian_leapfrog(target: Target, state: ChainState, step_size: Tensor, scale: Tensor, steps: int) -> Moved:
@@ -111,3 +125,43 @@ def finite(moved: Moved) -> Tensor:
         & torch.isfinite(state.gradient).all(-1)
         & torch.isfinite(state.momentum).all(-1)
     )
+
+
+class Stepped(NamedTuple):
+    """A step of Langevin dynamics: where it ends, the energy error of each chain and whether all of it was finite."""
+
+    state: ChainState
+    energy_error: Tensor
+    usable: Tensor
+
+
+def langevin(
+    target: Target, state: ChainState, step_size: Tensor, length: Tensor, scale: Tensor, normal: Tensor
+) -> Stepped:
+    """A minimal-norm step, then the momentum is partly refreshed with ``normal`` ``[chains, dim]``.
+
+    A chain that came to an infinite density, gradient or energy stays, with a new momentum.
+    """
+    moved = minimal_norm(target, state, step_size, scale)
+    *parts, usable = fused(target, _settle)(*moved.state, moved.energy_error, *state[:3], normal, step_size, length)
+    return Stepped(ChainState(*parts), moved.energy_error, usable)
+
+
+def _settle(
+    position: Tensor,
+    value: Tensor,
+    gradient: Tensor,
+    momentum: Tensor,
+    error: Tensor,
+    old_position: Tensor,
+    old_value: Tensor,
+    old_gradient: Tensor,
+    normal: Tensor,
+    step_size: Tensor,
+    length: Tensor,
+) -> tuple[Tensor, ...]:
+    moved = ChainState(position, value, gradient, momentum)
+    usable = finite(Moved(moved, error))
+    turned = moved._replace(momentum=partial_refresh(momentum, normal, step_size, length))
+    old = ChainState(old_position, old_value, old_gradient, unit(normal))
+    return (*choose(usable, turned, old), usable)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from ._burn_in import burn_in
-from ._integrators import choose, finite, minimal_norm
-from ._refresh import partial_refresh, unit
+from ._integrators import langevin
+from ._refresh import unit
 from ._sampler import ChainState, Sampler, StepInfo, Target, Tuning, WarmUp
 
 
@@ -76,13 +76,9 @@ class MCLMC(Sampler):
         self, target: Target, state: ChainState, tuning: Tuning, noise: dict[str, Tensor]
     ) -> tuple[ChainState, StepInfo]:
         check_dim(state.position.shape[1])
-        moved = minimal_norm(target, state, tuning.step_size, tuning.scale)
-        usable = finite(moved)
-        turned = partial_refresh(moved.state.momentum, noise["momentum"], tuning.step_size, tuning.length)
-        old = state._replace(momentum=unit(noise["momentum"]))
-        new = choose(usable, moved.state._replace(momentum=turned), old)
-        error = torch.where(usable, moved.energy_error, math.inf)
-        return new, StepInfo(error, torch.ones_like(error), 2)
+        found = langevin(target, state, tuning.step_size, tuning.length, tuning.scale, noise["momentum"])
+        error = torch.where(found.usable, found.energy_error, math.inf)
+        return found.state, StepInfo(error, torch.ones_like(error), 2)
 
     def _warm_up(
         self,
