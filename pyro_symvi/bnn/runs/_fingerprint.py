@@ -56,7 +56,7 @@ def fingerprint(work: Work, start: Tensor | None) -> Plain:
     """All that a draw depends on, under names that a message can tell."""
     plan = work.plan
     return {
-        **_of_target(work.target),
+        **_of_target(work.target, start),
         "sampler": _shortened(describe(work.sampler)),
         "moves": [_shortened(describe(move)) for move in work.moves],
         "start": "prior" if start is None else digest([start]),
@@ -64,9 +64,13 @@ def fingerprint(work: Work, start: Tensor | None) -> Plain:
     }
 
 
-def _of_target(target: Target) -> Plain:
+def _of_target(target: Target, start: Tensor | None) -> Plain:
     if not isinstance(target, NetworkPosterior):
-        return {"target": type(target).__qualname__, "dim": target.dim, "log density at two points": _probe(target)}
+        return {
+            "target": type(target).__qualname__,
+            "dim": target.dim,
+            "log density at two points": _probe(target, start),
+        }
     layout, trainable = target.layout, set(target.layout.names)
     fixed = {name: value for name, value in target.network.state_dict().items() if name not in trainable}
     return {
@@ -81,11 +85,11 @@ def _of_target(target: Target) -> Plain:
     }
 
 
-def _probe(target: Target) -> list[float]:
+def _probe(target: Target, start: Tensor | None) -> list[float]:
     generator = torch.Generator().manual_seed(0)
     points = torch.randn(2, target.dim, generator=generator, dtype=torch.float64)
-    like = getattr(target, "dtype", torch.float64)
-    return target.value_and_grad(points.to(like))[0].double().tolist()
+    points = points.to(getattr(target, "dtype", torch.float64)) if start is None else points.to(start)
+    return target.value_and_grad(points)[0].double().tolist()
 
 
 def differences(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:

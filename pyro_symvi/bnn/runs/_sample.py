@@ -108,7 +108,7 @@ class _Run:
             warnings.warn(
                 f"{size - work.plan.packs} of {size} processes have nothing to do, because {work.plan.chains} chains "
                 f"make {work.plan.packs} packs; try pack={-(-work.plan.chains // size)}",
-                stacklevel=4,
+                stacklevel=3,
             )
         self.settings: Plain = {}
         self.device, self.dtype = torch.device("cpu"), torch.float64

@@ -112,6 +112,27 @@ def test_weights_of_the_module_are_no_part_of_a_run_but_its_frozen_ones_are(tmp_
         run(tmp_path / "frozen", draws=1, target=two)
 
 
+class Normal:
+    """N(loc, 1) in two dimensions: a target that is no network."""
+
+    dim = 2
+
+    def __init__(self, loc: float) -> None:
+        self.loc = loc
+
+    def value_and_grad(self, theta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return -0.5 * (theta - self.loc).square().sum(-1), self.loc - theta
+
+
+def test_other_targets_are_told_apart_by_their_densities(tmp_path: Path):
+    start = torch.zeros(2, dtype=torch.float64)
+    draws = run(tmp_path / "run", target=Normal(1.0), start=start, draws=2)
+    assert draws.layout.names == ("theta",)
+    run(tmp_path / "run", target=Normal(1.0), start=start, draws=3)
+    with pytest.raises(ValueError, match="log density at two points"):
+        run(tmp_path / "run", target=Normal(1.001), start=start, draws=3)
+
+
 def test_what_is_no_checkpoint_is_refused_and_left_alone(tmp_path: Path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter1.tex").write_text("all of it")

@@ -94,6 +94,15 @@ def test_numbers_told():
     assert info["non_finite"] == 0 and info["complete"] is True
 
 
+def test_bar_counts_all_steps_and_shows_how_it_goes(capsys: pytest.CaptureFixture[str]):
+    run(progress=True)
+    shown = capsys.readouterr().err.split("\r")[-1]
+    steps = 3 * (SETTINGS["warmup"] + SETTINGS["draws"] * SETTINGS["thin"])
+    assert f"{steps}/{steps}" in shown and all(
+        name in shown for name in ("acceptance=", "energy_error=", "divergences=0")
+    )
+
+
 def test_steps_to_nowhere_are_counted():
     class Walled(Normal):
         def value_and_grad(self, theta: Tensor) -> tuple[Tensor, Tensor]:
