@@ -129,9 +129,9 @@ CASES: dict[str, tuple[Callable[[], DivergenceELBO], dict[str, Any]]] = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_same_course_as_pyro(case: str) -> None:
-    """50 steps of eight schools in float64, to 1e-10."""
+    """20 steps of eight schools in float64, to 1e-10."""
     make, options = CASES[case]
-    svi = assert_same_course(schools, [(EFFECTS, ERRORS)] * 50, make, **options)
+    svi = assert_same_course(schools, [(EFFECTS, ERRORS)] * 20, make, **options)
     assert svi.level == "graph"
     assert svi.loss.effective_sample_size >= 1.0
 
@@ -139,7 +139,7 @@ def test_same_course_as_pyro(case: str) -> None:
 @pytest.mark.skipif(not has_compiler(), reason="no C++ compiler")
 def test_same_course_by_inductor() -> None:
     """The one compile by inductor in this file; two batches share it."""
-    batches = [(EFFECTS, ERRORS), (EFFECTS.flip(0), ERRORS + 1)] * 25
+    batches = [(EFFECTS, ERRORS), (EFFECTS.flip(0), ERRORS + 1)] * 10
     make = lambda: elbo(ReverseKL(), num_particles=2)  # noqa: E731
     svi = assert_same_course(schools, batches, make, scale="diagonal", level="auto")
     assert svi.level == "inductor"

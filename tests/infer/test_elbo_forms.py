@@ -78,9 +78,9 @@ def test_svi_finds_the_posterior(divergence: Any, gradient: Any, guide_class: An
     guide = guide_class(conjugate, init_scale=0.6)
     guide(DATA)
     elbo = DivergenceELBO(divergence, 64, max_plate_nesting=1, gradient=gradient)
-    optimizer = pyro.optim.ExponentialLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": 0.05}, "gamma": 0.985})
+    optimizer = pyro.optim.ExponentialLR({"optimizer": torch.optim.Adam, "optim_args": {"lr": 0.05}, "gamma": 0.975})
     svi = pyro.infer.SVI(conjugate, guide, optimizer, elbo)
-    for _ in range(200):
+    for _ in range(120):
         svi.step(DATA)
         optimizer.step()
     loc = guide.loc if guide_class is AutoDiagonalNormal else guide.locs.z

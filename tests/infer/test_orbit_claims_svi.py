@@ -99,11 +99,10 @@ def run(
 )
 def test_no_noise_floor_in_the_location(optimizer: Any, scale: str) -> None:
     """One fresh pair, constant steps: below 1e-8 sd; two independent particles: above 1e-3. The scale moves on."""
-    steps = 400 if scale == "diagonal" else 600
-    error, scales, _ = run(EVEN, optimizer, scale, steps=steps)
+    error, scales, _ = run(EVEN, optimizer, scale, steps=400)
     assert error < 1e-8
     assert float(scales.std(0).max()) > 1e-3  # its noise floor stays
-    error, _, _ = run(None, optimizer, scale, steps=120)
+    error, _, _ = run(None, optimizer, scale, steps=60)
     assert error > 1e-3
 
 
@@ -113,9 +112,9 @@ def test_no_noise_floor_in_the_location(optimizer: Any, scale: str) -> None:
     ids=str,
 )
 def test_no_noise_floor_for_other_divergences(divergence: Any, gradient: Any) -> None:
-    error, _, _ = run(EVEN, MOMENTUM, "diagonal", divergence, 16, 500, gradient)
+    error, _, _ = run(EVEN, MOMENTUM, "diagonal", divergence, 16, 420, gradient)
     assert error < 1e-8
-    error, _, _ = run(None, MOMENTUM, "diagonal", divergence, 16, 100, gradient)
+    error, _, _ = run(None, MOMENTUM, "diagonal", divergence, 16, 50, gradient)
     assert error > 1e-3
 
 
