@@ -1,4 +1,4 @@
-"""Run by torchrun on each rank: what ranks with shards compute, beside one density of all rows. Writes JSON."""
+"""Run on each rank: what ranks with shards compute, beside one density of all rows. Writes JSON."""
 
 import copy
 import json

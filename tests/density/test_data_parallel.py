@@ -1,9 +1,6 @@
-"""Two real processes with 23 and 37 of 60 rows, against one density of all rows; started once by torchrun."""
+"""Two real processes with 23 and 37 of 60 rows, against one density of all rows; started once."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ import torch
 
 from pyro_symvi.density import LogDensity
 from pyro_symvi.density._ranks import fingerprint
+from tests.two_ranks import launch
 
 WORKER = Path(__file__).with_name("parallel_worker.py")
 MODELS = ["logistic", "compiled", "grouped", "factor", "function", "common plate", "empty shard"]
@@ -20,15 +18,7 @@ MODELS = ["logistic", "compiled", "grouped", "factor", "function", "common plate
 def reports(tmp_path_factory):
     """What each rank wrote."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    result = subprocess.run(
-        [*command, "--local-addr=127.0.0.1", str(WORKER), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONPATH": str(WORKER.parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    result = launch(WORKER, str(folder))
     assert result.returncode == 0, result.stderr[-4000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 

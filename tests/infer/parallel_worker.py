@@ -1,4 +1,4 @@
-"""Run by torchrun on each rank: SVI on shards beside SVI on all rows, and what happens on failures. Writes JSON."""
+"""Run on each rank: SVI on shards beside SVI on all rows, and what happens on failures. Writes JSON."""
 
 import json
 import os

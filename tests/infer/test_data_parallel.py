@@ -10,6 +10,7 @@ import pytest
 
 from pyro_symvi.divergences import ReverseKL
 from pyro_symvi.infer import DataParallelELBO, synchronize_parameters
+from tests.two_ranks import launch
 
 WORKER = Path(__file__).with_name("parallel_worker.py")
 PAIRS = [
@@ -27,7 +28,7 @@ PAIRS = [
 ]
 
 
-def launch(mode, folder):
+def launch_by_torchrun(mode, folder):
     """Exit code and standard error of two ranks started by torchrun."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
     result = subprocess.run(
@@ -45,8 +46,8 @@ def launch(mode, folder):
 def reports(tmp_path_factory):
     """What each rank wrote."""
     folder = tmp_path_factory.mktemp("ranks")
-    code, told = launch("checks", folder)
-    assert code == 0, told[-4000:]
+    result = launch(WORKER, "checks", str(folder))
+    assert result.returncode == 0, result.stderr[-4000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in (0, 1)]
 
 
@@ -109,7 +110,7 @@ def test_a_density_that_raises_on_one_rank_raises_on_all(reports):
 
 
 def test_a_rank_that_hangs_or_is_killed_ends_the_others(tmp_path):
-    code, told = launch("losses", tmp_path)
+    code, told = launch_by_torchrun("losses", tmp_path)
     assert code != 0 and "SIGKILL" in told
     report = json.loads((tmp_path / "0.json").read_text())
     for message in (report["hangs"], report["killed"]):

@@ -1,8 +1,5 @@
 """Two processes take the steps of one."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,25 +8,17 @@ import torch
 from pyro_symvi.quotient import Diffusion
 from pyro_symvi.quotient.losses import OrbitAveraged
 from pyro_symvi.quotient.training import train
+from tests.two_ranks import launch
 
 from . import training_worker
 from .training_worker import clouds
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What each of two ranks found, and that only one of them wrote a checkpoint."""
     folder = tmp_path_factory.mktemp("ranks")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    process = subprocess.run(
-        [*command, str(Path(training_worker.__file__)), "parallel", str(folder)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    process = launch(Path(training_worker.__file__), "parallel", str(folder))
     assert process.returncode == 0, process.stderr[-3000:]
     assert sorted(p.name for p in folder.iterdir()) == ["checkpoint.pt", "rank0.pt", "rank1.pt"]
     return [torch.load(folder / f"rank{rank}.pt", weights_only=True) for rank in (0, 1)]
