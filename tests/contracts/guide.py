@@ -9,6 +9,7 @@ and ``family``) and against Pyro's machinery: traces, plates, `Predictive`, `Neu
 import copy
 import pickle
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pyro
@@ -55,6 +56,12 @@ def minibatches(y: Tensor, size: int | None = None) -> None:
     scale = pyro.sample("scale", dist.LogNormal(0.0, 0.5))
     with pyro.plate("data", len(y), subsample_size=size) as index:
         pyro.sample("y", dist.Normal(loc, scale), obs=y[index])
+
+
+@cache
+def flat_density(target: Callable[..., None], data: Tensor) -> LogDensity:
+    """The density of the flat latent vector, read once: it holds nothing that tests change."""
+    return LogDensity.from_model(target, data)
 
 
 def randomize(guide: Any, seed: int = 0) -> None:
@@ -107,14 +114,14 @@ class GuideContract:
     # the law
 
     def test_draws_are_the_latent_vector_mapped_to_the_sites(self, guide: Any) -> None:
-        density = LogDensity.from_model(model, Y)
+        density = flat_density(model, Y)
         trace = poutine.trace(guide).get_trace(Y)
         values = density.unpack(latent_of(trace).double())
         for site in density.names:
             assert torch.allclose(trace.nodes[site]["value"].detach().double(), values[site], rtol=1e-4, atol=1e-5)
 
     def test_its_log_density_is_the_posteriors_less_the_jacobian(self, guide: Any) -> None:
-        density = LogDensity.from_model(model, Y)
+        density = flat_density(model, Y)
         for _ in range(3):
             trace = poutine.trace(guide).get_trace(Y)
             latent = latent_of(trace)
@@ -136,7 +143,7 @@ class GuideContract:
         levels = torch.tensor([0.05, 0.3, 0.5, 0.9])
         torch.manual_seed(11)
         with torch.no_grad():
-            draws = LogDensity.from_model(model, Y).unpack(guide.get_posterior(Y).sample((4000,)).double())
+            draws = flat_density(model, Y).unpack(guide.get_posterior(Y).sample((4000,)).double())
         quantiles, median = guide.quantiles(levels.tolist(), Y), guide.median(Y)
         for site in ("loc", "sigma", "local"):
             assert quantiles[site].shape == (4, *median[site].shape) and not quantiles[site].requires_grad
@@ -175,11 +182,11 @@ class GuideContract:
     # Pyro's machinery
 
     def test_predictive(self, guide: Any) -> None:
-        """Share of 400 draws of sigma below its median: standard error 0.025, five of them."""
-        samples = Predictive(guide, num_samples=400)(Y)
-        assert samples["local"].shape == (400, 3)
+        """Share of 150 draws of sigma below its median: standard error 0.041, five of them."""
+        samples = Predictive(guide, num_samples=150)(Y)
+        assert samples["local"].shape == (150, 3)
         share = (samples["sigma"].reshape(-1) <= guide.median(Y)["sigma"]).double().mean()
-        assert abs(float(share) - 0.5) < 5 * 0.025
+        assert abs(float(share) - 0.5) < 5 * 0.041
         data = Predictive(model, guide=guide, num_samples=7)(Y)
         assert data["y"].shape == (7, 3)
 
@@ -188,10 +195,10 @@ class GuideContract:
     def test_svi_elbo_is_that_of_the_flat_density(self, build: Build, target: Any, vectorize: bool) -> None:
         """Mean of log p - log q over the guide's draws; both sides Monte Carlo, five joint standard errors."""
         torch.manual_seed(3)
-        guide, density = build(target), LogDensity.from_model(target, Y)
+        guide, density = build(target), flat_density(target, Y)
         guide(Y)
         self.randomize(guide)
-        n, batches = 40, 25
+        n, batches = 40, 12
         elbo = Trace_ELBO(num_particles=n, vectorize_particles=vectorize, max_plate_nesting=1)
         losses = torch.tensor([elbo.loss(target, guide, Y) for _ in range(batches if vectorize else 3)])
         mean, spread = self.flat_elbo(guide, density, Y)
@@ -208,14 +215,14 @@ class GuideContract:
 
     @pytest.mark.parametrize("loss", [Trace_ELBO, DivergenceELBO], ids=["Pyro's", "ours"])
     def test_minibatches_are_unbiased(self, build: Build, loss: Any) -> None:
-        """60 losses of 4 of 12 data each average to that of all data; five joint standard errors."""
+        """40 losses of 4 of 12 data each average to that of all data; five joint standard errors."""
         torch.manual_seed(5)
-        guide, density = build(minibatches), LogDensity.from_model(minibatches, MANY)
+        guide, density = build(minibatches), flat_density(minibatches, MANY)
         guide(MANY, 4)
         self.randomize(guide)
         start = () if loss is Trace_ELBO else (ReverseKL(),)
         elbo = loss(*start, num_particles=20, vectorize_particles=True, max_plate_nesting=1)
-        losses = torch.tensor([elbo.loss(minibatches, guide, MANY, 4) for _ in range(60)])
+        losses = torch.tensor([elbo.loss(minibatches, guide, MANY, 4) for _ in range(40)])
         mean, spread = self.flat_elbo(guide, density, MANY, 4)
         assert float(losses.std()) > 0
         error = (float(losses.var()) / len(losses) + spread**2 / 4000) ** 0.5
@@ -409,7 +416,7 @@ class FlatGuideContract(GuideContract):
     # the law
 
     def test_its_log_density_is_the_familys_less_the_jacobian(self, guide: Any) -> None:
-        density = LogDensity.from_model(model, Y)
+        density = flat_density(model, Y)
         for _ in range(3):
             trace = poutine.trace(guide).get_trace(Y)
             latent = latent_of(trace)
@@ -431,7 +438,7 @@ class FlatGuideContract(GuideContract):
     # summaries
 
     def test_median_and_quantiles_are_those_of_the_family_mapped_to_the_sites(self, guide: Any) -> None:
-        density = LogDensity.from_model(model, Y)
+        density = flat_density(model, Y)
         parameters = {n: p.detach().double() for n, p in guide.parameters_.items()}
         levels = [0.05, 0.5, 0.9]
         flat = guide.family.quantiles(torch.tensor(levels, dtype=torch.float64), parameters)
@@ -447,7 +454,7 @@ class FlatGuideContract(GuideContract):
 
     def test_neutra_has_the_warped_potential(self, guide: Any) -> None:
         """log p(Cx + v) + log|C| at the base's x, which is what HMC on the warped model sees."""
-        density = LogDensity.from_model(model, Y)
+        density = flat_density(model, Y)
         warped = NeuTraReparam(guide).reparam(model)
         initial, potential, _, _ = initialize_model(warped, (Y,))
         (name,) = initial

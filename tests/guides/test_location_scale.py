@@ -268,11 +268,11 @@ def student(df: float, spherical: bool, dim: int) -> Any:
 @pytest.mark.parametrize(("spherical", "scale"), [(True, "full"), (False, "diagonal")])
 @pytest.mark.parametrize("df", [2.5, 6.0])
 def test_learned_degrees_of_freedom_recover_known_ones(df: float, spherical: bool, scale: str) -> None:
-    """Forward KL is zero at the truth. The error is that of 2^15 quasi-random weighted draws, below 8 % (location and
+    """Forward KL is zero at the truth. The error is that of 2^14 quasi-random weighted draws, below 8 % (location and
     scale 1 %); a target of another df gives another answer."""
     target = student(df, spherical, 3)
     guide = AutoLocationScale(target, base="student_t", scale=scale, df=LearnedDf(initial=4.0))
-    fit = symvi.fit(target, guide, divergence=ForwardKL(), num_particles=2**15)
+    fit = symvi.fit(target, guide, divergence=ForwardKL(), num_particles=2**14)
     assert fit.converged
     assert float(fit.parameters["df"]) == pytest.approx(df, rel=0.08)
     assert torch.allclose(fit.loc, torch.arange(1.0, 4.0).double(), atol=5e-3)
@@ -300,7 +300,7 @@ def test_degrees_of_freedom_stay_above_their_minimum() -> None:
     """A Cauchy target pulls them to 1, the minimum that keeps a mean; heavy weights leave an error of about 0.1."""
     target = student(1.0, True, 2)
     guide = AutoLocationScale(target, base="student_t", df=LearnedDf(initial=4.0, minimum=1.0))
-    fit = symvi.fit(target, guide, divergence=ForwardKL(), max_steps=30)
+    fit = symvi.fit(target, guide, divergence=ForwardKL(), max_steps=12)
     assert 1.0 < float(fit.parameters["df"]) < 1.2
     with pytest.raises(ValueError, match="expected df to be above 1.0, got .* because .*; try"):
         guide.set_parameters({**fit.parameters, "df": torch.tensor(1.0)})
