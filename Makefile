@@ -17,6 +17,7 @@ endif
 
 export OMP_NUM_THREADS ?= 1
 export MPLBACKEND ?= Agg
+unexport PYTHONDONTWRITEBYTECODE  # else each process of a test run compiles the package and the tests anew
 
 .PHONY: help .venv demo test lint format docs benchmarks tutorials study clean
 .DELETE_ON_ERROR:
