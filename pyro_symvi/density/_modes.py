@@ -73,17 +73,19 @@ def _modes_around(
         starts = torch.cat([starts, _relabelled(density, main.center)])
     ends, values = _ascend(density, base, starts)
     best = float(torch.where(torch.isfinite(values), values, -torch.inf).max())
-    best = max(best, *(float(density(s.center)) for s in known))
+    heights = density(torch.stack([s.center for s in known])).tolist()  # of the known modes, then of the new ones
+    best = max(best, *heights)
     new: list[tuple[Scale, bool]] = []
     for index in values.argsort(descending=True).tolist():
         if not values[index] > best - _DEPTH - 2 * density.dim or len(tried) >= _MOST:
             break
         end, others = ends[index], [*known, *(scale for scale, _ in new)]
-        if any(_apart(s, end) < 1.0 and values[index] <= density(s.center) + _SPIKE for s in others):
+        value = float(values[index])
+        if any(value <= height + _SPIKE and _apart(s, end) < 1.0 for s, height in zip(others, heights, strict=True)):
             continue
         if any(_apart(base, end, t) < 0.1 for t in tried):
             continue
-        if not all(_valley_between(density, end, float(values[index]), s.center) for s in others):
+        if not all(_valley_between(density, end, value, s.center) for s in others):
             continue
         tried.append(end)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -92,6 +94,7 @@ def _modes_around(
         least = 1e-3 if mode.is_mode else 1.0
         if all(_apart(s, here.center) > least for s in others):
             new.append((here, mode.is_mode))
+            heights.append(float(density(here.center)))
     return new
 
 
@@ -126,14 +129,17 @@ def _screened_starts(density: LogDensity, main: Scale, generator: torch.Generato
     for shell in range(_SHELLS):
         part = slice(shell * size, (shell + 1) * size)
         for score in (values, excess):
-            taken: list[torch.Tensor] = []
-            for index in (score[part].topk(64).indices + shell * size).tolist():
-                if all(float((x[index] - t).norm()) > 0.3 * float(radii[index]) for t in taken):
-                    taken.append(x[index])
-                    chosen.append(z[index])
+            highest = score[part].topk(64).indices + shell * size
+            gaps = (x[highest][:, None] - x[highest]).norm(dim=-1)
+            distinct = (gaps > 0.3 * radii[highest]).tolist()
+            taken: list[int] = []
+            for number in range(len(highest)):
+                if all(distinct[number][other] for other in taken):
+                    taken.append(number)
                 if len(taken) == most:
                     break
-    return torch.stack(chosen)
+            chosen.append(z[highest[taken]])
+    return torch.cat(chosen)
 
 
 def _far_starts(main: Scale, generator: torch.Generator) -> torch.Tensor:

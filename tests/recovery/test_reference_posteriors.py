@@ -62,7 +62,6 @@ def mesquite(d: Data) -> tuple[torch.Tensor, torch.Tensor]:
 
 REGRESSIONS: dict[str, Callable[[Data], tuple[torch.Tensor, torch.Tensor]]] = {
     "nes1972-nes": nes,
-    "nes1980-nes": nes,
     "kidiq-kidscore_momiq": kidiq,
     "kidiq_with_mom_work-kidscore_interaction_c": kidiq_interaction,
     "earnings-earn_height": earnings,
@@ -107,10 +106,11 @@ def garch(d: Data) -> None:
     alpha0 = pyro.sample("alpha0", improper(constraints.positive))
     alpha1 = pyro.sample("alpha1", improper(constraints.unit_interval))
     beta1 = pyro.sample("beta1", improper(constraints.interval(0.0, 1 - alpha1)))
+    driven = alpha0 + alpha1 * (y - mu) ** 2
     variance, variances = torch.as_tensor(sigma1**2) + 0 * mu, []
-    for value in y:
+    for part in driven.unbind():
         variances.append(variance)
-        variance = alpha0 + alpha1 * (value - mu) ** 2 + beta1 * variance
+        variance = part + beta1 * variance
     pyro.sample("y", dist.Normal(mu, torch.stack(variances).sqrt()).to_event(1), obs=y)
 
 

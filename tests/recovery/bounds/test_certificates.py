@@ -1,6 +1,7 @@
 """Bounds in certificates of real posteriors: below half a posterior sd, and held by reference draws."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from pyro_symvi.density import LogDensity
 from pyro_symvi.families import LocationScale
 from pyro_symvi.recovery import Evidence, Verdict, analyze, certify
-from pyro_symvi.recovery.bounds import conditional_gaussian_moments
+from pyro_symvi.recovery.bounds import ConditionalGaussianMoments, conditional_gaussian_moments
 from pyro_symvi.recovery.theorems.approximate import CONDITIONAL_GAUSSIAN, LOCALISED_BOUND
 from tests.recovery.bounds.test_localised import mode, read_regression, regression
 from tests.recovery.test_reference_posteriors import NOT_SYMMETRIC, load, reference, standard_error
@@ -22,14 +23,18 @@ def certified(density: LogDensity, loc: torch.Tensor, sds: torch.Tensor, num_dra
     return certify(LocationScale(density.dim), density, parameters=parameters, num_draws=num_draws)
 
 
+@cache
+def with_moments(name: str, path: Path) -> tuple[LogDensity, ConditionalGaussianMoments]:
+    density = LogDensity.from_model(NOT_SYMMETRIC[name][0], json.loads((path / "data.json").read_text()))
+    return density, conditional_gaussian_moments(density)
+
+
 @pytest.mark.parametrize(("name", "shift"), [(SHARP[0], 0.0), (SHARP[0], 0.3), (SHARP[1], 0.3), (SHARP[2], 0.3)])
 def test_bounds_hold_and_are_useful(name: str, shift: float, shared_data: Path) -> None:
     """A mean-field guide ``shift`` sds off: every coordinate BOUNDED below .5 sd, the number right to 4 standard errors
     of the reference means."""
-    model, folder, transforms = NOT_SYMMETRIC[name]
-    path = load(shared_data, folder)
-    density = LogDensity.from_model(model, json.loads((path / "data.json").read_text()))
-    moments = conditional_gaussian_moments(density)
+    path, transforms = load(shared_data, NOT_SYMMETRIC[name][1]), NOT_SYMMETRIC[name][2]
+    density, moments = with_moments(name, path)
     report = certified(density, moments.means + shift * moments.sds, moments.sds)["mean"]
     draws = reference(path)
     for entry, transform in zip(report.entries, transforms.values(), strict=True):
