@@ -2,13 +2,12 @@
 
 One hidden ReLU layer on the diabetes data (442 rows, 10 inputs; p = 11 weights into a unit, q = 1 out), N(0, 1)
 priors, learned noise. MAMS, which is exact, at every width; at one width also MCLMC, mean-field VI and a deep ensemble.
-E[a - b] is 10 exactly, the variance ratio 1, and the relative imbalance of the layer follows sqrt(2 / E sum (a + b))
-up to its mean.
+E[a - b] is 10 exactly, the variance ratio 1, and the relative imbalance of the layer, the rms of sum (a - b - 10) over
+E sum (a + b), is sqrt(2 / E sum (a + b)).
 """
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +109,7 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
              ylabel="z of each identity and unit", title="exact sampler (MAMS)")  # fmt: skip
     h = [one["option"]["h"] for one in exact]
     middle.loglog(h, [one["imbalance"] for one in exact], "o", label="found")
-    middle.loglog(h, [one["expected_imbalance"] for one in exact], "-", color="0.5", label="exact, with the mean")
-    middle.loglog(h, [math.sqrt(2 / one["energy"]) for one in exact], ":", color="0.5", label="sqrt(2 / E sum(a + b))")
+    middle.loglog(h, [one["expected_imbalance"] for one in exact], "-", color="0.5", label="sqrt(2 / E sum(a + b))")
     middle.set(xlabel="hidden units", ylabel="relative imbalance of the layer", title="imbalance against width")
     middle.legend(fontsize=7)
     width = found[-1]["option"]["h"]

@@ -22,7 +22,12 @@ from pyro_symvi.groups import GeneralizedInverseGaussian
 
 from . import cells
 
-SLOPE, NOISE, BINS, RANGE = 0.8, 0.2, 40, 3.2
+SLOPE, NOISE, BINS = 0.8, 0.2, 40
+
+
+def reach(m: int, tau: float) -> float:
+    """Half the width of the picture: three prior deviations, or what weights of equal parts of the slope need."""
+    return max(3.2 * tau, 1.5 * (SLOPE / m) ** 0.5)
 
 
 def make_posterior(m: int, tau: float) -> NetworkPosterior:
@@ -91,7 +96,7 @@ def cell(m: int, tau: float, chains: int, draws: int, thin: int) -> dict[str, An
     every = max(1, draws // 20)
     ks = stats.kstest(u[:, ::every].flatten().numpy(), lambda value: np.interp(value, grid, cdf))
     balance = linear_balance(posterior, made)
-    edges = [torch.linspace(-RANGE * tau, RANGE * tau, BINS + 1, dtype=torch.float64)] * 2
+    edges = [torch.linspace(-reach(m, tau), reach(m, tau), BINS + 1, dtype=torch.float64)] * 2
     pairs = torch.stack([w[..., 0], v[..., 0]], -1).reshape(-1, 2)
     heights, _ = torch.histogramdd(pairs, edges)
     values = w[..., 0].flatten() / tau
@@ -127,7 +132,7 @@ def report(found: list[dict[str, Any]]) -> str:
 def picture(found: list[dict[str, Any]], path: Path) -> None:
     made, axes = cells.figure(3, 3, 7, 7)
     for axis, one in zip(axes.flat, found, strict=True):
-        edge = RANGE * one["option"]["tau"]
+        edge = reach(one["option"]["m"], one["option"]["tau"])
         axis.imshow(np.array(one["histogram"]).T, origin="lower", extent=(-edge, edge, -edge, edge), cmap="Blues")
         axis.set(title=f"M = {one['option']['m']}, tau = {one['option']['tau']:.2g}", xlabel="w_1", ylabel="v_1")
         axis.grid(False)

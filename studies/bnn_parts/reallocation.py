@@ -1,29 +1,33 @@
 """How do redundant units share one feature? Draws of K units on data from one kink, against two Dirichlet laws.
 
 y = 8 relu(.6 x + .8) + noise on 60 rows with x from -3 to 3, networks 1-K-1 of ReLU units with biases (p = 2), no
-output bias, N(0, 1) priors. MAMS with orbit refresh moves; chains start at equal splits of the feature. Looked at are
-draws whose K units all lie in one cluster (cosine of centred activations above the threshold, outgoing weights of one
-sign), for a wide threshold and for a narrow one. Shares r_k / sum r, r = |w| |v|: Dirichlet(1, ...) is the law in an
-angular tube narrower than the data need, Dirichlet(1/2, ...) the limit where the data alone hold the directions, by
-pinning sum v_k w_k. For K = 2 the law given that vector is known at its length (8).
+output bias, N(0, 1) priors. MAMS with orbit refresh moves, and a move of its own that deals z_i + z_j, z = v w, out
+anew between two units by the prior law given the sum (exact; accepted by the likelihood); chains start at equal splits
+of the feature. Looked at are draws whose K units all lie in one cluster (cosine of centred activations above the
+threshold, outgoing weights of one sign), for a wide threshold and for a narrow one. Shares r_k / sum r, r = |w| |v|:
+Dirichlet(1, ...) is the law in an angular tube narrower than the data need, Dirichlet(1/2, ...) the limit where the
+data alone hold the directions, by pinning sum v_k w_k. For K = 2 the law given that vector is known at its length (8).
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from arviz_stats.base import array_stats
-from torch import nn
+from torch import Tensor, nn
 
 from pyro_symvi.bnn import Draws, GaussianNoise, NetworkPosterior, NormalPrior
 from pyro_symvi.bnn.identities import balancedness, reallocation
-from pyro_symvi.bnn.moves import OrbitRefresh
+from pyro_symvi.bnn.moves import Move, OrbitRefresh
 from pyro_symvi.bnn.runs import sample
-from pyro_symvi.bnn.samplers import MAMS
+from pyro_symvi.bnn.samplers import MAMS, Target
 from pyro_symvi.bnn.symmetry import NetworkSymmetry
+from pyro_symvi.groups import GeneralizedInverseGaussian
 
 from . import cells
 
@@ -50,6 +54,54 @@ def start(posterior: NetworkPosterior, units: int, chains: int) -> torch.Tensor:
     return posterior.layout.flatten(parts)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Redeal(Move):
+    """Two units of one sign deal their sum Z = z_i + z_j out anew, z = v w in the plane (p = 2, q = 1, N(0, 1) priors).
+
+    The prior density of z is proportional to e^{-|z|} / |z|. In elliptic coordinates about 0 and Z, |z_i|, |z_j| =
+    |Z| (cosh mu +- cos nu) / 2 and the volume is |z_i| |z_j| dmu dnu: given Z, nu is uniform and mu has the density
+    e^{-|Z| cosh mu}. Norms follow from their law along the orbit. All of this is the prior given Z, so the
+    likelihood alone decides; it changes only where a row changes sides of a kink.
+    """
+
+    every: int = 1
+
+    def _check(self, target: Target) -> None:
+        if not isinstance(target, NetworkPosterior):
+            raise TypeError(f"expected a NetworkPosterior, got {type(target).__name__}")
+
+    def _move(
+        self, target: Target, position: Tensor, momentum: Tensor, generators: Sequence[torch.Generator]
+    ) -> tuple[Tensor, Tensor]:
+        assert isinstance(target, NetworkPosterior)
+        generator, chains = generators[0], len(position)
+        parts = {name: value.clone() for name, value in target.layout.unflatten(position).items()}
+        w = torch.stack([parts["0.weight"][..., 0], parts["0.bias"]], -1)
+        v = parts["2.weight"][:, 0]
+        pair = torch.rand(v.shape, generator=generator, dtype=v.dtype).argsort(-1)[:, :2]
+        rows = torch.arange(chains)[:, None]
+        z, sign = w[rows, pair] * v[rows, pair][..., None], v[rows, pair].sign()
+        total = z.sum(1)
+        size = total.norm(dim=-1)
+        mu = GeneralizedInverseGaussian(0.0, size, size).sample(generator=generator).log().abs()
+        nu = 2 * torch.pi * torch.rand(chains, generator=generator, dtype=v.dtype)
+        along = total / size[:, None]
+        across = torch.stack([-along[:, 1], along[:, 0]], -1)
+        first = total / 2 + (size / 2 * mu.cosh() * nu.cos())[:, None] * along
+        first = first + (size / 2 * mu.sinh() * nu.sin())[:, None] * across
+        new = torch.stack([first, total - first], 1)
+        radius = new.norm(dim=-1)
+        c = GeneralizedInverseGaussian(0.5, radius, radius).sample(generator=generator).sqrt()
+        v[rows, pair] = sign * radius.sqrt() / c
+        w[rows, pair] = sign[..., None] * new / radius[..., None] * (radius.sqrt() * c)[..., None]
+        parts["0.weight"], parts["0.bias"], parts["2.weight"] = w[..., :1], w[..., 1], v[:, None]
+        proposal = target.layout.flatten(parts)
+        ratio = target.log_likelihood(proposal) - target.log_likelihood(position)
+        accept = torch.rand(chains, generator=generator, dtype=v.dtype).log() < ratio
+        accept &= sign[:, 0] == sign[:, 1]
+        return torch.where(accept[:, None], proposal, position), momentum
+
+
 def given_vector(size: float) -> float:
     """Concentration fitted to the exact law of two shares given sum v_k w_k of that length, p = 2.
 
@@ -65,7 +117,7 @@ def cell(units: int, noise: float, chains: int, draws: int, warmup: int, thin: i
     posterior = make_posterior(units, noise)
     made = sample(
         posterior, MAMS(), chains=chains, draws=draws, warmup=warmup, thin=thin, pack=chains, seed=units,
-        start=start(posterior, units, chains), moves=(OrbitRefresh(NetworkSymmetry.of(posterior), every=2),),
+        start=start(posterior, units, chains), moves=(OrbitRefresh(NetworkSymmetry.of(posterior), every=2), Redeal()),
     )  # fmt: skip
     radius = _radii(posterior, made.theta)
     share = (radius[..., 0] / radius.sum(-1)).numpy()
@@ -102,8 +154,8 @@ def _shares(posterior: NetworkPosterior, made: Draws, units: int, threshold: flo
 def options(short: bool) -> list[dict[str, Any]]:
     size = {"chains": 32, "draws": 60, "warmup": 200, "thin": 1}
     if not short:
-        size = {"chains": 32, "draws": 500, "warmup": 600, "thin": 8}
-    noises, counts = ((1.0, 0.1), (2,)) if short else ((3.0, 1.0, 0.3), (2, 3))
+        size = {"chains": 32, "draws": 500, "warmup": 600, "thin": 4}
+    noises, counts = ((1.0, 0.1), (2,)) if short else ((3.0, 1.0, 0.3, 0.1), (2, 3, 4))
     return [{"units": k, "noise": noise, **size} for k in counts for noise in noises]
 
 
@@ -147,14 +199,19 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
         last = axes[row, -1]
         for k in sorted({one["option"]["units"] for one in found}):
             chosen = [one for one in found if one["option"]["units"] == k and one["rhat"] < 1.05]
+            if not chosen:
+                continue
             noise, fitted = ([one["option"]["noise"] for one in chosen], [one[name]["fitted"] for one in chosen])
             errors = [2 * one[name]["error"] for one in chosen]
             last.errorbar(noise, fitted, yerr=errors, fmt="o-", ms=3, capsize=2, label=f"K = {k}")
         last.axhline(0.5, color="C3", lw=1)
         last.axhline(1.0, color="C2", lw=1)
-        last.set(xscale="log", xlabel="noise", title="fitted concentration", ylim=(0, 1.6))
+        noises = [one["option"]["noise"] for one in found]
+        last.set(xscale="log", xlim=(min(noises) / 1.5, max(noises) * 1.5), ylim=(0, 1.6))
+        last.set(xlabel="noise", title="fitted concentration")
+        if last.get_legend_handles_labels()[0]:
+            last.legend(fontsize=7)
     axes[0, 0].legend(fontsize=7)
-    axes[0, -1].legend(fontsize=7)
     cells.save(made, path)
 
 

@@ -25,8 +25,8 @@ class LayerBalance:
         expected: p - k q, what E[a_j - k b_j] is.
         units: tests of each unit, ``[h]`` each: ``mean`` (B1), ``variance`` (B2), and (B3) by the name of f.
         pooled: the same averaged over the units, and ``layer variance`` (B5): scalars.
-        imbalance: rms of sum_j (a_j - k b_j) over E sum_j (a_j + b_j).
-        expected_imbalance: what it is under the identities; sqrt(2 / E sum (a + b)) plus the part of the mean.
+        imbalance: rms of sum_j (a_j - k b_j - expected) over E sum_j (a_j + b_j), the relative imbalance of the layer.
+        expected_imbalance: what it is under the identities: sqrt(2 / E sum (a + b)) for normal priors and k = 1.
     """
 
     layer: UnitLayer
@@ -147,6 +147,10 @@ def balancedness(
     any law passes whose conditional law along the orbits is right. After ``OrbitRefresh`` moves they test that
     move alone; see :func:`equipartition` for the other directions.
 
+    A variational family that is closed under rescaling a unit (mean-field normals are) obeys (B1) at its optimum, since
+    the evidence bound is stationary along the rescaling: there (B1) tells whether the fit has converged, and (B2) and
+    (B3) what the family cannot say.
+
     Reading: z are normal scores of Student's t between batch means (:func:`zero_mean`); among n of them |z| up to
     sqrt(2 log n) is usual. The verdict is Bonferroni's at ``level``. "No violation seen" is worth what the standard
     errors in the table are.
@@ -207,10 +211,9 @@ def _layer_balance(
     pooled = {name: zero_mean(v.mean(-1)) for name, v in values.items()}
     pooled["layer variance"] = zero_mean((total.square() - total_curvature) / layer.units)
     energy = float((a + b).sum(-1).mean())
-    offset = layer.units * expected
     return LayerBalance(
         layer, a.mean((0, 1)), b.mean((0, 1)), expected, {name: zero_mean(v) for name, v in values.items()}, pooled,
         curvature.mean((0, 1)),
-        float((total + offset).square().mean().sqrt()) / energy,
-        (float(total_curvature.mean()) + offset**2) ** 0.5 / energy,
+        float(total.square().mean().sqrt()) / energy,
+        float(total_curvature.mean()) ** 0.5 / energy,
     )  # fmt: skip

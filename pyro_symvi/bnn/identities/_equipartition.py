@@ -64,6 +64,9 @@ def equipartition(
     posterior, and in a mode up to the density on the boundary of the mode. Unlike :func:`balancedness` it feels the
     likelihood, so it sees what refreshing along orbits hides, and asks nothing of the activation.
 
+    A variational family closed under scaling the block obeys it at its optimum (the evidence bound is stationary), so
+    there it tells whether the fit has converged, not whether the family is right.
+
     At most ``most`` draws are used, evenly thinned: each costs a gradient.
     """
     theta = check_draws(posterior, draws)

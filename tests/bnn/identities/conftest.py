@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_symvi.bnn import Draws, GaussianNoise, NetworkPosterior, NetworkPrior, NormalPrior, WeightPrior
+from pyro_symvi.bnn.approximations import MeanField
 
 
 def make_posterior(
@@ -57,10 +58,9 @@ def relu() -> tuple[NetworkPosterior, Draws]:
 
 
 @pytest.fixture(scope="session")
-def fitted_normals(relu: tuple[NetworkPosterior, Draws]) -> tuple[Draws, Tensor, Tensor]:
-    """Independent normals with the exact means and variances, as a mean-field law has; their means and sds."""
-    posterior, draws = relu
-    loc, scale = draws.flat.mean(0), draws.flat.std(0)
-    generator = torch.Generator().manual_seed(5)
-    theta = loc + scale * torch.randn(24, 1500, posterior.dim, generator=generator, dtype=torch.float64)
-    return Draws(theta, posterior.layout, "fitted normals"), loc, scale
+def mean_field(relu: tuple[NetworkPosterior, Draws]) -> tuple[Draws, Tensor, Tensor]:
+    """Draws of mean-field VI on the same posterior, its locations and scales."""
+    posterior, _ = relu
+    fitted = MeanField(starts=1, max_steps=800, pairs=8, training=None).fit(posterior, seed=0)
+    draws = fitted.sample(24 * 1500, torch.Generator().manual_seed(5))
+    return draws, fitted.loc.double(), fitted.scale.double()

@@ -73,9 +73,9 @@ def test_z_scores_are_standard_normal_under_the_null():
     assert float((z.abs() > 3.3).double().mean()) < 0.004
 
 
-def test_a_law_of_independent_normals_is_caught_by_the_size_in_closed_form(relu, fitted_normals):
+def test_mean_field_is_caught_by_the_size_in_closed_form(relu, mean_field):
     posterior, _ = relu
-    draws, loc, scale = fitted_normals
+    draws, loc, scale = mean_field
     found = balancedness(posterior, draws)
     assert found.verdict == "violated" and abs(float(found.layers[0].pooled["variance"].z)) > 5
     second, fourth_part = loc**2 + scale**2, 2 * scale**4 + 4 * loc**2 * scale**2  # E w^2 and Var w^2
@@ -84,8 +84,13 @@ def test_a_law_of_independent_normals_is_caught_by_the_size_in_closed_form(relu,
         excess = fourth_part[unit].sum() + ((sign * second[unit]).sum() - 1) ** 2 - 2 * second[unit].sum()
         test = found.layers[0].units["variance"]
         assert abs(float(test.mean[j] - excess)) < 4 * float(test.error[j])
-        assert float(excess) < -0.3  # too narrow along the orbit: a sixth of the variance is missing
-    assert equipartition(posterior, draws).worst > 5
+        assert float(excess) < -1  # of 5: far too narrow along the orbit
+        bias = (sign * second[unit]).sum() - 1
+        test = found.layers[0].units["mean"]
+        assert abs(float(test.mean[j] - bias)) < 4 * float(test.error[j])
+    # the family is closed under scaling blocks and units: at its optimum (B1) and equipartition hold, nothing else
+    assert abs(float(found.layers[0].pooled["mean"].mean)) < 0.1
+    assert all(abs(float(test.mean)) < 0.1 for test in equipartition(posterior, draws).blocks.values())
 
 
 @pytest.mark.parametrize("order, passes", [(0.5, True), (0.0, False), (-0.5, False)])

@@ -84,8 +84,8 @@ def test_a_move_with_the_wrong_jacobian_is_caught(relu, order, passes):
     assert passes or abs(float(found.layers[0].pooled["slope"].z)) > 5
 
 
-def test_independent_normals_are_too_narrow_along_orbits(relu, fitted_normals):
-    found = orbit_law(relu[0], fitted_normals[0])
+def test_mean_field_is_too_narrow_along_orbits(relu, mean_field):
+    found = orbit_law(relu[0], mean_field[0])
     assert found.verdict == "violated"
     assert float(found.layers[0].pooled["curvature"].z) < -5 and found.layers[0].ks[1] < 1e-6
 
