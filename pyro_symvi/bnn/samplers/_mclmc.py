@@ -47,7 +47,8 @@ class MCLMC(Sampler):
 
     One step: minimal-norm integrator (two gradients), then the momentum is partly refreshed. Nothing is rejected, so
     draws follow a law that differs from the target; the difference goes to zero with ``energy_variance``, the mean of
-    (Delta E)^2 / dim that warm-up sets the step size to. What it came to is in the record of the warm-up.
+    (Delta E)^2 / dim that warm-up sets the step size to. What it came to is in the record of the warm-up; the energy
+    errors of the draws tell whether that lasts: a chain that comes to where the density is sharper has larger ones.
 
     A move to an infinite density is taken back and the momentum drawn anew.
 

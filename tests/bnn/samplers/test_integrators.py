@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 from pyro_symvi.bnn.samplers import ChainState
 from pyro_symvi.bnn.samplers._integrators import (
     Moved,
+    finite,
     hamiltonian_leapfrog,
     microcanonical_leapfrog,
     minimal_norm,
@@ -201,3 +202,24 @@ def test_memory_of_a_mixed_momentum(memory: float) -> None:
     u = unit(normal(4000, 300))
     new = mixed_unit(u, normal(4000, 300, seed=1), number(memory))
     assert abs(float((new * u).sum(-1).mean()) - memory) < 5e-3
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf], ids=["nan", "inf", "minus-inf"])
+@pytest.mark.parametrize("where", ["density", "gradient"])
+def test_what_is_not_finite_shows_in_the_energy(bad: float, where: str) -> None:
+    class Broken(Normal):
+        def value_and_grad(self, theta):
+            value, gradient = super().value_and_grad(theta)
+            if where == "density":
+                value = value + torch.tensor([0.0, bad], dtype=DOUBLE)
+            else:
+                gradient[1, 2] = bad
+            return value, gradient
+
+    state, ones = state_at(Normal(4), normal(2, 4)), torch.ones(4, dtype=DOUBLE)
+    for moved in (
+        minimal_norm(Broken(4), state, number(0.2), ones),
+        microcanonical_leapfrog(Broken(4), state, number(0.2), ones, 1),
+        hamiltonian_leapfrog(Broken(4), state, number(0.2), ones, 1),
+    ):
+        assert finite(moved).tolist() == [True, False]

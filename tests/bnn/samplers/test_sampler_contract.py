@@ -96,30 +96,30 @@ def test_unadjusted_bias_shrinks_with_the_energy_variance_and_is_visible_when_la
 
 @pytest.mark.parametrize("sampler", [MAMS(acceptance=0.8), HMC(acceptance=0.8)], ids=["MAMS", "HMC"])
 def test_acceptance_comes_near_what_is_asked(sampler: MAMS | HMC) -> None:
-    target, keys = CorrelatedGaussian(), list(range(30))
-    state = sampler.start(target, target.draw(30, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys])
-    found = sampler.warm_up(target, state, 400, [stream(2, k) for k in keys])
-    assert abs(sum(found.record["acceptance"]) / 30 - 0.8) < 0.03
+    target, keys = CorrelatedGaussian(), list(range(20))
+    state = sampler.start(target, target.draw(20, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys])
+    found = sampler.warm_up(target, state, 300, [stream(2, k) for k in keys])
+    assert abs(sum(found.record["acceptance"]) / 20 - 0.8) < 0.05
     _, _, errors = advance(sampler, target, found.state, found.tuning, 100, keys)
-    assert 0.78 < float(torch.exp(-errors).clamp(max=1).mean()) < 0.88  # one in ten takes small steps
+    assert 0.75 < float(torch.exp(-errors).clamp(max=1).mean()) < 0.88  # one in ten takes small steps
 
 
 def test_energy_variance_comes_near_what_is_asked() -> None:
-    target, keys = CorrelatedGaussian(), list(range(30))
+    target, keys = CorrelatedGaussian(), list(range(20))
     sampler = MCLMC(energy_variance=0.01)
-    state = sampler.start(target, target.draw(30, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys])
-    found = sampler.warm_up(target, state, 500, [stream(2, k) for k in keys])
-    _, _, errors = advance(sampler, target, found.state, found.tuning, 200, keys)
+    state = sampler.start(target, target.draw(20, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys])
+    found = sampler.warm_up(target, state, 300, [stream(2, k) for k in keys])
+    _, _, errors = advance(sampler, target, found.state, found.tuning, 100, keys)
     assert 0.004 < float(errors.square().mean()) / 4 < 0.02
     assert found.record["energy_variance_wanted"] == 0.01
 
 
 def test_length_is_the_spread_of_the_target() -> None:
-    target, keys = CorrelatedGaussian(), list(range(30))
+    target, keys = CorrelatedGaussian(), list(range(20))
     state = MCLMC(precondition=False).start(
-        target, target.draw(30, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys]
+        target, target.draw(20, torch.Generator().manual_seed(1)), [stream(1, k) for k in keys]
     )
-    found = MCLMC(precondition=False).warm_up(target, state, 400, [stream(2, k) for k in keys])
+    found = MCLMC(precondition=False).warm_up(target, state, 300, [stream(2, k) for k in keys])
     truth = math.sqrt(float(target.covariance.trace()))
     assert abs(float(found.tuning.length) / truth - 1) < 0.1
 
@@ -137,7 +137,7 @@ def test_scale_of_an_independent_normal_is_its_standard_deviation() -> None:
     start = torch.randn(20, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * target.deviation
     sampler = MCLMC(precondition=True, ascent=0)
     state = sampler.start(target, start, [stream(1, k) for k in keys])
-    found = sampler.warm_up(target, state, 600, [stream(2, k) for k in keys])
+    found = sampler.warm_up(target, state, 300, [stream(2, k) for k in keys])
     ratio = found.tuning.scale / target.deviation
     assert float((ratio / ratio.log().mean().exp()).log().abs().max()) < 0.3
 
