@@ -83,7 +83,7 @@ def run(table: Table, options: argparse.Namespace) -> Report:
         baselines[fitted.source] = fitted.sample(options.draws, generator=generator)
         lap(fitted.source)
     unadjusted = options.sampler == "mclmc"
-    moves = [OrbitRefresh(NetworkSymmetry.from_module(network), every=options.refresh)] if options.refresh else []
+    moves = [OrbitRefresh(NetworkSymmetry.of(posterior), every=options.refresh)] if options.refresh else []
     draws = sample(
         posterior,
         SAMPLERS[options.sampler],

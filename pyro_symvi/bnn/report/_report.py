@@ -118,7 +118,7 @@ def report(
         )
     if len(x) < 2:
         raise ValueError(f"expected at least 2 rows held out, got {len(x)}; try a larger share for the test")
-    symmetry = NetworkSymmetry.from_module(posterior.network, posterior.layout)
+    symmetry = NetworkSymmetry.of(posterior)
     methods = {draws.source: draws, **baselines}
     scores = {name: evaluate(posterior, made, x, y, target_scale=target_scale) for name, made in methods.items()}
     homogeneous = any(layer.activation.degree is not None for layer in symmetry.layers)
