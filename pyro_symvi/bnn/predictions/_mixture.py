@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.special import ndtr
 
-_CRPS_POINTS = 256
+_CRPS_POINTS, _STEP = 256, 0.75
 _REACH = 9.0
 """How many standard deviations beyond the outermost means the integral of F (1 - F) goes: erfc is below 1e-18."""
 
@@ -75,9 +75,9 @@ class NormalMixture:
 
         CRPS = mean_t A(y - loc_t, scale_t) - H, H = (1/2) mean_tu A(loc_t - loc_u, sqrt(scale_t^2 + scale_u^2)), with
         A(d, s) = E|N(d, s^2)| (Grimit, Gneiting, Berrocal and Johnson 2006). With many components H is taken as the
-        integral of F (1 - F), smooth on the scale of the components, so that the trapezoidal rule with half the least
-        standard deviation as step is exact to rounding; with at most 256 points, where components narrower than a
-        100th of the range cost digits.
+        integral of F (1 - F), smooth on the scale of the components: the trapezoidal rule in single precision, with
+        steps of three quarters of the least standard deviation, has six digits. At most 256 points are used, where
+        components narrower than a 200th of the range cost digits.
         """
         return _distance(y - self.loc, self.scale).mean(0) - self._half_spread()
 
@@ -85,16 +85,18 @@ class NormalMixture:
         """H, half the mean distance of two independent draws."""
         low = (self.loc - _REACH * self.scale).amin(0)
         high = (self.loc + _REACH * self.scale).amax(0)
-        wanted = float(((high - low) / (0.5 * self.scale.amin(0))).max()) + 1 if low.numel() else 1
+        wanted = float(((high - low) / (_STEP * self.scale.amin(0))).max()) + 1 if low.numel() else 1
         points = int(min(max(wanted, 2), _CRPS_POINTS))
         total = torch.zeros_like(low)
         if self.components <= points:
             for loc, scale in zip(self.loc, self.scale, strict=True):
                 total += _distance(self.loc - loc, (self.scale.square() + scale.square()).sqrt()).mean(0)
             return 0.5 * total / self.components
-        for k in range(points):
-            f = self.cdf(low + (high - low) * (k / (points - 1)))
-            total += f * (1 - f)
+        middle, half = 0.5 * (low + high), 0.5 * (high - low)
+        loc, rate = (self.loc - middle).float(), (0.5**0.5 / self.scale).float()
+        for place in torch.linspace(-1, 1, points, dtype=torch.float64):
+            twice = 1 + ((half * place).float() - loc).mul_(rate).erf_().mean(0, dtype=torch.float64)
+            total += 0.25 * twice * (2 - twice)
         return total * (high - low) / (points - 1)
 
 

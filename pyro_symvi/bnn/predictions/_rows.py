@@ -12,8 +12,8 @@ from .._draws import Draws
 from .._perceptron import Perceptron
 from .._posterior import NetworkPosterior
 
-#: Numbers that one block may hold (32 MB in float64), hidden layers and copies not counted.
-BUDGET = 4_000_000
+#: Numbers that one block may hold (8 MB in float64); about twenty copies of them live at once.
+BUDGET = 1_000_000
 
 
 def check_draws(posterior: NetworkPosterior, draws: Draws) -> Draws:

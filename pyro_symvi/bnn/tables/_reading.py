@@ -113,7 +113,7 @@ def _cells(place: Path, lines: list[tuple[int, str]], delimiter: str) -> tuple[l
     if delimiter == " ":
         rows = [line.split() for _, line in lines]
     elif len(delimiter) == 1:
-        rows = [[cell.strip() for cell in row] for row in csv.reader((line for _, line in lines), delimiter=delimiter)]
+        rows = _quoted(place, [line for _, line in lines], delimiter)
     else:
         raise ValueError(f"expected a delimiter of one character or 'auto', got {delimiter!r}")
     numbers = [number for number, _ in lines]
@@ -130,6 +130,13 @@ def _cells(place: Path, lines: list[tuple[int, str]], delimiter: str) -> tuple[l
                 "look there for a missing or an extra delimiter"
             )
     return numbers, rows
+
+
+def _quoted(place: Path, lines: list[str], delimiter: str) -> list[list[str]]:
+    try:
+        return [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=delimiter)]
+    except (csv.Error, ValueError, TypeError) as error:
+        raise ValueError(f"expected {place.name} with cells between {delimiter!r}, got: {error}") from error
 
 
 def _header(
@@ -181,16 +188,23 @@ def _is_number(cell: str) -> bool:
     if cell.lower() in _MISSING:
         return True
     try:
-        float(cell)
+        _float(cell)
     except ValueError:
         return False
     return True
 
 
+def _float(cell: str) -> float:
+    """The number that a cell holds; Python's 1_000 is none in a table."""
+    if "_" in cell:
+        raise ValueError(cell)
+    return float(cell)
+
+
 def _numbers(place: Path, lines: list[int], cells: list[str], name: str) -> Tensor:
     """One column as float64, ``[n]``."""
     try:
-        values = torch.tensor([float(cell) for cell in cells], dtype=torch.float64)
+        values = torch.tensor([_float(cell) for cell in cells], dtype=torch.float64)
     except ValueError:
         values = torch.empty(0)
     if len(values) and bool(torch.isfinite(values).all()):

@@ -55,12 +55,16 @@ class Table:
         _check_names((*names, self.target), x.shape[1] + 1)
         for name, value in (("x", x.double()), ("names", names), ("classes", tuple(str(c) for c in self.classes))):
             object.__setattr__(self, name, value)
-        object.__setattr__(self, "y", y.long() if self.classes else y.double())
+        object.__setattr__(self, "y", y.double())
         if len(x) < 2:
             raise ValueError(
                 f"expected at least 2 rows, got {len(x)}, because one row has no spread and cannot be split"
             )
         self._check_numbers()
+        if self.classes:
+            if bool((y != y.round()).any()):
+                raise ValueError("expected class numbers, got numbers that are not whole; try y.long() or no classes=")
+            object.__setattr__(self, "y", y.long())
         self._check_target()
         self._check_constant()
 

@@ -91,6 +91,8 @@ FAULTS = {
     "infinity": (HEAD + "1,2,3\n2,inf,4\n3,1,5\n", "finite number, got 'inf' in line 3, column 'b'"),
     "overflow": (HEAD + "1,2,3\n2,1e999,4\n3,1,5\n", "finite number, got '1e999' in line 3"),
     "word": (HEAD + "1,2,3\n2,red,4\n3,1,5\n", "got 'red' in line 3, column 'b'.*drop="),
+    "underscore": (HEAD + "1,2,3\n2,1_0,4\n3,1,5\n", "got '1_0' in line 3"),
+    "endless_cell": (HEAD + "1,2," + "3" * 140_000 + "\n2,3,4\n", "larger than field limit"),
     "decimal_comma": ("a;b;y\n1;2,5;3\n1;2;4\n", "'2,5' in line 2, column 'b'.*decimal point"),
     "word_in_target": (HEAD + "1,2,3.5\n2,5,4.x\n3,1,5\n", "got both in target 'y'.*'4.x' in line 3"),
     "missing_class": ("a,y\n1,no\n2,\n3,yes\n", "class, got 'an empty cell' in line 3"),
@@ -152,6 +154,8 @@ def test_faults_of_tensors() -> None:
         ({"names": ("a",)}, "2 names"), ({"names": ("a", "a")}, "twice"), ({"names": ("a", "y")}, "twice"),
         ({"y": torch.tensor([0, 1, 3]), "classes": ("p", "q", "r")}, "from 0 to 2, got 0 to 3"),
         ({"y": torch.tensor([0, 1, 1]), "classes": ("p", "p")}, "different labels"),
+        ({"y": torch.tensor([0.5, 1, 1]), "classes": ("p", "q")}, "not whole"),
+        ({"y": torch.tensor([torch.nan, 1, 0]), "classes": ("p", "q")}, "row 1, column 'y'"),
         ({"y": torch.tensor([1, 1, 1]), "classes": ("p", "q")}, "got only 'q'"),
         ({"x": torch.ones(3, 2), "constant": "drop"}, "vary"),
     ]  # fmt: skip
@@ -219,3 +223,22 @@ def test_tables_too_small_to_split() -> None:
     for shares, message in [((0.6, 0.4), "< 1"), ((-0.1, 0.1), "share"), ((True, 0.1), "share")]:
         with pytest.raises(ValueError, match=message):
             small.split(0, test=shares[0], validation=shares[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "inputs", "mean"),
+    [
+        ("yacht", 308, 6, 10.4954),
+        ("energy", 768, 8, 22.3072),
+        ("concrete", 1030, 8, 35.8178),
+        ("airfoil", 1503, 5, 124.8359),
+    ],
+)
+def test_tables_of_the_uci_repository(shared_data: Path, name: str, rows: int, inputs: int, mean: float) -> None:
+    path = shared_data / "uci" / f"{name}.data"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not among the reference data")
+    table = read_table(path)
+    values = np.loadtxt(path)
+    assert table.x.shape == (rows, inputs) and table.kind == "regression"
+    assert np.array_equal(table.x.numpy(), values[:, :-1]) and float(table.y.mean()) == pytest.approx(mean, abs=1e-3)
