@@ -5,6 +5,7 @@
     linear_grid    1-M-1 linear networks by exact Gibbs sampling, M = 1, 5, 100, three priors
     reallocation   how redundant units share one feature, against two Dirichlet laws
     conformity     marginals of one unit against the prior, against width, with the bound
+    permuted_starts   chains from permuted copies of one trained network, from members trained apart, from the prior
 
     make study-bnn      (or python studies/bnn.py [--part NAME ...] [--short] [--workers 2] [--folder DIR])
 
@@ -25,7 +26,7 @@ from pathlib import Path
 import torch
 
 HERE = Path(__file__).resolve().parent
-PARTS = ("linear_grid", "orbit_law", "conformity", "reallocation", "balancedness")
+PARTS = ("linear_grid", "orbit_law", "conformity", "reallocation", "balancedness", "permuted_starts")
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -37,7 +37,7 @@ def make_draws(posterior: NetworkPosterior, method: str, chains: int, draws: int
     generator = torch.Generator().manual_seed(1)
     if method == "mean-field":
         steps = 4000 if draws > 100 else 200
-        return MeanField(starts=1, max_steps=steps).fit(posterior, seed=1).sample(chains * draws, generator)
+        return MeanField(starts=1, max_steps=steps, pairs=4).fit(posterior, seed=1).sample(chains * draws, generator)
     if method == "deep ensemble":
         return DeepEnsemble(members=48, epochs=200 if draws > 100 else 10).fit(posterior, seed=1).draws
     sampler = MAMS() if method == "MAMS" else MCLMC(energy_variance=float(method.split()[1]))

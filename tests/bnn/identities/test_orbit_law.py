@@ -94,11 +94,11 @@ def test_mean_field_is_too_narrow_along_orbits(relu, mean_field):
 def test_prior_law_of_the_radius(p, q):
     law = RadiusLaw(p, q, 0.7)
     r = torch.tensor([0.05, 0.6, 2.0, 5.0], dtype=torch.float64)
-    s = torch.linspace(-40, 0, 20_001, dtype=torch.float64)  # trapezoids in log radius
+    s = torch.linspace(-40, 0, 4_001, dtype=torch.float64)  # in log radius
     grid = r[:, None] * s.exp()
-    by_quadrature = torch.trapezoid((law.log_prob(grid) + grid.log()).exp(), s).numpy()
+    by_quadrature = integrate.simpson((law.log_prob(grid) + grid.log()).exp().numpy(), x=s.numpy())
     np.testing.assert_allclose(law.cdf(r).numpy(), by_quadrature, atol=2e-7)
-    draws = law.sample(20_000, generator=torch.Generator().manual_seed(p))
+    draws = law.sample(4_000, generator=torch.Generator().manual_seed(p))
     assert stats.kstest(draws.numpy(), lambda x: law.cdf(torch.as_tensor(x)).numpy()).pvalue > 1e-3
     second = draws.square()
     assert abs(float(second.mean()) - law.moment(2)) < 4 * float(second.std()) / math.sqrt(len(second))
