@@ -27,7 +27,9 @@ class BurntIn(NamedTuple):
     state: ChainState
     tuning: Tuning
     energy_variance: Tensor
-    """Mean of (Delta E)^2 / dim at the step sizes of the tuning, ``[chains]``"""
+    """Mean of (Delta E)^2 / dim over the last quarter, ``[chains]``, at ``measured_at``"""
+    measured_at: Tensor
+    """Step sizes of the last quarter, ``[chains]``: those of the tuning before they were put right"""
     taken_back: int
     """Moves to infinite densities, which were taken back"""
 
@@ -56,7 +58,7 @@ def burn_in(
     scale, length = torch.ones_like(like[0]), math.sqrt(dim)
     if dim == 1:  # a unit momentum on a line cannot turn
         tuning = Tuning(like.new_full((len(like),), 0.1), like.new_tensor(length), scale, like.new_tensor(1.0))
-        return BurntIn(state, tuning, torch.zeros(len(like), dtype=torch.float64), 0)
+        return BurntIn(state, tuning, torch.zeros(len(like), dtype=torch.float64), tuning.step_size, 0)
     state = state._replace(momentum=unit(state.momentum))
     step = EnergyStep(like.new_full((len(like),), 0.02), energy_variance, length)
     left = max(steps - ascent, 1)
@@ -97,7 +99,7 @@ def burn_in(
         change = ((energy_variance / found.clamp_min(1e-300)) ** (1 / 6)).clamp(0.5, 1.25)
     size = (fixed * change).clamp(max=length)
     tuning = Tuning(size.to(like), like.new_tensor(length), scale, like.new_tensor(1.0))
-    return BurntIn(state, tuning, found * change**6, taken_back)
+    return BurntIn(state, tuning, found, fixed, taken_back)
 
 
 def normals(generators: Sequence[torch.Generator], steps: int, dim: int, like: Tensor) -> Tensor:

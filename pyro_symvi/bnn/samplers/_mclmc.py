@@ -47,14 +47,15 @@ class MCLMC(Sampler):
 
     One step: minimal-norm integrator (two gradients), then the momentum is partly refreshed. Nothing is rejected, so
     draws follow a law that differs from the target; the difference goes to zero with ``energy_variance``, the mean of
-    (Delta E)^2 / dim that warm-up sets the step size to. What it came to is in the record of the warm-up; the energy
-    errors of the draws tell whether that lasts: a chain that comes to where the density is sharper has larger ones.
+    (Delta E)^2 / dim that warm-up sets the step size to. What it came to in the last quarter of the warm-up, and at
+    which step sizes, is in its record. The energy errors of the draws tell whether that lasts: a chain that comes to
+    where the density is sharper has larger ones.
 
     A move to an infinite density is taken back and the momentum drawn anew.
 
     Args:
         energy_variance: the bias parameter.
-        ascent: steps of monotone ascent before anything is sampled; 0 where the start is in the typical set.
+        ascent: steps of ascent of the density before anything is sampled; 0 where the start is in the typical set.
         precondition: whether to scale coordinates, by variances and mean squares of gradients over time and chains.
     """
 
@@ -105,6 +106,7 @@ class MCLMC(Sampler):
             "length": float(found.tuning.length),
             "energy_variance_wanted": self.energy_variance,
             "energy_variance": found.energy_variance.tolist(),
+            "energy_variance_measured_at": found.measured_at.tolist(),
             "taken_back": found.taken_back,
         }
         return WarmUp(found.state, found.tuning, record)
