@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyro.distributions as dist
@@ -17,6 +17,7 @@ from ._approximation import Approximation, Fitted, Progress, Rows
 from ._deep_ensemble import DeepEnsemble
 from ._information import output_information
 
+_TRAINING = DeepEnsemble(members=1)
 LARGEST = 2000
 """Most weights of which a full precision matrix is formed."""
 _ROWS = 256
@@ -86,7 +87,7 @@ class Laplace(Approximation):
     """
 
     diagonal: bool = False
-    training: DeepEnsemble = field(default_factory=lambda: DeepEnsemble(members=1))
+    training: DeepEnsemble = _TRAINING
     start: Tensor | None = None
 
     def __post_init__(self) -> None:

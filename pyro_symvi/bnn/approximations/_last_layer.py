@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ._deep_ensemble import DeepEnsemble
 from ._head import Head
 from ._information import output_information
 
+_TRAINING = DeepEnsemble(members=1)
 _DECREMENT = 1e-10
 """Newton's method ends when the predicted gain in log density is below this."""
 
@@ -94,7 +95,7 @@ class LastLayerLaplace(Approximation):
 
     noise: float | None = None
     evidence: bool = False
-    training: DeepEnsemble = field(default_factory=lambda: DeepEnsemble(members=1))
+    training: DeepEnsemble = _TRAINING
     start: Tensor | None = None
     max_steps: int = 100
 

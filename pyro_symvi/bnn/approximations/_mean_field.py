@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -26,6 +26,7 @@ _SCORE = 6  # purpose of a random stream
 _SCORED_PAIRS = 250
 _CHUNK = 64
 """Pairs of draws evaluated at once."""
+_TRAINING = DeepEnsemble()
 
 
 class MeanFieldStatus(Enum):
@@ -140,7 +141,7 @@ class MeanField(Approximation):
     pairs: int = 2
     batch_size: int | None = None
     init_scale: float = 0.05
-    training: DeepEnsemble | None = field(default_factory=DeepEnsemble)
+    training: DeepEnsemble | None = _TRAINING
 
     def __post_init__(self) -> None:
         for name in ("starts", "max_steps", "pairs"):

@@ -57,7 +57,7 @@ def test_without_rows_it_is_the_prior():
     network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
     x, y = torch.zeros(0, 2, dtype=torch.float64), torch.zeros(0, dtype=torch.float64)
     posterior = NetworkPosterior(network, LearnedGaussianNoise(), NormalPrior(0.4), x, y)
-    fitted = MeanField(starts=1, max_steps=600).fit(posterior)
+    fitted = MeanField(starts=1, max_steps=450).fit(posterior)
     assert float(fitted.loc.abs().max()) < 1e-3
     torch.testing.assert_close(fitted.scale[:-1], torch.full((13,), 0.4).double(), rtol=1e-2, atol=0)
     assert float(fitted.scale[-1]) == pytest.approx(1.0, rel=0.05)

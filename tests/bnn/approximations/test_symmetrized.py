@@ -56,7 +56,7 @@ def images(target: NetworkPosterior, theta: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("h", [2, 3])
-@pytest.mark.parametrize("scale", [0.2, 0.8], ids=["apart", "overlapping"])
+@pytest.mark.parametrize("scale", [0.35, 0.8], ids=["little overlap", "overlapping"])
 def test_density_and_gain_against_brute_force(h, scale):
     target = posterior(h)
     law = mixture(target, *random_law(target, scale))
@@ -67,16 +67,16 @@ def test_density_and_gain_against_brute_force(h, scale):
     draws = law.base.sample(4000, torch.Generator().manual_seed(2)).flat
     ratio = law.base.log_prob(draws) - law.base.log_prob(images(target, draws)).logsumexp(0) + math.log(order)
     truth, error = float(ratio.mean()), float(ratio.std()) / math.sqrt(4000)
-    enumerated = law.gain(2000, torch.Generator().manual_seed(3))
+    enumerated = law.gain(1000, torch.Generator().manual_seed(3))
     assert enumerated.exact
     assert enumerated.limit == pytest.approx(math.log(order))
     assert 0 <= enumerated.value <= enumerated.limit
-    assert abs(enumerated.value - truth) < 4 * math.hypot(error, enumerated.standard_error)
+    assert abs(enumerated.value - truth) < 4 * math.hypot(error, enumerated.standard_error) + 1e-9
     law.__dict__["_enumerated"] = None  # as if the group were too large to list: permanents
     torch.testing.assert_close(law.log_prob(theta), by_hand)
-    by_permanents = law.gain(2000, torch.Generator().manual_seed(3))
+    by_permanents = law.gain(1000, torch.Generator().manual_seed(3))
     assert by_permanents.exact
-    assert abs(by_permanents.value - truth) < 4 * math.hypot(error, by_permanents.standard_error)
+    assert abs(by_permanents.value - truth) < 4 * math.hypot(error, by_permanents.standard_error) + 1e-9
 
 
 @pytest.mark.parametrize("h", [2, 3])
@@ -108,12 +108,12 @@ def test_bounds_for_several_layers_lie_below_enumeration(activation):
     target = posterior(2, 3, activation=activation)
     for scale in (0.1, 0.7):
         law = mixture(target, *random_law(target, scale))
-        exact = law.gain(600, torch.Generator().manual_seed(0))
+        exact = law.gain(300, torch.Generator().manual_seed(0))
         law.__dict__["_enumerated"] = None
-        chain = law.gain(600, torch.Generator().manual_seed(0))
+        chain = law.gain(300, torch.Generator().manual_seed(0))
         assert not chain.exact
         assert "chain rule" in chain.how
-        slack = 4 * math.hypot(exact.standard_error, chain.standard_error)
+        slack = 4 * math.hypot(exact.standard_error, chain.standard_error) + 1e-9
         assert chain.value < exact.value + slack
         assert chain.value > (0.9 if scale == 0.1 else 0.3) * exact.value
         contrast = FittedSymmetrized(Opaque(law.base), law.symmetry).gain(
@@ -170,7 +170,7 @@ def test_fit_adds_the_gain_to_the_bound():
     fitted = Symmetrized(base).fit(target, seed=1)
     alone = base.fit(target, seed=1)
     torch.testing.assert_close(fitted.base.loc, alone.loc)
-    value, error = fitted.elbo(2000, torch.Generator().manual_seed(0))
+    value, error = fitted.elbo(1000, torch.Generator().manual_seed(0))
     theta = fitted.sample(4000, torch.Generator().manual_seed(1)).flat
     direct = target.log_prob(theta) - fitted.log_prob(theta)  # the bound of the mixture by definition
     assert abs(value - float(direct.mean())) < 4 * math.hypot(error, float(direct.std()) / math.sqrt(4000))
