@@ -13,17 +13,17 @@ from .jax_problem import density_of
 from .measure import CLOCK, Run
 from .problem import Problem, predicted_means
 
-WARMUP, DEPTH = 40, 6
+DEPTH = 6
 
 
 def runs(problem: Problem, chains: int, budget: float, warmup: int) -> Iterator[Run]:
-    """Trees of at most 63 gradients, a warm-up of 40 draws: with the defaults one draw of 120 chains takes seconds."""
-    density = density_of(problem)
+    """Trees of at most 63 gradients, 40 draws of warm-up: by default trees grow to 1,023 and 120 take minutes."""
+    density, draws = density_of(problem), 40 if budget >= 5 else 12
     kernel = NUTS(potential_fn=lambda theta: -density(theta), max_tree_depth=DEPTH)
     mcmc = MCMC(
         kernel,
-        num_warmup=WARMUP,
-        num_samples=WARMUP,
+        num_warmup=draws,
+        num_samples=draws,
         num_chains=chains,
         chain_method="vectorized",
         progress_bar=False,
@@ -48,6 +48,6 @@ def runs(problem: Problem, chains: int, budget: float, warmup: int) -> Iterator[
         steps.append(np.asarray(mcmc.get_extra_fields()["num_steps"]).sum())
     theta = np.concatenate(kept, 1)
     compilation = max(0.0, once - seconds / len(kept))
-    note = f"at most {2**DEPTH - 1} gradients a draw, {WARMUP} draws of warm-up, first call included in warm-up"
+    note = f"at most {2**DEPTH - 1} gradients a draw, {draws} draws of warm-up, first call included in warm-up"
     means = predicted_means(theta, problem)
     yield Run("NumPyro NUTS", chains, float(sum(steps)), seconds, compilation, first, means, note)

@@ -53,10 +53,10 @@ class CompiledPosterior(NetworkPosterior):
     def value_and_grad(self, theta: Tensor) -> tuple[Tensor, Tensor]:
         """Log density ``[*batch]`` and its gradient ``[*batch, dim]``; nothing is left for autograd."""
         flat, batch = self._flat(theta.detach())
-        if not len(flat):
+        if not len(flat) or flat.dtype != self.dtype or flat.device != self.x.device:
             return self._eager.value_and_grad(theta)
         if len(flat) in self._kernels:
-            value, gradient = self._kernels[len(flat)](flat.contiguous())[:2]
+            value, gradient = _owned(self._kernels[len(flat)](flat.contiguous()))[:2]
         else:
             largest = self.chains[-1]
             parts = [self._evaluate(part) for part in flat.split(largest)]
@@ -78,7 +78,7 @@ class CompiledPosterior(NetworkPosterior):
         rows = len(flat)
         size = next(size for size in self.chains if size >= rows)
         padded = flat.contiguous() if size == rows else torch.cat([flat, flat[:1].expand(size - rows, -1)])
-        value, gradient = self._kernels[size](padded)[:2]
+        value, gradient = _owned(self._kernels[size](padded))[:2]
         return value[:rows], gradient[:rows]
 
 
@@ -111,7 +111,12 @@ class _Fused:
             if not _close(ours, theirs):
                 _LOG.info("%s is evaluated eagerly: its numbers differ when compiled", self._function.__name__)
                 return self._function
-        return lambda *values: kernel(*values)[:outputs]
+        return lambda *values: _owned(kernel(*values))[:outputs]
+
+
+def _owned(results: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Results that the next call leaves alone: CUDA graphs write into the same memory each time."""
+    return [result.clone() for result in results] if results[0].is_cuda else results
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:

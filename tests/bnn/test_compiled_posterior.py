@@ -107,6 +107,10 @@ def test_bad_input():
         posterior.compile(2, level="fast")
     with pytest.raises(ValueError, match="chains"):
         posterior.compile(0)
+    with pytest.raises(RuntimeError, match="dtype"):  # as the eager posterior: machine code would misread the bits
+        posterior_of("learned", torch.float32).compile(2, level="graph").value_and_grad(
+            torch.zeros(2, posterior_of("learned").dim, dtype=torch.float64)
+        )
     with pytest.raises(TypeError, match="machine code"):
         copy.deepcopy(posterior.compile(2, level="graph"))
 
