@@ -63,7 +63,7 @@ def cell(h: int, method: str, chains: int, draws: int, warmup: int) -> dict[str,
 
 
 def options(short: bool) -> list[dict[str, Any]]:
-    size = {"chains": 24, "draws": 30, "warmup": 100} if short else {"chains": 24, "draws": 1000, "warmup": 600}
+    size = {"chains": 24, "draws": 30, "warmup": 100} if short else {"chains": 24, "draws": 600, "warmup": 600}
     widths = (2, 8) if short else WIDTHS
     compared = 8 if short else COMPARED
     others = ("MCLMC 0.001", "MCLMC 0.1", "MCLMC 0.5", "mean-field", "deep ensemble")
