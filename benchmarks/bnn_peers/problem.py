@@ -20,7 +20,7 @@ LIMIT = 6 * float(np.log(10))
 """Log sds are kept within -LIMIT and LIMIT."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Problem:
     """Standardised training rows (float32), inputs at which predictions are watched, and where the chains start."""
 
