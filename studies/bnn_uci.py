@@ -2,8 +2,9 @@
 
 Tables: diabetes (442 rows, in the package) and yacht, energy, concrete, airfoil of the UCI repository where
 $SYMVI_DATA/uci or ../shared/data/uci has them. Each split takes 70 % of the rows for training, 20 % for validation and
-10 % for testing (seeds from 100 on: defaults were chosen by looking at splits 0 to 2); inputs and target are standardised by the train rows. Network d-16-16-1 (ReLU), prior N(0, 1) on
-all weights, Gaussian noise of unknown size. The methods:
+10 % for testing (seeds from 100 on: defaults were chosen by looking at splits 0 to 2); inputs and target are
+standardised by the train rows. Network d-16-16-1 (ReLU), prior N(0, 1) on all weights, Gaussian noise of unknown size.
+The methods:
 
     constant        one normal law fitted to the train targets: what no input tells
     ensemble        10 networks trained from random starts (Lakshminarayanan et al. 2017): the baseline

@@ -7,6 +7,7 @@ many of them at once; samplers, approximations and diagnostics stand on it.
 from ._activations import Activation as Activation
 from ._activations import register_activation as register_activation
 from ._draws import Draws as Draws
+from ._draws import independent_draws as independent_draws
 from ._layout import Layout as Layout
 from ._likelihoods import Categorical as Categorical
 from ._likelihoods import GaussianNoise as GaussianNoise
@@ -37,5 +38,6 @@ __all__ = [
     "NetworkPrior",
     "NormalPrior",
     "WeightPrior",
+    "independent_draws",
     "register_activation",
 ]
