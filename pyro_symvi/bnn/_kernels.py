@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
@@ -12,6 +13,7 @@ from torch.func import functional_call, vmap
 from ._layout import Layout
 from ._perceptron import Perceptron
 
+_logger = logging.getLogger("pyro_symvi.bnn")
 #: From outputs [C, n, K] to the log likelihood [C] and its gradient in the outputs.
 OutputScore = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -38,11 +40,12 @@ class Kernel(ABC):
 
 
 class ModuleKernel(Kernel):
-    """Any module, through ``torch.func``: slower, and nothing is asked of it but that vmap goes through it."""
+    """Any module, through ``torch.func``: slower, and one weight vector after another where vmap cannot go (LSTM)."""
 
     def __init__(self, network: nn.Module, layout: Layout) -> None:
         self.network, self.layout = network, layout
         self._names = layout.names[: len(layout.names) - layout.extras]
+        self._looped = False
 
     def outputs(self, theta: Tensor, x: Tensor) -> Tensor:
         def one(vector: Tensor) -> Tensor:
@@ -52,7 +55,15 @@ class ModuleKernel(Kernel):
             }
             return functional_call(self.network, views, (x,))
 
-        return vmap(one)(theta)
+        if not self._looped:
+            try:
+                return vmap(one)(theta)
+            except RuntimeError as error:
+                found = torch.stack([one(vector) for vector in theta])
+                self._looped = True
+                _logger.info("weight vectors are taken one by one, because vmap fails: %s", error)
+                return found
+        return torch.stack([one(vector) for vector in theta])
 
 
 def kernel_for(network: nn.Module, layout: Layout) -> Kernel:

@@ -10,7 +10,9 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from ._kernels import kernel_for
+from .._value import positive_int
+from ._checks import check_dtype, check_function, check_inputs, check_module, check_rows, count_outputs
+from ._kernels import ModuleKernel, kernel_for
 from ._layout import Layout
 from ._likelihoods import Likelihood
 from ._priors import NetworkPrior, WeightPrior
@@ -52,18 +54,16 @@ class NetworkPosterior:
             prior = NetworkPrior(prior)
         if not isinstance(prior, NetworkPrior):
             raise TypeError(f"expected a prior of weights, got {prior!r}; try NormalPrior(1.0)")
-        if not (isinstance(x, Tensor) and x.is_floating_point() and x.ndim >= 2):
-            got = f"{x.dtype} of shape {list(x.shape)}" if isinstance(x, Tensor) else type(x).__name__
-            raise ValueError(f"expected inputs as floats [n, ...], got {got}; try torch.as_tensor(x)[:, None]")
-        _refuse_randomness(network)
-        self.dtype = dtype or x.dtype
+        check_rows(x, y)
+        check_module(network)
+        self.dtype = check_dtype(x.dtype if dtype is None else dtype)
         self.network = copy.deepcopy(network).to(device=x.device, dtype=self.dtype)
         self.likelihood, self.prior = likelihood, prior
         self.layout = Layout.of(self.network, likelihood.extra_names)
         self.parameter_prior = prior.of(self.layout)
         self.kernel = kernel_for(self.network, self.layout)
         self.x = x.to(self.dtype)
-        outputs = self._probe()
+        outputs = count_outputs(self.network, self.x)
         self.y = likelihood.check(y.to(self.dtype) if y.is_floating_point() else y, outputs).to(x.device)
         if len(self.x) != len(self.y):
             raise ValueError(f"expected as many inputs as targets, got {len(self.x)} and {len(self.y)}")
@@ -74,22 +74,8 @@ class NetworkPosterior:
                     f"expected finite {name}, got nan or infinity in row {int(bad.nonzero()[0])} and "
                     f"{int(bad.sum()) - 1} others; try to drop or impute them"
                 )
-
-    def _probe(self) -> int:
-        """Number of outputs of the network, found on one row."""
-        row = self.x[:1] if len(self.x) else self.x.new_zeros(1, *self.x.shape[1:])
-        with torch.no_grad():
-            try:
-                outputs = self.network(row)
-            except RuntimeError as error:
-                raise ValueError(
-                    f"expected inputs that the network takes, got rows of shape {list(self.x.shape[1:])}, because it "
-                    f"says: {error}"
-                ) from error
-        if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != 1:
-            got = list(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
-            raise ValueError(f"expected a network that maps [1, ...] to [1, outputs], got {got}; try nn.Flatten()")
-        return outputs.shape[1]
+        if isinstance(self.kernel, ModuleKernel):
+            check_function(self.network, self.kernel, self.x)
 
     @property
     def dim(self) -> int:
@@ -114,7 +100,16 @@ class NetworkPosterior:
     def outputs(self, theta: Tensor, x: Tensor | None = None) -> Tensor:
         """Outputs of the network, ``[*batch, n, outputs]``, on ``x`` (the data's unless given)."""
         flat, batch = self._flat(theta)
-        found = self.kernel.outputs(self._weights(flat), self.x if x is None else x.to(self.x))
+        inputs = self.x if x is None else check_inputs(x, self.x)
+        try:
+            found = self.kernel.outputs(self._weights(flat), inputs)
+        except RuntimeError as error:
+            if x is None or x.shape[1:] == self.x.shape[1:]:
+                raise
+            raise ValueError(
+                f"expected inputs [n, {', '.join(map(str, self.x.shape[1:]))}] like the data, got {list(x.shape)}, "
+                f"because the network says: {error}"
+            ) from error
         return found.reshape(*batch, *found.shape[1:])
 
     def pointwise_log_likelihood(self, theta: Tensor, x: Tensor | None = None, y: Tensor | None = None) -> Tensor:
@@ -174,6 +169,7 @@ class NetworkPosterior:
 
     def sample_prior(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draws ``[n, dim]`` from the prior."""
+        positive_int(n, "n", 0)
         theta = self.parameter_prior.sample(n, dtype=self.dtype, generator=generator)
         if self.layout.extras:
             extra = self.likelihood.sample_extra(n, dtype=self.dtype, generator=generator)
@@ -222,18 +218,9 @@ class NetworkPosterior:
         return theta[..., : self.layout.network_dim]
 
     def _flat(self, theta: Tensor) -> tuple[Tensor, torch.Size]:
-        self.layout.check(theta)
-        return theta.reshape(-1, self.dim), theta.shape[:-1]
-
-
-def _refuse_randomness(network: nn.Module) -> None:
-    for name, module in network.named_modules():
-        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-        batched = isinstance(module, nn.modules.batchnorm._NormBase) and not (
-            isinstance(module, nn.modules.instancenorm._InstanceNorm)
-        )
-        if module.training and (random or batched):
+        if self.layout.check(theta).dtype != self.dtype:
             raise ValueError(
-                f"expected a deterministic function of weights and one row, got {type(module).__name__} at {name!r} in "
-                "training mode, because a density needs the same answer twice; try network.eval()"
+                f"expected parameters in {self.dtype}, got {theta.dtype}, because the posterior computes in that; try "
+                "theta.to(posterior.dtype), or NetworkPosterior(..., dtype=)"
             )
+        return theta.reshape(-1, self.dim), theta.shape[:-1]

@@ -129,7 +129,13 @@ def reallocation(
     theta = check_draws(posterior, draws)
     every = max(1, -(-theta.shape[0] * theta.shape[1] // most))
     theta = theta[:, ::every]
-    chosen = hidden_layers(posterior, symmetry)[layer]
+    layers = hidden_layers(posterior, symmetry)
+    if not 0 <= layer < len(layers):
+        raise ValueError(
+            f"expected a hidden layer from 0 to {len(layers) - 1}, got {layer} of {len(layers)} hidden layers, because "
+            "units of one layer are compared; try another layer, or a network with hidden units"
+        )
+    chosen = layers[layer]
     n, h = len(posterior.x), chosen.units
     if h < 2 or n < 3:
         raise ValueError(f"expected two units or more and three rows or more, got {h} and {n}")
@@ -168,7 +174,10 @@ def _activations(posterior: NetworkPosterior, theta: Tensor, layer: int) -> Tens
     """Activations ``[m, n, h]`` of a hidden layer on the data."""
     perceptron = Perceptron.of(posterior.network)
     if perceptron is None:
-        raise ValueError(f"expected a perceptron, got {type(posterior.network).__name__}")
+        raise ValueError(
+            f"expected a perceptron, got {type(posterior.network).__name__}, because the activations of its layers are "
+            "needed; try nn.Sequential of linear layers and activations"
+        )
     views = posterior.layout.unflatten(theta)
     values = posterior.x.double().flatten(1).expand(len(theta), -1, -1)
     for stage in perceptron.stages[: layer + 1]:

@@ -11,7 +11,7 @@ import torch
 
 from .._draws import Draws
 from .._layout import Layout
-from ._store import _FORMAT, COLUMNS, STATS, zarr_module
+from ._store import _FORMAT, COLUMNS, STATS, open_store, zarr_module
 
 
 def load_draws(path: str | os.PathLike[str], *, device: torch.device | str = "cpu") -> Draws:
@@ -27,10 +27,10 @@ def load_draws(path: str | os.PathLike[str], *, device: torch.device | str = "cp
     Raises:
         ValueError: no such store, or not a block finished in all packs.
     """
-    zarr = zarr_module()
+    zarr_module()
     if not (Path(path) / "zarr.json").exists():
         raise ValueError(f"expected a checkpoint of sample, got {str(path)!r}, because no Zarr store is there")
-    root = zarr.open_group(str(path), mode="r")
+    root = open_store(path, "r")
     if root.attrs.get("format") != _FORMAT or any(name not in root for name in ("draws", "blocks", "warmed", *STATS)):
         raise ValueError(
             f"expected a checkpoint of sample ({_FORMAT}), got {str(path)!r}, because it is of another kind or was "
@@ -43,9 +43,16 @@ def load_draws(path: str | os.PathLike[str], *, device: torch.device | str = "cp
     common = min(_leading(pack, block) for pack in rows[:, :, 0])
     if common == 0:
         raise ValueError(f"expected a checkpoint with draws, got {str(path)!r} before its first block; try again later")
-    theta = torch.tensor(np.asarray(root["draws"][:, :common]), device=device)
-    stats = {name: torch.tensor(np.asarray(root[name][:, :common]), device=device) for name in STATS}
-    return Draws(theta, layout, root.attrs["source"], stats, {**info_of(root, rows), "complete": common == asked})
+    try:
+        theta = torch.tensor(np.asarray(root["draws"][:, :common]), device=device)
+        stats = {name: torch.tensor(np.asarray(root[name][:, :common]), device=device) for name in STATS}
+        info = info_of(root, rows)
+    except (ValueError, KeyError) as error:
+        raise ValueError(
+            f"expected a whole checkpoint of sample, got {str(path)!r} with a part missing or damaged: {error}; try a "
+            "copy of it"
+        ) from error
+    return Draws(theta, layout, root.attrs["source"], stats, {**info, "complete": common == asked})
 
 
 def _leading(draws: np.ndarray, block: int) -> int:

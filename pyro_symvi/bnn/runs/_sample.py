@@ -84,6 +84,13 @@ def sample(
         ValueError, TypeError: for bad arguments; a start of zero density; a checkpoint of another run.
     """
     plan = Plan(chains, draws, thin, warmup, block, Plan.default_pack(chains) if pack is None else pack, seed)
+    if not (hasattr(target, "value_and_grad") and hasattr(target, "dim")):
+        raise TypeError(
+            f"expected a target with dim and value_and_grad, got {type(target).__name__}; try "
+            "NetworkPosterior(network, likelihood, prior, x, y)"
+        )
+    if isinstance(moves, Move):
+        raise TypeError(f"expected a list of moves, got {moves!r}; try moves=[...]")
     work = Work(target, _checked(sampler), tuple(moves), plan)
     for move in work.moves:
         if not isinstance(move, Move):

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -50,12 +51,24 @@ def zarr_module() -> Any:
     return zarr
 
 
+def open_store(path: str | os.PathLike[str], mode: str) -> Any:
+    """The Zarr group at ``path``, or an error that says that none can be read there."""
+    zarr = zarr_module()
+    try:
+        return zarr.open_group(str(path), mode=mode)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"expected a checkpoint of sample, got {str(path)!r}, which cannot be read as a Zarr group, because: "
+            f"{error}; try another path"
+        ) from error
+
+
 class Store:
     """An open store; each chunk has one process that writes it."""
 
     def __init__(self, path: Path, plan: Plan) -> None:
         self.plan = plan
-        self.root = zarr_module().open_group(str(path), mode="r+")
+        self.root = open_store(path, "r+")
         self._arrays = {name: self.root[name] for name in ("draws", *STATS, "blocks", "warmed")}
         self._states: dict[int, Any] = {}
 
@@ -81,7 +94,7 @@ class Store:
                 "fingerprint": wanted,
             }
             zarr.create_group(str(path), attributes=json.loads(json.dumps(attributes)))
-        root = zarr.open_group(str(path), mode="r+")
+        root = open_store(path, "r+")
         _check(path, root, wanted)
         arrays = _arrays(plan, layout)
         for name, (shape, _, _) in arrays.items():

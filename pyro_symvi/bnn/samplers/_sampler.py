@@ -91,6 +91,7 @@ class Sampler(Value, ABC):
                 f"{len(generators)} generators"
             )
         value, gradient = target.value_and_grad(position)
+        _check_answer(value, gradient, position)
         bad = ~(torch.isfinite(value) & torch.isfinite(gradient).all(-1))
         if bool(bad.any()):
             raise ValueError(
@@ -166,3 +167,18 @@ class Sampler(Value, ABC):
         generators: Sequence[torch.Generator],
         report: Callable[[int], None],
     ) -> WarmUp: ...
+
+
+def _check_answer(value: Tensor, gradient: Tensor, position: Tensor) -> None:
+    """One density a chain, and nothing left for autograd."""
+    if value.shape != position.shape[:1] or gradient.shape != position.shape:
+        raise ValueError(
+            f"expected log densities {list(position.shape[:1])} and gradients {list(position.shape)}, got "
+            f"{list(value.shape)} and {list(gradient.shape)}, because each chain has its own; try sum(-1) in "
+            "value_and_grad"
+        )
+    if value.requires_grad or gradient.requires_grad or position.requires_grad:
+        raise ValueError(
+            "expected numbers from value_and_grad, got tensors that require grad, because their graph would grow with "
+            "each step; try to work on theta.detach().requires_grad_() and to return value.detach()"
+        )

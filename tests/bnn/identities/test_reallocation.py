@@ -158,3 +158,12 @@ def test_linear_layers_obey_the_matrix_identity_and_others_do_not(make, exactly)
         linear_balance(make(), normals)
     wide = Draws(torch.cat([draws.theta[..., :4] * 1.1, draws.theta[..., 4:]], -1), draws.layout, "wide")
     assert linear_balance(posterior, wide).verdict == "violated"
+
+
+def test_layers_that_are_not_there():
+    x = normal(5, 3, seed=0)
+    for network in (nn.Linear(3, 1), nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))):
+        made = NetworkPosterior(network, GaussianNoise(1.0), NormalPrior(1.0), x, x[:, 0])
+        draws = independent_draws(made.sample_prior(4, generator=generator(1)), made.layout, "prior")
+        with pytest.raises(ValueError, match="expected a hidden layer"):
+            reallocation(made, draws, layer=1)

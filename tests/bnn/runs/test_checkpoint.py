@@ -2,6 +2,7 @@
 
 import builtins
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -171,3 +172,16 @@ def test_without_zarr_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(ImportError, match=r"pip install 'pyro-symvi\[checkpoints\]'"):
         run(tmp_path / "run")
     assert run(draws=1).draws == 1 and SETTINGS and SMALL
+
+
+@pytest.mark.parametrize("damage", ["zarr.json", "packs", "chunk"])
+def test_a_damaged_store_is_named(damage: str, tmp_path: Path):
+    run(tmp_path / "run")
+    if damage == "zarr.json":
+        (tmp_path / "run" / damage).write_text("{")
+    elif damage == "packs":
+        shutil.rmtree(tmp_path / "run" / damage)
+    else:
+        next(p for p in sorted((tmp_path / "run" / "draws" / "c").rglob("*")) if p.is_file()).write_bytes(b"xx")
+    with pytest.raises(ValueError, match="expected a .*checkpoint of sample, got .*run"):
+        load_draws(tmp_path / "run")

@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 
 from pyro_symvi.bnn import FlatPrior
+from pyro_symvi.bnn.moves import RandomPermutation
 from pyro_symvi.bnn.runs import BlockReport, sample
 from pyro_symvi.bnn.runs._plan import Plan
+from pyro_symvi.bnn.symmetry import NetworkSymmetry
 
 from .runs_worker import SETTINGS, Metropolis, alone, posterior, run
 
@@ -152,3 +154,31 @@ def test_flat_priors_need_a_start():
     with pytest.raises(ValueError, match="proper prior"):
         run(target=flat)
     assert run(target=flat, start=torch.ones(flat.dim), draws=1).theta.shape == (SETTINGS["chains"], 1, flat.dim)
+
+
+class Planted:
+    """A target that is no network; ``summed`` and ``attached`` plant the usual mistakes."""
+
+    dim = 3
+
+    def __init__(self, summed: tuple[int, ...] = (-1,), attached: bool = False) -> None:
+        self.summed, self.attached = summed, attached
+
+    def value_and_grad(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        if self.attached:
+            theta = theta.requires_grad_()
+        return -0.5 * theta.square().sum(self.summed), -theta
+
+
+def test_targets_that_are_none_are_refused_before_the_first_step():
+    start = torch.zeros(2, 3)
+    few = {"chains": 2, "draws": 2, "warmup": 2}
+    with pytest.raises(ValueError, match=r"log densities \[2\] .* got \[\]"):
+        sample(Planted((0, 1)), start=start, **few)
+    with pytest.raises(ValueError, match="require grad.*detach"):
+        sample(Planted(attached=True), start=start, **few)
+    with pytest.raises(TypeError, match="dim and value_and_grad, got Linear; try NetworkPosterior"):
+        sample(torch.nn.Linear(2, 1), **few)
+    with pytest.raises(TypeError, match=r"list of moves.*moves=\[...\]"):
+        sample(posterior(), moves=RandomPermutation(NetworkSymmetry.of(posterior())), **few)
+    assert sample(Planted(), start=start, **few).theta.shape == (2, 2, 3)
