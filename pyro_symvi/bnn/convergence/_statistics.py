@@ -37,7 +37,7 @@ def chainwise_rhat(values: Tensor, pieces: int = 4) -> Tensor:
 
     Small values say that a chain is stationary within the mode it has found; they say nothing of other modes (Sommer,
     Wimmer, Papamarkou, Bothmann, Bischl and Rugamer 2024). Rank-normalised as :func:`rhat` is; draws left over are
-    those at the start.
+    those at the start. A chain in which a quantity never moves, while it does in another, has infinity: it is stuck.
 
     Raises:
         ValueError: an odd number of pieces, or pieces of fewer than 50 draws.
@@ -52,7 +52,9 @@ def chainwise_rhat(values: Tensor, pieces: int = 4) -> Tensor:
             f"expected pieces of at least {FEWEST_IN_PIECE} draws, got {draws} draws in {pieces} pieces; try more draws"
         )
     cut = array[:, draws - length * (pieces // 2) :].reshape(chains, pieces // 2, length, -1)
-    found = rhat(torch.from_numpy(cut.transpose(1, 2, 0, 3).copy()))
+    found = rhat(torch.from_numpy(cut.transpose(1, 2, 0, 3).copy())).reshape(chains, -1)
+    moves = ~found.isnan()
+    found = torch.where(~moves & moves.any(0), torch.inf, found)
     return found.reshape(chains, *values.shape[2:])
 
 

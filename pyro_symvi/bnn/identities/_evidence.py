@@ -177,10 +177,9 @@ def _full(posterior: NetworkPosterior) -> _Functions:
 
 def _collapsible(posterior: NetworkPosterior) -> UnitLayer | None:
     """The hidden layer, where output weights can be integrated out."""
-    try:
-        layers = hidden_layers(posterior)
-    except ValueError:
-        return None
+    if Perceptron.of(posterior.network) is None:
+        return None  # such as a function of the outputs, which are then not linear in the last weights
+    layers = hidden_layers(posterior)
     good = isinstance(posterior.likelihood, GaussianNoise) and len(layers) == 1 and layers[0].q == 1
     return layers[0] if good and posterior.parameter_prior.is_normal else None
 

@@ -67,9 +67,14 @@ def normal_score(mean: Tensor, error: Tensor, batches: int) -> Tensor:
 
 
 def bonferroni(z: Tensor) -> float:
-    """Probability, at most, that any of so many independent or dependent z would be as far out as the farthest."""
+    """Probability, at most, that any of so many independent or dependent z would be as far out as the farthest.
+
+    Zero where a z is nan: weights so large that what is averaged overflows are no draws of a posterior.
+    """
     from scipy import special
 
+    if bool(z.isnan().any()):
+        return 0.0
     return min(1.0, z.numel() * 2 * float(special.ndtr(-float(z.abs().max())))) if z.numel() else 1.0
 
 

@@ -55,6 +55,26 @@ def posterior_of(target: Target, symmetry: Symmetry, move: str) -> NetworkPoster
     return target
 
 
+@torch.no_grad()
+def check_function(target: Target, symmetry: Symmetry, move: object) -> None:
+    """Raise where a move changes what the network computes, at random weights: the symmetry is then of another one."""
+    posterior = posterior_of(target, symmetry, type(move).__name__)
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(4, posterior.dim, generator=generator, dtype=torch.float64).to(posterior.x)
+    rows = torch.randn(8, *posterior.x.shape[1:], generator=generator, dtype=torch.float64).to(posterior.x)
+    x = torch.cat([posterior.x[:8], rows])
+    generators = [torch.Generator(posterior.x.device).manual_seed(i) for i in range(len(theta))]
+    moved, _ = move._move(posterior, theta, torch.zeros_like(theta), generators)  # type: ignore[attr-defined]
+    before, after = posterior.outputs(theta, x), posterior.outputs(moved, x)
+    change = float(((after - before).abs().amax((1, 2)) / before.abs().amax((1, 2)).clamp_min(1e-30)).max())
+    if not change < 10 * torch.finfo(posterior.dtype).eps ** 0.5:
+        raise ValueError(
+            f"expected the symmetry of the network of the posterior, got one under which its outputs change by "
+            f"{change:.1e} of their size, because the move would leave another law invariant; try "
+            "NetworkSymmetry.of(posterior)"
+        )
+
+
 def places(layer: UnitLayer, device: torch.device) -> tuple[Tensor, Tensor]:
     """Indices of weights into (bias included) and out of each unit, ``[h, p]`` and ``[h, q]``."""
     return layer.units.incoming_index.to(device), layer.units.outgoing_index.to(device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._priors import ParameterPrior
 from ..samplers import Target
-from ._layers import Symmetry, UnitLayer, places, posterior_of
+from ._layers import Symmetry, UnitLayer, check_function, places, posterior_of
 from ._move import Move, uniforms
 from ._orbit_law import TRIES, OrbitLaw
 
@@ -56,6 +56,7 @@ class OrbitRefresh(Move):
                     f"one side with p - k q = {drift:g}, because the posterior is then improper: any rescaling is as "
                     "good as another; try NormalPrior with a large scale"
                 )
+        check_function(target, self.symmetry, self)
 
     def _move(
         self, target: Target, position: Tensor, momentum: Tensor, generators: Sequence[torch.Generator]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..samplers import Target
-from ._layers import Symmetry, places, posterior_of
+from ._layers import Symmetry, check_function, places, posterior_of
 from ._move import Move, uniforms
 
 
@@ -43,6 +43,7 @@ class RandomPermutation(Move):
                     f"expected the same prior for all units of {layer.name!r}, got different ones, because a "
                     "permutation would change the density; try one prior a tensor"
                 )
+        check_function(target, self.symmetry, self)
 
     def _move(
         self, target: Target, position: Tensor, momentum: Tensor, generators: Sequence[torch.Generator]
