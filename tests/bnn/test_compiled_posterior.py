@@ -23,6 +23,7 @@ from pyro_symvi.bnn import (
 )
 from pyro_symvi.bnn._compiled_posterior import CompiledPosterior
 from pyro_symvi.bnn.runs import sample
+from pyro_symvi.bnn.runs._fingerprint import _of_target
 from pyro_symvi.bnn.samplers import MAMS, MCLMC
 
 CASES = {
@@ -53,6 +54,12 @@ def test_numbers_are_those_of_the_eager_posterior(kind):
     assert isinstance(compiled, CompiledPosterior)
     assert compiled.chains == ((2, 4) if kind == "learned" else (4,))
     assert compiled.layout is posterior.layout
+    sizes = (
+        (2, 4) if kind == "learned" else (4,)
+    )  # rounding differs between sizes: a checkpoint is continued by the same
+    assert _of_target(compiled, None)["compiled"] == f"graph for {sizes} chains" and "compiled" not in _of_target(
+        posterior, None
+    )
     generator = torch.Generator().manual_seed(1)
     for batch in ((4,), (2,), (1,), (3,), (11,), (2, 3), (0,), ()):
         theta = torch.randn(*batch, posterior.dim, generator=generator, dtype=torch.float64).to(dtype)

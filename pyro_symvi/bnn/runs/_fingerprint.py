@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..._value import Value
+from .._compiled_posterior import CompiledPosterior
 from .._layout import Layout
 from .._posterior import NetworkPosterior
 from ..samplers import Target
@@ -82,6 +83,7 @@ def _of_target(target: Target, start: Tensor | None) -> Plain:
         "prior": _shortened(describe(target.prior)),
         "data": digest([target.x, target.y]),
         "dtype": str(target.dtype),
+        **({"compiled": f"{target.level} for {target.chains} chains"} if isinstance(target, CompiledPosterior) else {}),
     }
 
 

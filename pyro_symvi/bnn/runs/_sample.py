@@ -57,6 +57,7 @@ def sample(
 
     Args:
         target: a :class:`~pyro_symvi.bnn.NetworkPosterior`, or anything with ``dim`` and ``value_and_grad``.
+            For long runs of small networks ``posterior.compile(pack)`` is faster.
         sampler: how a step is made and tuned.
         chains: in all.
         draws: kept, a chain.
