@@ -59,7 +59,10 @@ def tempered_evidence(
     log mean exp((beta' - beta) log likelihood), then particles are resampled and moved ``moves`` times by
     preconditioned Crank-Nicolson steps, which leave the normal prior invariant and accept by the likelihood alone.
     Temperatures and step sizes are chosen for all runs together. Standard errors are those between runs; they see
-    nothing of a mode that no population found.
+    nothing of a mode that no population found, nor that E log likelihood lags behind beta where particles move too
+    little, which makes C too small. (Two ReLU units on 3 rows, C = 4.892 nats by 3 million prior draws: the defaults
+    without ``collapse`` give 4.857 on average with errors of 0.06, but 64 particles and 2 moves give 4.08 with errors
+    of 0.17.) More moves tell whether C still grows.
 
     With one hidden layer, known Gaussian noise and normal priors the output weights and bias are integrated out:
     log N(y; 0, sigma^2 I + K), K = tau_v^2 Phi Phi' + tau_c^2 1 1', takes the place of the log likelihood, only the

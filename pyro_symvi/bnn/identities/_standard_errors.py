@@ -36,6 +36,11 @@ def zero_mean(values: Tensor) -> ZeroMean:
     With 24 chains or more, one mean a chain. With fewer, each chain is cut into equally many consecutive pieces, 24
     or more in all, and the means of the pieces are taken as independent: right where a piece is many autocorrelation
     times long (or the draws are independent), too small an error otherwise.
+
+    Averages of squares are skewed, which Student's t does not know. Exact draws of a posterior (three ReLU units, 30
+    tests, 100 replications each) were called violated at level 0.01 in 1 % of runs where draws were independent, in 2
+    to 5 % where pieces were 8 to 16 autocorrelation times long, and in 5 to 9 % where they were 3.4: a p-value just
+    below the level is worth a longer run.
     """
     return of_batch_means(in_pieces(values).mean(1))
 

@@ -68,8 +68,9 @@ def test_one_unit_is_within_the_bound_of_its_prior(make, exactly, rows):
     evidence = tempered_evidence(posterior, particles=256, runs=4, moves=5, seed=3)
     found = conformity(posterior, draws, evidence=evidence)
     (layer,) = found.layers
-    assert layer.kl == pytest.approx(evidence.information / 4)
-    assert layer.tv == pytest.approx(math.sqrt(evidence.information / 8))
+    upper = evidence.information + 2 * evidence.information_error
+    assert layer.kl == pytest.approx(upper / 4)
+    assert layer.tv == pytest.approx(math.sqrt(upper / 8))
     for marginal in layer.marginals:
         assert marginal.ks < layer.tv and marginal.wasserstein < layer.w1
     assert layer.rms < layer.w1_rms
