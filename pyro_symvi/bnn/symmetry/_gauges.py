@@ -20,6 +20,9 @@ class UnitOrder(Value, ABC):
 
     descending: bool = True
 
+    def check(self, layers: Sequence[SymmetricLayer]) -> None:
+        """Raise where the key would depend on the order of other layers' units."""
+
     @abstractmethod
     def key(self, layer: SymmetricLayer, theta: Tensor) -> Tensor:
         """The key of each unit, ``[*batch, h]``."""
@@ -44,9 +47,21 @@ class ByProduct(UnitOrder):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ByBias(UnitOrder):
-    """Smallest last incoming entry first: the bias, where there is one."""
+    """Smallest last incoming entry first: the bias; without one, the weight of the last input.
+
+    Layers without a bias that follow other hidden layers are refused: their last weight is that of a unit before them.
+    """
 
     descending = False
+
+    def check(self, layers: Sequence[SymmetricLayer]) -> None:
+        taken = {place for layer in layers for place in layer.outgoing.flatten().tolist()}
+        for layer in layers:
+            if layer.permutable and not taken.isdisjoint(layer.incoming[:, -1].tolist()):
+                raise ValueError(
+                    f"expected a bias of the units of {layer.name!r}, got none, because their last weight comes from a "
+                    "unit that is itself moved about; try ByOutgoingNorm()"
+                )
 
     def key(self, layer: SymmetricLayer, theta: Tensor) -> Tensor:
         return theta[..., layer.incoming[:, -1].to(theta.device)]

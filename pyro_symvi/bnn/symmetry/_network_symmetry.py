@@ -199,6 +199,7 @@ class NetworkSymmetry(Value):
         self.layout.check(theta)
         if not isinstance(by, UnitOrder):
             raise TypeError(f"expected an order of units, got {by!r}; try ByOutgoingNorm(), ByProduct() or ByBias()")
+        by.check(self.layers)
         if gauge is not None:
             if not isinstance(gauge, ScaleGauge):
                 raise TypeError(f"expected a gauge, got {gauge!r}; try Balanced(prior), UnitIncomingNorm() or None")
