@@ -67,20 +67,30 @@ class Head:
         seen: list[Tensor] = []
         network.get_submodule(self.name).register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
         names = posterior.layout.names[: len(posterior.layout.names) - posterior.layout.extras]
-        weights = {k: v for k, v in posterior.layout.unflatten(theta.double()).items() if k in names}
-        outputs = functional_call(network, weights, (posterior.x.double(),))
-        design = seen[-1]
-        if self.bias:
-            design = torch.cat([design, design.new_ones(len(design), 1)], 1)
-        expected = design @ theta.double()[self.places].T + self.offset if design.ndim == 2 else None
-        if (
-            len(seen) != 1
-            or expected is None
-            or expected.shape != outputs.shape
-            or not torch.allclose(expected, outputs, rtol=1e-8, atol=1e-8)
-        ):
-            raise ValueError(
-                f"expected a network whose outputs are those of {self.name!r}, got others, because they have to be "
-                "linear in the last layer's weights; try MeanField()"
-            )
+        here = theta.double()
+        elsewhere = here.clone()  # what is linear at one point may be cut off at another
+        elsewhere[self.places] = -3 * here[self.places] - torch.linspace(1, 2, self.places.numel()).to(here).reshape(
+            self.places.shape
+        )
+        designs = []
+        for point in (here, elsewhere):
+            seen.clear()
+            weights = {k: v for k, v in posterior.layout.unflatten(point).items() if k in names}
+            outputs = functional_call(network, weights, (posterior.x.double(),))
+            design = seen[-1]
+            if self.bias and design.ndim == 2:
+                design = torch.cat([design, design.new_ones(len(design), 1)], 1)
+            expected = design @ point[self.places].T + self.offset if design.ndim == 2 else None
+            designs.append(design)
+            if (
+                len(seen) != 1
+                or expected is None
+                or expected.shape != outputs.shape
+                or not torch.allclose(expected, outputs, rtol=1e-8, atol=1e-8)
+                or not torch.equal(design, designs[0])
+            ):
+                raise ValueError(
+                    f"expected a network whose outputs are those of {self.name!r}, got others, because they have to be "
+                    "linear in the last layer's weights; try MeanField()"
+                )
         return design

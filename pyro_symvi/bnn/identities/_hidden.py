@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -117,7 +118,30 @@ def rescaling_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | No
             f"{len(layers)} hidden layers without, because rescaling a unit changes such a network; try "
             "equipartition(posterior, draws), which asks nothing of the network"
         )
+    if symmetry is not None:
+        _check_rescaling(posterior, chosen)
     return chosen
+
+
+@torch.no_grad()
+def _check_rescaling(posterior: NetworkPosterior, layers: Sequence[UnitLayer]) -> None:
+    """Raise where rescaling changes the outputs at random weights: the symmetry is that of another network."""
+    generator = torch.Generator().manual_seed(0)
+    theta = torch.randn(4, posterior.dim, generator=generator, dtype=torch.float64)
+    rows = torch.randn(8, *posterior.x.shape[1:], generator=generator, dtype=torch.float64)
+    x = torch.cat([posterior.x[:8], rows.to(posterior.x)])
+    before = posterior.outputs(theta.to(posterior.x), x)
+    for layer in layers:
+        log_c, moved = 0.5 * torch.randn(4, layer.units, 1, generator=generator, dtype=torch.float64), theta.clone()
+        moved[:, layer.incoming] *= log_c.exp()
+        moved[:, layer.outgoing] *= (-float(layer.degree or 1.0) * log_c).exp()
+        change = (posterior.outputs(moved.to(posterior.x), x) - before).abs().amax((1, 2))
+        worst = float((change / before.abs().amax((1, 2)).clamp_min(1e-30)).max())
+        if not worst < 10 * torch.finfo(posterior.dtype).eps ** 0.5:
+            raise ValueError(
+                f"expected the symmetry of the network of the posterior, got one under which its outputs change by "
+                f"{worst:.1e} of their size at {layer.name!r}; try NetworkSymmetry.of(posterior)"
+            )
 
 
 def _block(place: slice, rows: int, columns: int) -> Tensor:

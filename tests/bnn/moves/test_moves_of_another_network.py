@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pyro_symvi.bnn import GaussianNoise, NetworkPosterior, NormalPrior
+from pyro_symvi.bnn import Draws, GaussianNoise, NetworkPosterior, NormalPrior
+from pyro_symvi.bnn.identities import balancedness, orbit_law
 from pyro_symvi.bnn.moves import OrbitRefresh, RandomPermutation
 from pyro_symvi.bnn.symmetry import NetworkSymmetry
 
@@ -24,3 +25,12 @@ def test_the_symmetry_must_be_that_of_the_network(dtype: torch.dtype) -> None:
         OrbitRefresh(NetworkSymmetry.of(relu)).check(tanh)
     with pytest.raises(ValueError, match="symmetry of the network of the posterior"):
         RandomPermutation(NetworkSymmetry.of(tanh)).check(sigmoid)
+
+
+@pytest.mark.parametrize("check", [balancedness, orbit_law], ids=lambda f: f.__name__)
+def test_identities_are_those_of_the_network(check) -> None:  # type: ignore[no-untyped-def]
+    relu, tanh = (_posterior(phi, torch.float32) for phi in (nn.ReLU(), nn.Tanh()))
+    prior = relu.sample_prior(240, generator=torch.Generator().manual_seed(0)).reshape(24, 10, -1)
+    assert check(relu, Draws(prior, relu.layout, "prior"), NetworkSymmetry.of(relu)).batches == 24
+    with pytest.raises(ValueError, match="symmetry of the network of the posterior"):
+        check(tanh, Draws(prior, tanh.layout, "prior"), NetworkSymmetry.of(relu))
