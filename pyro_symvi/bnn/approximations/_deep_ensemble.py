@@ -48,10 +48,15 @@ class FittedEnsemble(Fitted):
         return independent_draws(self.members, self.posterior.layout, self.source, **self.info)
 
     def _sample(self, n: int, generator: torch.Generator | None) -> Tensor:
-        """Members in random order, each ``n / M`` times up to rounding; for n <= M all different."""
+        """All members in order, ``n // M`` times, then ``n % M`` different ones at random.
+
+        So ``sample(M)`` are the members, whatever the generator: chains that start there start there again.
+        """
         count = len(self.members)
-        rounds = [torch.randperm(count, generator=generator) for _ in range(-(-n // count))]
-        return self.members[torch.cat(rounds)[:n].to(self.members.device)]
+        rounds = [torch.arange(count)] * (n // count)
+        if n % count:
+            rounds.append(torch.randperm(count, generator=generator)[: n % count])
+        return self.members[torch.cat(rounds).to(self.members.device)]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

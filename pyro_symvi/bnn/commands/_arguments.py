@@ -5,14 +5,22 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
 from ..tables import load_table, read_table
 from ..tables._builtin import TABLES
+from ._options import ENDINGS, check_options
 from ._run import ACTIVATIONS, LIKELIHOODS, SAMPLERS, run
 
-ENDINGS = (".html", ".png", ".svg", ".pdf")
+_FLAGS = (
+    (r"constant='drop'", "--drop-constant"),
+    (r"\bdrop=\[(.*?)\]", r"--drop \1"),
+    (r"\bkind='(\w+)'", r"--kind \1"),
+    (r"another target=", "another --target"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default=None, help="column to predict (default: the last)")
     parser.add_argument("--kind", choices=("auto", "regression", "classification"), default="auto")
     parser.add_argument("--drop-constant", action="store_true", help="leave out columns that hold one value")
+    parser.add_argument("--drop", nargs="+", default=[], metavar="COLUMN", help="columns to leave out, such as names")
     parser.add_argument("--hidden", type=int, nargs="+", default=[16], metavar="WIDTH", help="default 16")
     parser.add_argument("--activation", choices=tuple(ACTIVATIONS), default="relu", help="default relu")
     parser.add_argument(
@@ -53,9 +62,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _bnn(options: argparse.Namespace) -> int:
-    if options.out is not None and options.out.suffix.lower() not in ENDINGS:
-        raise ValueError(f"expected a path that ends in {', '.join(ENDINGS)}, got {str(options.out)!r}")
-    made = run(_table(options), options)
+    check_options(options)
+    try:
+        made = run(_table(options), options)
+    except ValueError as error:
+        raise ValueError(_as_flags(str(error))) from error
+    except KeyboardInterrupt:
+        if options.checkpoint is None or not options.checkpoint.exists():
+            raise
+        print(f"interrupted; finished blocks are in {options.checkpoint}; run it again to go on", file=sys.stderr)
+        return 130
     print(made.to_text())
     if options.out is not None:
         print(f"\nwrote {made.save(options.out)}")
@@ -67,13 +83,22 @@ def _bnn(options: argparse.Namespace) -> int:
 
 def _table(options: argparse.Namespace) -> Any:
     if options.table in TABLES:
-        if options.target is not None or options.kind != "auto":
-            raise ValueError(f"expected neither --target nor --kind for the built-in table {options.table!r}")
+        if options.target is not None or options.kind != "auto" or options.drop:
+            raise ValueError(f"expected no --target, --kind or --drop for the built-in table {options.table!r}")
         return load_table(options.table)
     if not Path(options.table).exists() and not Path(options.table).suffix:
         raise ValueError(f"expected one of {', '.join(sorted(TABLES))}, or a file, got {options.table!r}")
     constant = "drop" if options.drop_constant else "refuse"
-    return read_table(options.table, options.target, kind=options.kind, constant=constant)
+    if not Path(options.table).exists():
+        raise ValueError(f"expected a file of text, got {options.table!r}, where there is none; try another path")
+    return read_table(options.table, options.target, kind=options.kind, constant=constant, drop=options.drop)
+
+
+def _as_flags(text: str) -> str:
+    """Hints in the words of the command line: --drop name for drop=['name']."""
+    for pattern, flag in _FLAGS:
+        text = re.sub(pattern, flag, text)
+    return text
 
 
 def _plain(value: Any) -> Any:

@@ -77,7 +77,7 @@ def run(table: Table, options: argparse.Namespace) -> Report:
     )
     lap("deep ensemble")
     generator = torch.Generator().manual_seed(options.seed)
-    baselines = {ensemble.source: ensemble.sample(options.members)}
+    baselines = {ensemble.source: ensemble.sample(options.members, generator=generator)}
     for method in (MeanField(), LastLayerLaplace()):
         fitted = method.fit(posterior, validation=validation, seed=options.seed, progress=options.progress)
         baselines[fitted.source] = fitted.sample(options.draws, generator=generator)
@@ -89,8 +89,8 @@ def run(table: Table, options: argparse.Namespace) -> Report:
         SAMPLERS[options.sampler],
         chains=options.chains,
         draws=options.draws,
-        thin=options.thin or (20 if unadjusted else 1),
-        warmup=options.warmup or (5000 if unadjusted else 500),
+        thin=(20 if unadjusted else 1) if options.thin is None else options.thin,
+        warmup=(5000 if unadjusted else 500) if options.warmup is None else options.warmup,
         start=baselines[ensemble.source],
         moves=moves,
         seed=options.seed,

@@ -212,8 +212,9 @@ def _numbers(place: Path, lines: list[int], cells: list[str], name: str) -> Tens
     for line, cell in zip(lines, cells, strict=True):
         where = f"line {line}, column {name!r} of {place.name}"
         if cell.lower() in _MISSING:
+            found = repr(cell) if cell else "an empty cell"
             raise ValueError(
-                f"expected a number, got {cell or 'an empty cell'!r} in {where}, because rows with missing entries "
+                f"expected a number, got {found} in {where}, because rows with missing entries "
                 "have no density; try to drop or impute them"
             )
         if not _is_number(cell):
@@ -249,7 +250,9 @@ def _target(place: Path, lines: list[int], cells: list[str], name: str, kind: st
         )
     for line, cell in zip(lines, cells, strict=True):
         if cell.lower() in _MISSING:
-            raise ValueError(f"expected a class, got {cell or 'an empty cell'!r} in line {line}, column {name!r}")
+            raise ValueError(
+                f"expected a class, got {repr(cell) if cell else 'an empty cell'} in line {line}, column {name!r}"
+            )
     classes = sorted(set(cells))
     number = {label: k for k, label in enumerate(classes)}
     return torch.tensor([number[cell] for cell in cells]), tuple(classes)

@@ -116,9 +116,12 @@ def split_table(table: Table, seed: int, *, test: float, validation: float, cons
     for name, share, rows in zip(("train", "validation", "test"), (1.0, validation, test), indices, strict=True):
         needed = 2 if name == "train" else min(1, round(share * 1e9))
         if len(rows) < needed:
+            smallest = min(len(group) for group in groups)
+            why = f"shares are taken in each of {len(groups)} classes, the smallest of {smallest} rows"
             raise ValueError(
-                f"expected at least {needed} {name} rows, got {len(rows)} of {table.rows}, because the table is too "
-                f"small for test={test}, validation={validation}; try other shares"
+                f"expected at least {needed} {name} rows, got {len(rows)} of {table.rows}, because "
+                f"{why if table.classes else 'the table is too small'} for test={test}, validation={validation}; try "
+                f"other shares, {'another target' if table.classes else 'or more rows'}"
             )
     return _standardise(table, seed, (indices[0], indices[1], indices[2]), constant, dtype)
 

@@ -12,6 +12,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from ._split import Split
 
+#: Larger numbers are refused: sums of their squares overflow.
+LARGEST = 1e150
 KINDS = ("regression", "classification")
 
 
@@ -105,6 +107,14 @@ class Table:
             raise ValueError(
                 f"expected finite numbers, got {float(columns[row, column])} in row {row + 1}, column {name!r} (and "
                 f"{int(bad.sum()) - 1} more), because a density needs them; try to drop or impute these rows"
+            )
+
+        large = columns.abs().amax(0) > LARGEST
+        if bool(large.any()):
+            name = (*self.names, self.target)[int(large.nonzero()[0])]
+            raise ValueError(
+                f"expected numbers up to {LARGEST:g}, got {float(columns[:, large][:, 0].abs().amax()):g} in column "
+                f"{name!r}, because the squares of larger ones have no spread in double precision; try other units"
             )
 
     def _check_target(self) -> None:

@@ -128,6 +128,7 @@ def test_draws_are_members_equally_often():
     assert (which.sum(1) == 1).all()
     assert sorted(which.sum(0).tolist()) == [2, 2, 3]
     torch.testing.assert_close(fitted.draws.flat, fitted.members)
+    assert torch.equal(fitted.sample(6).flat, fitted.members.repeat(2, 1))  # whatever the global generator
     with pytest.raises(TypeError, match="density"):
         fitted.log_prob(fitted.members)
 

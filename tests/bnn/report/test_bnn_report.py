@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from pyro_symvi.bnn import Categorical, Draws, GaussianNoise, NetworkPosterior, NormalPrior
+from pyro_symvi.bnn._draws import independent_draws
 from pyro_symvi.bnn.identities import balancedness, equipartition, orbit_law
 from pyro_symvi.bnn.pictures import (
     draw_balancedness,
@@ -191,3 +192,91 @@ def test_bad_tables_are_refused_before_any_work(tmp_path, capsys, rows, argument
 def test_a_missing_table_is_named(capsys):
     assert main(["bnn", "diabetis"]) == 2
     assert "diabetis" in capsys.readouterr().err
+    assert main(["bnn", "diabetis.csv"]) == 2
+    assert "'diabetis.csv', where there is none" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments, match",
+    [
+        (["--chains", "0"], "--chains >= 1"),
+        (["--thin", "0"], "--thin >= 1"),
+        (["--warmup", "-1"], "--warmup >= 0"),
+        (["--hidden", "4", "0"], "--hidden >= 1"),
+        (["--draws", "7"], "--draws >= 8"),
+        (["--test", "0"], "--test as a share"),
+        (["--out", "{folder}.png"], "for --out, got .*is a directory"),
+        (["--json", "{table}/x.json"], "--json in a directory that can be written"),
+        (["--checkpoint", "{table}"], "--checkpoint where a run is or nothing"),
+        (["--drop", "dose"], "at least one input"),
+        (["--drop", "age"], "in drop, got \\['age'\\]"),
+        (["--target", "word"], "try --drop 'word'|numbers or labels"),
+    ],
+    ids=[
+        "chains",
+        "thin",
+        "warmup",
+        "hidden",
+        "draws",
+        "test",
+        "out",
+        "json",
+        "checkpoint",
+        "none",
+        "stranger",
+        "mixed",
+    ],
+)
+def test_bad_options_are_refused_before_any_work(tmp_path, capsys, monkeypatch, arguments, match):
+    monkeypatch.setattr("pyro_symvi.bnn.commands._run.DeepEnsemble", None)  # no training is reached
+    table = tmp_path / "good.csv"
+    extra = ",word" if "--target" in arguments else ""
+    table.write_text(
+        f"dose{extra},answer\n" + "".join(f"{k}.5{extra and ',' + 'ab1'[k % 3]},{k * k}\n" for k in range(30))
+    )
+    (tmp_path / "page.png").mkdir()
+    given = [one.format(folder=tmp_path / "page", table=table) for one in arguments]
+    assert main(["bnn", str(table), *given]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: expected") and re.search(match, error)
+
+
+def test_hints_are_flags_of_the_command(tmp_path, capsys):
+    table = tmp_path / "words.csv"
+    table.write_text("who,dose,flat,answer\n" + "".join(f"p{k},{k}.5,1,{k * k}\n" for k in range(30)))
+    assert main(["bnn", str(table)]) == 2 and "try --drop 'who'" in capsys.readouterr().err
+    assert main(["bnn", str(table), "--drop", "who"]) == 2 and "try --drop-constant" in capsys.readouterr().err
+
+
+class Stub:
+    """An approximation that costs nothing."""
+
+    source = "stub"
+
+    def fit(self, posterior, **options):
+        self.posterior = posterior
+        return self
+
+    def sample(self, n, generator=None):
+        return independent_draws(torch.zeros(n, self.posterior.dim), self.posterior.layout, self.source)
+
+
+def test_an_interrupted_run_says_where_it_is_and_starts_where_it_did(tmp_path, capsys, monkeypatch):
+    table, store, starts = tmp_path / "line.csv", tmp_path / "run", []
+    table.write_text("dose,answer\n" + "".join(f"{k % 7},{(k % 7) * 2 + k % 3}.5\n" for k in range(40)))
+
+    def interrupted(*arguments, start, checkpoint, **options):
+        starts.append(start.theta)
+        checkpoint.mkdir(exist_ok=True)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pyro_symvi.bnn.commands._run.sample", interrupted)
+    for name in ("MeanField", "LastLayerLaplace"):
+        monkeypatch.setattr(f"pyro_symvi.bnn.commands._run.{name}", Stub)
+    with torch.random.fork_rng():
+        for seed in (1, 2):  # the state of the global generator is no part of a run
+            torch.manual_seed(seed)
+            size = ["--hidden", "2", "--members", "5", "--checkpoint", str(store)]
+            assert main(["bnn", str(table), *size]) == 130
+            assert f"finished blocks are in {store}; run it again" in capsys.readouterr().err
+    assert torch.equal(*starts) and len(starts[0].unique(dim=1)[0]) == 5
