@@ -72,7 +72,17 @@ def check_convergence(
     lines += _up_to_symmetry(posterior, draws, symmetry, weights, pieces)
     lines += _raw_weights(draws, weights, pieces)
     lines += _energy(draws)
+    lines += _copies(draws)
     return Convergence(draws.source, draws.chains, draws.draws, tuple(lines))
+
+
+def _copies(draws: Draws) -> list[ConvergenceLine]:
+    """A line where chains hold the same draws, which agree whatever they are."""
+    copies = draws.chains - len(torch.unique(draws.theta.flatten(1), dim=0))
+    if not copies:
+        return []
+    meaning = "chains with the very draws of another, as from one seed: they cannot show whether others would agree"
+    return [make_line("copied chains", Subject.PREDICTIONS, torch.tensor([float(copies)]), 0.0, 0.0, meaning)]
 
 
 def _spaced(n: int, at_most: int) -> Tensor:

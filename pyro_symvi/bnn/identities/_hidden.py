@@ -84,12 +84,17 @@ def powers_of(prior: ParameterPrior) -> Tensor:
     return torch.tensor([_POWERS.get(kind, float("nan")) for kind in prior.kinds], dtype=torch.float64)
 
 
-def hidden_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | None = None) -> list[UnitLayer]:
-    """The hidden layers of a perceptron; of another network, or where given, those that its symmetry has placed."""
+def hidden_layers(
+    posterior: NetworkPosterior, symmetry: NetworkSymmetry | None = None, *, alike: bool = True
+) -> list[UnitLayer]:
+    """The hidden layers of a perceptron; of another network, or where given, those that its symmetry has placed.
+
+    ``alike``: only those whose units may be permuted.
+    """
     perceptron = Perceptron.of(posterior.network) if symmetry is None else None
     if perceptron is None:
         symmetry = NetworkSymmetry.of(posterior) if symmetry is None else symmetry
-        placed = [layer for layer in symmetry.layers if layer.permutable]
+        placed = [layer for layer in symmetry.layers if layer.permutable or not alike]
         if not placed:
             raise ValueError(
                 f"expected a network some of whose hidden units are known, got {type(posterior.network).__name__}, "
@@ -110,7 +115,7 @@ def hidden_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | None 
 
 def rescaling_layers(posterior: NetworkPosterior, symmetry: NetworkSymmetry | None = None) -> list[UnitLayer]:
     """Those hidden layers whose activation is homogeneous; a network without any is refused."""
-    layers = hidden_layers(posterior, symmetry)
+    layers = hidden_layers(posterior, symmetry, alike=False)
     chosen = [layer for layer in layers if layer.degree is not None]
     if not chosen:
         raise ValueError(
