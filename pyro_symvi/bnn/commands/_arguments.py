@@ -12,6 +12,7 @@ from typing import Any
 
 from ..tables import load_table, read_table
 from ..tables._builtin import TABLES
+from ._launch import process_group
 from ._options import ENDINGS, check_options
 from ._run import ACTIVATIONS, LIKELIHOODS, SAMPLERS, run
 
@@ -63,6 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _bnn(options: argparse.Namespace) -> int:
     check_options(options)
+    with process_group() as first:
+        return _report(options, first)
+
+
+def _report(options: argparse.Namespace, first: bool) -> int:
+    """Run and, on the first process, print and write."""
     try:
         made = run(_table(options), options)
     except ValueError as error:
@@ -72,6 +79,8 @@ def _bnn(options: argparse.Namespace) -> int:
             raise
         print(f"interrupted; finished blocks are in {options.checkpoint}; run it again to go on", file=sys.stderr)
         return 130
+    if not first:
+        return 0
     print(made.to_text())
     if options.out is not None:
         print(f"\nwrote {made.save(options.out)}")

@@ -10,6 +10,9 @@ from scipy import stats
 from ..._figures import FAINT, INK, METHODS, REFERENCE, tidy
 from ..identities import Balancedness, Equipartition, OrbitLaw
 
+#: More lines than this are not told apart by colour.
+MOST_LINES = 5
+
 
 def draw_balancedness(axis: Any, result: Balancedness) -> None:
     """E[a_j - k b_j] minus its exact value for each hidden unit, with intervals of two standard errors.
@@ -32,7 +35,13 @@ def draw_balancedness(axis: Any, result: Balancedness) -> None:
         ticks.append((start + (len(units) - 1) / 2, layer.layer.name.removesuffix(".weight")))
         start += len(units) + 1
     axis.axhline(0, color=INK, lw=0.8, ls=(0, (4, 3)))
-    axis.set_xticks([at for at, _ in ticks], [f"units of layer {name}" for _, name in ticks])
+    if len(ticks) <= 3:
+        axis.set_xticks([at for at, _ in ticks], [f"units of layer {name}" for _, name in ticks])
+    else:
+        axis.set_xticks([at for at, _ in ticks], [name for _, name in ticks])
+        longest = max(len(name) for _, name in ticks)
+        axis.tick_params(axis="x", labelrotation=90 if longest * len(ticks) > 60 else 0)
+        axis.set_xlabel("units of layer", fontsize=9)
     axis.set_ylabel("E[a - b] minus its exact value", fontsize=9)
     axis.set_title(f"Balancedness: {result.verdict}", fontsize=10, color=INK, loc="left")
     tidy(axis)
@@ -47,13 +56,17 @@ def draw_orbit_law(axis: Any, result: OrbitLaw, *, bins: int = 20) -> None:
     fewest = min(max(1, torch.isfinite(layer.pit).sum().item() // layer.thin) for layer in result.layers)
     low, high = (float(stats.binom.ppf(p, fewest, 1 / bins)) * bins / fewest for p in (0.025, 0.975))
     axis.axhspan(low, high, color=REFERENCE, alpha=0.35, lw=0, label="95 % of bars if right")
+    many = len(result.layers) > MOST_LINES
     for number, layer in enumerate(result.layers):
+        label = f"layer {layer.layer.name.removesuffix('.weight')}"
+        if many:
+            label = "" if number else f"{len(result.layers)} layers"
         axis.stairs(
             layer.histogram(bins).tolist(),
             edges,
-            color=METHODS[number % len(METHODS)],
-            lw=1.4,
-            label=f"layer {layer.layer.name.removesuffix('.weight')}",
+            color=METHODS[0 if many else number],
+            lw=0.7 if many else 1.4,
+            label=label,
         )
     axis.axhline(1, color=INK, lw=0.8, ls=(0, (4, 3)))
     axis.set_ylim(0, max(2.0, 1.15 * max(float(layer.histogram(bins).max()) for layer in result.layers)))
@@ -74,6 +87,7 @@ def draw_temperatures(axis: Any, result: Equipartition) -> None:
         )
     axis.axvline(1, color=INK, lw=0.8, ls=(0, (4, 3)))
     axis.set_yticks([-row for row in range(len(names))], names)
-    axis.set_xlabel("temperature", fontsize=9)
+    axis.set_xlabel("temperature (1 where the draws are right)", fontsize=9)
     axis.set_title(f"Equipartition: {result.verdict}", fontsize=10, color=INK, loc="left")
     tidy(axis)
+    axis.tick_params(axis="y", labelsize=min(8.0, max(3.0, 100 / len(names))))

@@ -20,11 +20,18 @@ def draw_marginals(axis: Any, posterior: NetworkPosterior, draws: Draws, *, limi
     prior = posterior.parameter_prior
     edges = torch.linspace(-limit, limit, bins + 1)
     names = posterior.layout.names[: len(posterior.layout.names) - posterior.layout.extras]
+    many, seen = len(names) > len(METHODS), set[bool]()
     for number, name in enumerate(names):
         place = posterior.layout.slices[name]
         white = draws.flat[:, place].double() / prior.scale[place].to(draws.flat.device)
         density = torch.histc(white.float(), bins, -limit, limit) / white.numel() * bins / (2 * limit)
-        axis.stairs(density.tolist(), edges.tolist(), color=METHODS[number % len(METHODS)], lw=1.2, label=name)
+        label, color = name, METHODS[number % len(METHODS)]
+        if many:
+            bias = name.endswith("bias")
+            label = "" if bias in seen else f"{'biases' if bias else 'weights'} of a layer"
+            color = METHODS[bias]
+            seen.add(bias)
+        axis.stairs(density.tolist(), edges.tolist(), color=color, lw=0.7 if many else 1.2, label=label)
     t = torch.linspace(-limit, limit, 201)
     for kind in ("normal", "laplace"):
         if kind in prior.kinds:

@@ -1,6 +1,8 @@
 """The page on a posterior and its command: what it shows are the numbers that were computed."""
 
+import argparse
 import base64
+import itertools
 import json
 import re
 
@@ -189,6 +191,27 @@ def test_bad_tables_are_refused_before_any_work(tmp_path, capsys, rows, argument
     assert error.startswith("error: expected") and re.search(match, error)
 
 
+def test_under_torchrun_one_process_prints(tmp_path, capsys, monkeypatch):
+    """The help says that packs are dealt out: the command sets up the group, and takes it down."""
+    from torch import distributed
+
+    from pyro_symvi.bnn.commands import _arguments
+
+    def second(options, first):
+        assert distributed.get_world_size() == 1 and first
+        return 7
+
+    for name, value in (("RANK", "0"), ("WORLD_SIZE", "1"), ("MASTER_ADDR", "localhost"), ("MASTER_PORT", "0")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setattr(_arguments, "_report", second)
+    assert main(["bnn", "iris"]) == 7 and not distributed.is_initialized()
+    monkeypatch.undo()
+    monkeypatch.setattr(_arguments, "run", lambda table, options: None)  # nothing can be printed of None
+    options = argparse.Namespace(table="iris", target=None, kind="auto", drop=[], drop_constant=False)
+    assert _arguments._report(options, first=False) == 0 and not capsys.readouterr().out
+
+
 def test_a_missing_table_is_named(capsys):
     assert main(["bnn", "diabetis"]) == 2
     assert "diabetis" in capsys.readouterr().err
@@ -280,3 +303,25 @@ def test_an_interrupted_run_says_where_it_is_and_starts_where_it_did(tmp_path, c
             assert main(["bnn", str(table), *size]) == 130
             assert f"finished blocks are in {store}; run it again" in capsys.readouterr().err
     assert torch.equal(*starts) and len(starts[0].unique(dim=1)[0]) == 5
+
+
+def test_figures_of_deep_networks_stay_readable():
+    """Ten layers: no label on another, no legend beyond its axis."""
+    parts = [part for _ in range(10) for part in (nn.Linear(2, 2), nn.ReLU())]
+    network, none = nn.Sequential(*parts, nn.Linear(2, 1)), torch.zeros(0, 2)
+    posterior = NetworkPosterior(network, GaussianNoise(0.5), NormalPrior(1.0), none, none[:, 0])
+    theta = posterior.sample_prior(400, generator=torch.Generator().manual_seed(0)).reshape(8, 50, -1)
+    draws = Draws(theta, posterior.layout, "exact")
+    figure = Figure(figsize=(11, 6.4))
+    axes = figure.subplots(2, 2).ravel()
+    draw_balancedness(axes[0], balancedness(posterior, draws))
+    draw_orbit_law(axes[1], orbit_law(posterior, draws))
+    draw_temperatures(axes[2], equipartition(posterior, draws))
+    draw_marginals(axes[3], posterior, draws)
+    figure.canvas.draw()
+    for labels in (axes[0].get_xticklabels(), axes[2].get_yticklabels()):
+        boxes = [label.get_window_extent() for label in labels]
+        assert len(boxes) >= 10 and not any(a.shrunk(0.99, 0.99).overlaps(b) for a, b in itertools.pairwise(boxes))
+    for axis, lines in ((axes[1], 10), (axes[3], 22)):
+        assert len(axis.patches) >= lines
+        assert axis.get_legend().get_window_extent().height < axis.get_window_extent().height / 2
