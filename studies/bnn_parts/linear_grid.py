@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from pyro_symvi.bnn import Draws, GaussianNoise, NetworkPosterior, NormalPrior
+from pyro_symvi.bnn._streams import stream
 from pyro_symvi.bnn.identities import linear_balance, prior_wasserstein
 from pyro_symvi.groups import GeneralizedInverseGaussian
 
@@ -51,7 +52,7 @@ def given(other: Tensor, slope: float, precision: float, tau: float, generator: 
 
 
 def gibbs(posterior: NetworkPosterior, m: int, tau: float, chains: int, draws: int, thin: int) -> Draws:
-    generator = torch.Generator().manual_seed(m)
+    generator = stream(m, round(1000 * tau))
     x, y = posterior.x[:, 0], posterior.y[:, 0]
     precision, slope = float(x.square().sum()) / NOISE**2, float((x * y).sum() / x.square().sum())
     w, v = tau * torch.randn(2, chains, m, generator=generator, dtype=torch.float64)
