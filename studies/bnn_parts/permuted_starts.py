@@ -83,7 +83,7 @@ def cell(kind: str, seed: int, draws: int, warmup: int, thin: int, epochs: int) 
 def options(short: bool) -> list[dict[str, Any]]:
     size = {"draws": 20, "warmup": 60, "thin": 1, "epochs": 10}
     if not short:
-        size = {"draws": 400, "warmup": 300, "thin": 1, "epochs": 200}
+        size = {"draws": 250, "warmup": 300, "thin": 1, "epochs": 200}
     return [{"kind": kind, "seed": seed, **size} for kind in STARTS for seed in range(1 if short else 3)]
 
 

@@ -155,7 +155,7 @@ def options(short: bool) -> list[dict[str, Any]]:
     size = {"chains": 32, "draws": 60, "warmup": 200, "thin": 1}
     if not short:
         size = {"chains": 32, "draws": 500, "warmup": 600, "thin": 4}
-    noises, counts = ((1.0, 0.1), (2,)) if short else ((3.0, 1.0, 0.3, 0.1), (2, 3, 4))
+    noises, counts = ((1.0, 0.1), (2,)) if short else ((3.0, 1.0, 0.3, 0.1), (2, 3))
     return [{"units": k, "noise": noise, **size} for k in counts for noise in noises]
 
 
