@@ -71,7 +71,7 @@ def check_convergence(
     lines.append(_within(draws, predictions, pieces, "R-hat within chains, predictions", Subject.PREDICTIONS))
     lines += _up_to_symmetry(posterior, draws, symmetry, weights, pieces)
     lines += _raw_weights(draws, weights, pieces)
-    lines += _energy(draws)
+    lines += _rounding(draws) + _energy(draws)
     lines += _copies(draws)
     return Convergence(draws.source, draws.chains, draws.draws, tuple(lines))
 
@@ -163,6 +163,15 @@ def _raw_weights(draws: Draws, weights: int, pieces: int) -> list[ConvergenceLin
         _within(draws, chosen, pieces, "R-hat within chains, raw weights", subject, more),
         _between(draws, "R-hat, raw weights", subject, lambda: chosen, meaning),
     ]
+
+
+def _rounding(draws: Draws) -> list[ConvergenceLine]:
+    """Whether the log density has digits left: its rounding decides on acceptance where it is not small beside 1."""
+    if "log_density" not in draws.stats:
+        return []
+    rounding = draws.stats["log_density"].double().abs().amax(-1) * torch.finfo(draws.theta.dtype).eps
+    meaning = "rounding error of the log density; good to 0.01, bad from 0.1: then sample with dtype=torch.float64"
+    return [make_line("rounding", Subject.PREDICTIONS, rounding, 0.01, 0.1, meaning)]
 
 
 def _energy(draws: Draws) -> list[ConvergenceLine]:

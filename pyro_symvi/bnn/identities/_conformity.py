@@ -90,6 +90,8 @@ class Conformity:
         lines = [
             f"Prior conformity of {self.source}: C {sign} {self.information:.4g} +- {self.information_error:.2g} nats"
         ]
+        if self.is_bound:
+            lines.append("  (Jensen's bound, often far too large; try evidence=tempered_evidence(posterior))")
         for layer in self.layers:
             lines += [
                 f"  {layer.layer.name}: {layer.layer.units} units; for the law of one unit KL <= {layer.kl:.3g}, "

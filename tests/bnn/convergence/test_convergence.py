@@ -173,6 +173,17 @@ def test_one_chain_and_short_chains_cannot_tell() -> None:
         check_convergence(target, draws_of(target, 4, 4))
 
 
+def test_densities_too_large_for_their_precision_are_told() -> None:
+    """At -5e9 a float32 is known to some 500: acceptance is decided by rounding."""
+    target = posterior()
+    theta = normal(4, 240, target.dim).float()
+    coarse = Draws(theta, target.layout, "test", {"log_density": torch.full((4, 240), -5e9)})
+    line = check_convergence(target, coarse, rows=2, weights=2).line("rounding")
+    assert line.worst == pytest.approx(5e9 * 2**-23) and line.reading is Reading.BAD
+    fine = Draws(theta.double(), target.layout, "test", {"log_density": torch.full((4, 240), -5e9)})
+    assert check_convergence(target, fine, rows=2, weights=2).line("rounding").reading is Reading.GOOD
+
+
 def test_energy_lines() -> None:
     target = posterior()
     shape = (4, 240)
