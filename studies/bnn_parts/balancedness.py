@@ -111,6 +111,8 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
     middle.loglog(h, [one["imbalance"] for one in exact], "o", label="found")
     middle.loglog(h, [one["expected_imbalance"] for one in exact], "-", color="0.5", label="sqrt(2 / E sum(a + b))")
     middle.set(xlabel="hidden units", ylabel="relative imbalance of the layer", title="imbalance against width")
+    middle.set_xticks(h, [str(width) for width in h])
+    middle.minorticks_off()
     middle.legend(fontsize=7)
     width = found[-1]["option"]["h"]
     others = [one for one in found if one["option"]["h"] == width]
@@ -119,11 +121,16 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
             value, error = one[key] / exactly, 2 * one[f"{key}_error"] / exactly
             right.errorbar(value, i + shift, xerr=error, fmt="o", ms=4, color=colour, capsize=2)
     right.axvline(1, color="0.5", lw=1)
+    right.set_xlim(0.75, 1.1)
+    for i, one in enumerate(others):  # far off the axis
+        if one["ratio"] > 1.1:
+            right.text(1.095, i, f"off the axis: {one['mean'] / 10:.2f} and {one['ratio']:.1f}",
+                       ha="right", va="center", fontsize=7)  # fmt: skip
     right.plot([], [], "o", color="C0", label="E[a - b] / 10")
     right.plot([], [], "o", color="C1", label="variance ratio")
     right.set(yticks=range(len(others)), yticklabels=[one["option"]["method"] for one in others],
               xlabel="found / exact, two standard errors", title=f"{width} hidden units")  # fmt: skip
-    right.legend(fontsize=7)
+    right.legend(fontsize=7, loc="center left")
     cells.save(made, path)
 
 
