@@ -114,7 +114,7 @@ def test_bad_input():
         posterior.compile(2, level="fast")
     with pytest.raises(ValueError, match="chains"):
         posterior.compile(0)
-    with pytest.raises(ValueError, match=r"expected parameters in torch\.float32"):  # as the eager posterior: machine code would misread the bits
+    with pytest.raises(ValueError, match=r"expected parameters in torch\.float32"):
         posterior_of("learned", torch.float32).compile(2, level="graph").value_and_grad(
             torch.zeros(2, posterior_of("learned").dim, dtype=torch.float64)
         )

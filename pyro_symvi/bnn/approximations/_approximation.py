@@ -12,6 +12,7 @@ from torch import Tensor
 from ..._value import Value
 from .._draws import Draws, independent_draws
 from .._posterior import NetworkPosterior
+from ..symmetry import NetworkSymmetry
 
 Progress = bool | Callable[[int, float], None]
 Rows = tuple[Tensor, Tensor]
@@ -123,3 +124,11 @@ def positive(value: object, name: str, why: str) -> None:
     """Refuse what is no finite positive number."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise ValueError(f"expected {name} as a finite positive number, got {value!r}, because it is {why}")
+
+
+def check_base_and_symmetry(base: object, symmetry: object) -> None:
+    """Refuse what approximations made from another one and a symmetry cannot stand on."""
+    if not isinstance(base, Approximation):
+        raise TypeError(f"expected an approximation as base, got {base!r}; try MeanField()")
+    if symmetry is not None and not isinstance(symmetry, NetworkSymmetry):
+        raise TypeError(f"expected a NetworkSymmetry or None, got {symmetry!r}; try NetworkSymmetry.of")

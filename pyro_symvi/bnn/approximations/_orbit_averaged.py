@@ -12,7 +12,7 @@ from .._posterior import NetworkPosterior
 from ..moves import OrbitRefresh
 from ..samplers import ChainState
 from ..symmetry import NetworkSymmetry
-from ._approximation import Approximation, Fitted, Progress, Rows
+from ._approximation import Approximation, Fitted, Progress, Rows, check_base_and_symmetry
 
 
 class FittedOrbitAverage(Fitted):
@@ -53,10 +53,7 @@ class OrbitAveraged(Approximation):
     symmetry: NetworkSymmetry | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, Approximation):
-            raise TypeError(f"expected an approximation as base, got {self.base!r}; try MeanField()")
-        if self.symmetry is not None and not isinstance(self.symmetry, NetworkSymmetry):
-            raise TypeError(f"expected a NetworkSymmetry or None, got {self.symmetry!r}; try NetworkSymmetry.of")
+        check_base_and_symmetry(self.base, self.symmetry)
 
     def _fit(
         self, posterior: NetworkPosterior, validation: Rows | None, seed: int, progress: Progress

@@ -16,7 +16,7 @@ from ...guides import Gain
 from .._posterior import NetworkPosterior
 from .._streams import stream
 from ..symmetry import NetworkSymmetry
-from ._approximation import Approximation, Fitted, Progress, Rows
+from ._approximation import Approximation, Fitted, Progress, Rows, check_base_and_symmetry
 from ._mean_field import Bound, FittedMeanField
 from ._orbit_information import contrast_terms, information_terms, layer_log_sums, unit_log_densities
 from ._permanents import LARGEST
@@ -155,10 +155,7 @@ class Symmetrized(Approximation):
     symmetry: NetworkSymmetry | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.base, Approximation):
-            raise TypeError(f"expected an approximation as base, got {self.base!r}; try MeanField()")
-        if self.symmetry is not None and not isinstance(self.symmetry, NetworkSymmetry):
-            raise TypeError(f"expected a NetworkSymmetry or None, got {self.symmetry!r}; try NetworkSymmetry.of")
+        check_base_and_symmetry(self.base, self.symmetry)
 
     def _fit(
         self, posterior: NetworkPosterior, validation: Rows | None, seed: int, progress: Progress
