@@ -51,7 +51,7 @@ $(FULL): $(RUNTIME)
 	@touch $@
 
 $(STUDIES): $(RUNTIME)
-	@echo "installing rdkit and MDAnalysisTests (extras molecules and proteins) for studies/quotient_real.py"
+	@echo "installing rdkit and MDAnalysisTests (extras molecules and proteins) for the studies of molecules and proteins"
 	@missing=; for extra in molecules proteins; do \
 		$(PIP) install --quiet -c constraints.txt -e ".[$$extra]" || missing="$$missing $$extra"; done; \
 	if [ -z "$$missing" ]; then touch $@; else \
@@ -91,7 +91,7 @@ study: $(STUDIES)
 		echo "== $$script"; $(BIN)/python "$$script"; done; \
 	[ "$$found" = 1 ] || echo "no studies yet"
 
-study-quotient_real: $(STUDIES)
+study-quotient_real study-equivariance: $(STUDIES)
 
 study-%: $(RUNTIME)
 	@if [ ! -e "studies/$*.py" ]; then \

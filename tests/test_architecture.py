@@ -34,7 +34,7 @@ class Room:
     lazy: tuple[str, ...] = ()
 
 
-BASEMENT = Room(-1, ("torch",), lazy=("matplotlib",))
+BASEMENT = Room(-1, ("torch",), lazy=("matplotlib", "rdkit"))
 """Private modules at the root (``_name.py``): shared by all, knowing nothing."""
 
 ROOMS = {
@@ -52,6 +52,7 @@ ROOMS = {
     **{name: Room(5, REPORTS) for name in COMPANIONS},
     "quotient": Room(5, REPORTS, lazy=("rdkit",)),
     "bnn": Room(5, REPORTS, lazy=("arviz_base", "arviz_stats", "xarray", "zarr")),
+    "equivariance": Room(5, REPORTS, lazy=("rdkit",)),
     "__init__": Room(6, REPORTS),
     "cli": Room(7, REPORTS),
     "__main__": Room(8, REPORTS),

@@ -62,6 +62,8 @@ from ._permutation_groups import Symmetric as Symmetric
 from ._point_clouds import PointCloudAction as PointCloudAction
 from ._point_reflection import PointReflection as PointReflection
 from ._products import DirectProduct as DirectProduct
+from ._representations import InvariantAction as InvariantAction
+from ._representations import IrrepAction as IrrepAction
 from ._sign_flips import SignFlips as SignFlips
 from ._signed_permutations import SignedPermutations as SignedPermutations
 from ._special_orthogonal import SpecialOrthogonal as SpecialOrthogonal
@@ -100,7 +102,9 @@ __all__ = [
     "HiddenUnitSignFlip",
     "ImageFlip",
     "InfiniteGroupError",
+    "InvariantAction",
     "Irrep",
+    "IrrepAction",
     "LinearAction",
     "NaturalAction",
     "NonCompactGroupError",

@@ -25,6 +25,8 @@ from pyro_symvi.groups import (
     HiddenUnitRescaling,
     HiddenUnitSignFlip,
     ImageFlip,
+    InvariantAction,
+    IrrepAction,
     NaturalAction,
     Orthogonal,
     PermutationGroup,
@@ -58,6 +60,9 @@ LAYER = HiddenLayer.of_mlp([2, 3, 2], 1)
 LINEAR: dict[str, Action] = {
     "O(3)": NaturalAction(Orthogonal(3)),
     "O(1)": NaturalAction(Orthogonal(1)),
+    "quadrupoles": IrrepAction(SpecialOrthogonal(3), 2),
+    "pseudovectors": IrrepAction(Orthogonal(3), (1, -1)),
+    "E of the cube": IrrepAction(PolyhedralGroup("octahedral"), "E"),
     "cube": NaturalAction(PolyhedralGroup("octahedral")),
     "icosahedron with inversion": NaturalAction(PolyhedralGroup("icosahedral", inversion=True)),
     "sheared triangle": NaturalAction(OBLIQUE),
@@ -104,6 +109,7 @@ OTHER: dict[str, Action] = {
     "rescaling of degree 2": HiddenUnitRescaling(LAYER, degree=2.0),
     "mirror images": ImageFlip(("horizontal", "vertical")),
     "left and right": ImageFlip(),
+    "scalars": InvariantAction(Orthogonal(3)),
 }
 
 

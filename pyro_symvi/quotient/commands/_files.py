@@ -6,9 +6,9 @@ from pathlib import Path
 
 import torch
 
+from ..._rdkit import require_rdkit
 from .. import data as sources
 from .._dataset import CloudDataset
-from ..data._graphs import require_rdkit
 from ..files import are_molecules, write_clouds
 from ..pictures import draw_clouds, save_figure
 

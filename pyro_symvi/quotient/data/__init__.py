@@ -1,5 +1,6 @@
 """Clouds to learn from: chains and tetrahedra with known laws, conformers of molecules, fragments of proteins."""
 
+from ..._common_molecules import common_molecules as common_molecules
 from ._chains import ChainLaw as ChainLaw
 from ._chains import bent_chains as bent_chains
 from ._chains import chain_context as chain_context
@@ -7,7 +8,6 @@ from ._chains import chain_dataset as chain_dataset
 from ._chains import chain_from_internal as chain_from_internal
 from ._chains import chain_internal as chain_internal
 from ._chains import torsion_chains as torsion_chains
-from ._common_molecules import common_molecules as common_molecules
 from ._conformers import MMFF as MMFF
 from ._conformers import ConformerDataset as ConformerDataset
 from ._conformers import MoleculeProblem as MoleculeProblem

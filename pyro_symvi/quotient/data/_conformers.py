@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from ..._common_molecules import common_molecules
+from ..._rdkit import quiet, require_rdkit
 from ..._value import Value, positive_int
 from .._dataset import CloudDataset
 from ._cache import Entry, read_cache, write_cache
-from ._common_molecules import common_molecules
-from ._graphs import _quiet, canonical_name, molecule, molecule_context, require_rdkit
+from ._graphs import canonical_name, molecule, molecule_context
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -162,7 +163,7 @@ def _embed(text: str, conformers: int, seed: int, heavy_only: bool, optimise: MM
     chem = require_rdkit()
     from rdkit.Chem import rdDistGeom
 
-    with _quiet():
+    with quiet():
         try:
             mol = molecule(canonical_name(chem.RemoveHs(molecule(text))))
             if not heavy_only:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..._rdkit import quiet, require_rdkit
 from .._context import Context
 
 ELEMENTS = ("H", "B", "C", "N", "O", "F", "Si", "P", "S", "Cl", "Br", "I")
@@ -36,18 +36,6 @@ EDGE_KINDS = ("none", "single", "double", "triple", "aromatic", "double E", "dou
 """Names of the values of ``Context.edges`` of molecules; 0 is no bond."""
 
 
-def require_rdkit() -> Any:
-    """The module ``rdkit.Chem``, or an error that names the extra."""
-    try:
-        from rdkit import Chem
-    except ImportError as error:
-        raise ImportError(
-            "expected rdkit to be installed, because molecules are read and embedded by it; "
-            "try pip install 'pyro-symvi[molecules]'"
-        ) from error
-    return Chem
-
-
 def molecule(name: str) -> Any:
     """The RDKit Mol of a kind's name (a SMILES string as the data sets write them), atoms in the order of the clouds.
 
@@ -56,7 +44,7 @@ def molecule(name: str) -> Any:
     chem = require_rdkit()
     parameters = chem.SmilesParserParams()
     parameters.removeHs = False
-    with _quiet():
+    with quiet():
         mol = chem.MolFromSmiles(name, parameters) if name else None
     if mol is None:
         raise ValueError(f"expected a SMILES string, got {name!r}, because RDKit cannot read it; try another spelling")
@@ -158,12 +146,3 @@ def _edges(mol: Any) -> Tensor:
         edges[bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()] = kind
         edges[bond.GetEndAtomIdx(), bond.GetBeginAtomIdx()] = kind
     return edges
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """RDKit writes no log lines meanwhile: what it would say goes into our messages."""
-    from rdkit import rdBase
-
-    with rdBase.BlockLogs():
-        yield

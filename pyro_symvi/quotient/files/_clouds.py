@@ -8,10 +8,11 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
+from ..._rdkit import require_rdkit
 from .._context import Context
 from .._dataset import CloudDataset
 from ..data import NODE_FEATURES, molecule, molecule_context
-from ..data._graphs import ELEMENTS, molecules_with, require_rdkit
+from ..data._graphs import ELEMENTS, molecules_with
 from ._pdb import RESIDUES, parse_pdb, write_pdb
 from ._sdf import parse_sdf, sdf_text
 from ._text import checked_clouds, suffix_of, write_text

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..._rdkit import quiet, require_rdkit
 from ..data import molecules_with
-from ..data._graphs import _quiet, canonical_name, output_order, require_rdkit
+from ..data._graphs import canonical_name, output_order
 from ._text import checked_clouds, read_text, write_text
 
 
@@ -68,7 +69,7 @@ def parse_sdf(path: str | os.PathLike[str]) -> list[tuple[str, Tensor]]:
         line, start = start, start + block.count("\n") + 1
         if not block.strip():
             continue
-        with _quiet():
+        with quiet():
             mol: Any = chem.MolFromMolBlock(block, removeHs=False)
         where = f"in {str(path)!r}, record {len(records) + 1} from line {line}"
         if mol is None or mol.GetNumAtoms() == 0:

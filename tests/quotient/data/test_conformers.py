@@ -13,6 +13,7 @@ pytest.importorskip("rdkit", reason="needs the extra 'molecules'")
 from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 
+from pyro_symvi._common_molecules import _rows
 from pyro_symvi.quotient.data import (
     EDGE_KINDS,
     MMFF,
@@ -24,7 +25,6 @@ from pyro_symvi.quotient.data import (
     molecules_with,
 )
 from pyro_symvi.quotient.data import _conformers as conformers_module
-from pyro_symvi.quotient.data._common_molecules import _rows
 from pyro_symvi.quotient.data._conformers import _keeps_configuration
 
 ALANINE = "C[C@H](N)C(=O)O"

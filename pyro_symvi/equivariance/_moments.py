@@ -1,0 +1,86 @@
+"""Sums over the group, one pass, in float64: means, squares, and Fourier coefficients of responses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..groups import Irrep
+from ..groups._irreps import COMMUTANT_DIMENSION
+
+
+class Moments:
+    """Mean and variance over the group of responses ``[k, *shape]``, entry by entry.
+
+    Everything is taken relative to the first response, so that a large constant costs no digits.
+    """
+
+    centre: Tensor
+    first: Tensor
+    second: Tensor
+
+    def __init__(self) -> None:
+        self.started = False
+
+    def add(self, weights: Tensor, values: Tensor) -> None:
+        """Add a block: ``weights [k]``, ``values [k, *shape]`` in float64."""
+        if not self.started:
+            self.started = True
+            self.centre = values[0].clone()
+            self.first, self.second = torch.zeros_like(self.centre), torch.zeros_like(self.centre)
+        away = values - self.centre
+        self.first += torch.tensordot(weights, away, dims=1)
+        self.second += torch.tensordot(weights, away.square(), dims=1)
+
+    @property
+    def mean(self) -> Tensor:
+        """E u, ``[*shape]``."""
+        return self.centre + self.first
+
+    @property
+    def variance(self) -> Tensor:
+        """E u^2 - (E u)^2 by entry, not below zero."""
+        return (self.second - self.first.square()).clamp(min=0)
+
+    @property
+    def square(self) -> Tensor:
+        """E u^2 by entry."""
+        return self.mean.square() + self.variance
+
+
+class FourierSums(Moments):
+    """Besides, the coefficients F_beta = E[rho_beta(g) u(g)] ``[d, d, *shape]``, which hold the energies.
+
+    B_beta = d / e |F_beta|_F^2 with e = 1, 2, 4 for representations of real, complex, quaternionic kind: the squared
+    norm of the projection of u on the span of the matrix entries of rho_beta (Schur orthogonality).
+    """
+
+    coefficients: Tensor
+
+    def __init__(self, irreps: Sequence[Irrep]) -> None:
+        super().__init__()
+        self.irreps = tuple(irreps)
+
+    def add_block(self, matrices: Tensor, weights: Tensor, values: Tensor) -> None:
+        """Add a block; ``matrices [k, sum d^2]`` are the irreps at its elements, from :meth:`matrices`."""
+        new = not self.started
+        self.add(weights, values)
+        away = (values - self.centre).reshape(len(values), -1)
+        found = (matrices * weights[:, None]).mT @ away
+        self.coefficients = found if new else self.coefficients + found
+
+    def matrices(self, elements: Tensor) -> Tensor:
+        """The entries of all irreps at ``elements``, ``[k, sum d^2]``."""
+        return torch.cat([irrep.matrix(elements).double().flatten(1) for irrep in self.irreps], 1)
+
+    def energies(self) -> Tensor:
+        """B_beta by entry, ``[irreps, *shape]``; the trivial one is the squared mean."""
+        found = []
+        sizes = [irrep.dimension**2 for irrep in self.irreps]
+        for irrep, part in zip(self.irreps, self.coefficients.split(sizes), strict=True):
+            factor = irrep.dimension / COMMUTANT_DIMENSION[irrep.kind]
+            found.append(factor * part.square().sum(0).reshape(self.centre.shape))
+        found[0] = self.mean.square()
+        return torch.stack(found)
