@@ -69,11 +69,14 @@ def captured(model: Any, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
 
 
 def tensors(output: Any, name: str) -> dict[str, Tensor]:
-    """The floating or complex tensors of a structure by name; complex ones as pairs of reals on a last axis."""
+    """Copies in float64 of the floating tensors of a structure by name; complex ones as pairs of reals on a last axis.
+
+    Copies, because what comes after in the model may change them in place. They keep the graph where gradients are on.
+    """
     if isinstance(output, Tensor):
         if output.is_complex():
-            return {name: torch.view_as_real(output)}
-        return {name: output} if output.is_floating_point() else {}
+            output = torch.view_as_real(output)
+        return {name: output.to(torch.float64, copy=True)} if output.is_floating_point() else {}
     items: list[tuple[Any, Any]] = []
     if isinstance(output, dict):
         items = list(output.items())

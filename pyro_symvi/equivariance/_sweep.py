@@ -28,6 +28,9 @@ class Sweep:
         layers: see :func:`~._capture.layer_names`; () for the output alone.
         batch: samples per forward pass; elements go ``max(1, batch // B)`` at a time.
         allow_training: take a model in training mode (dropout and batch statistics then make the numbers noise).
+        gradients: keep the graph of every response, for penalties and trained averages: energies and variances of
+            :class:`~._moments.Moments` can then be differentiated in parameters and inputs. Memory grows with the rule.
+        checks: the guards of the first block; False where the same model is swept again and again, as in training.
     """
 
     model: Any
@@ -36,6 +39,8 @@ class Sweep:
     layers: Sequence[str] | str | None = ()
     batch: int = 256
     allow_training: bool = False
+    gradients: bool = False
+    checks: bool = True
     names: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -51,10 +56,9 @@ class Sweep:
 
     def responses(self, elements: Tensor) -> Responses:
         """Outputs by name at the images under ``elements``, each ``[k, B, *rest]`` in float64."""
-        images = self.inputs.moved(elements)
-        with torch.no_grad(), captured(self.model, self.names) as found:
-            output = self.inputs.call(self.model, images)
-        found = {**found, **tensors(output, OUTPUT)}
+        with torch.set_grad_enabled(self.gradients), captured(self.model, self.names) as found:
+            output = self.inputs.call(self.model, self.inputs.moved(elements))
+            found = {**found, **tensors(output, OUTPUT)}
         if not any(name == OUTPUT or name.startswith(f"{OUTPUT}[") for name in found):
             raise TypeError(
                 f"expected a model that returns floating tensors, got {type(output).__name__}; try a function that "
@@ -66,10 +70,11 @@ class Sweep:
         """Elements, weights and responses, block by block; the layouts of all blocks agree."""
         elements = self.rule.elements.to(self.inputs.device)
         weights = self.rule.weights.to(self.inputs.device, torch.float64)
-        layout = self._checked_layout(elements)
+        layout = self._checked_layout(elements) if self.checks else None
         for g, w in zip(elements.split(self.block), weights.split(self.block), strict=True):
             found = self.responses(g)
             now = {name: tuple(value.shape[1:]) for name, value in found.items()}
+            layout = now if layout is None else layout
             if now != layout:
                 different = [name for name in {*layout, *now} if layout.get(name) != now.get(name)]
                 raise ValueError(
@@ -141,7 +146,7 @@ class Sweep:
                     "layers= without it, or a wrapper that keeps the samples first",
                 )
             )
-        return value.detach().double().reshape(k, samples, *value.shape[1:])
+        return value.reshape(k, samples, *value.shape[1:])
 
 
 def _apart(a: Tensor, b: Tensor) -> bool:
