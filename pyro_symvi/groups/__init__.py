@@ -36,6 +36,8 @@ from ._errors import UnsupportedError as UnsupportedError
 from ._gig import GeneralizedInverseGaussian as GeneralizedInverseGaussian
 from ._group import Group as Group
 from ._group import Quadrature as Quadrature
+from ._harmonics import solid_harmonics as solid_harmonics
+from ._harmonics import spherical_harmonics as spherical_harmonics
 from ._hidden_units import HiddenLayer as HiddenLayer
 from ._hidden_units import HiddenUnitPermutation as HiddenUnitPermutation
 from ._hidden_units import HiddenUnitRescaling as HiddenUnitRescaling
@@ -135,5 +137,7 @@ __all__ = [
     "UnitaryAction",
     "UnsupportedError",
     "WreathProduct",
+    "solid_harmonics",
+    "spherical_harmonics",
     "wigner_d",
 ]
