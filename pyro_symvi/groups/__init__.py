@@ -69,6 +69,8 @@ from ._representations import IrrepAction as IrrepAction
 from ._sign_flips import SignFlips as SignFlips
 from ._signed_permutations import SignedPermutations as SignedPermutations
 from ._special_orthogonal import SpecialOrthogonal as SpecialOrthogonal
+from ._tensor_actions import DirectSumAction as DirectSumAction
+from ._tensor_actions import TensorAction as TensorAction
 from ._torus import Torus as Torus
 from ._translation_action import TranslationAction as TranslationAction
 from ._trivial import Trivial as Trivial
@@ -93,6 +95,7 @@ __all__ = [
     "Cyclic",
     "Dihedral",
     "DirectProduct",
+    "DirectSumAction",
     "EllipticalRotation",
     "FiniteMatrixGroup",
     "GeneralizedInverseGaussian",
@@ -128,6 +131,7 @@ __all__ = [
     "SpecialUnitary",
     "SphereRotation",
     "Symmetric",
+    "TensorAction",
     "Torus",
     "TorusAction",
     "Translation",
