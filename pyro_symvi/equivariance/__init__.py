@@ -7,6 +7,9 @@ turned back; its spread is the error of an output whose behaviour is declared (:
 
 from ._inputs import Shared as Shared
 from ._rules import MonteCarlo as MonteCarlo
+from .diagnosis import Diagnosis as Diagnosis
+from .diagnosis import diagnose as diagnose
+from .diagnosis import target_labels as target_labels
 from .errors import EquivarianceError as EquivarianceError
 from .errors import equivariance_error as equivariance_error
 from .spectra import LayerSpectrum as LayerSpectrum
@@ -14,11 +17,14 @@ from .spectra import Spectrum as Spectrum
 from .spectra import spectrum as spectrum
 
 __all__ = [
+    "Diagnosis",
     "EquivarianceError",
     "LayerSpectrum",
     "MonteCarlo",
     "Shared",
     "Spectrum",
+    "diagnose",
     "equivariance_error",
     "spectrum",
+    "target_labels",
 ]

@@ -1,0 +1,131 @@
+"""What the failure modes look at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import torch
+
+from ...groups import Orthogonal
+from .._capture import OUTPUT
+from ..errors import EquivarianceError
+from ..spectra import LayerSpectrum, Spectrum
+from ._target import ratio
+
+FLOOR_FACTOR = 3.0
+"""An error at most this many times its rounding floor is rounding."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A spectrum, an error and what else is known, with the shares that failure modes compare.
+
+    Attributes:
+        spectrum: of the layers and the output.
+        target: labels of the output's irreps.
+        error: of the output, None where it was not computed.
+        feeding: the layer that feeds the head; "" where there is none.
+        converged: whether a rule two degrees longer gave the same numbers; None where that is unknown.
+        history: errors by epoch, () where there are none.
+    """
+
+    spectrum: Spectrum
+    target: tuple[Hashable, ...]
+    error: EquivarianceError | None = None
+    feeding: str = ""
+    converged: bool | None = None
+    history: tuple[tuple[float, float], ...] = ()
+
+    # -- layers ------------------------------------------------------------------------------------------------
+    @property
+    def hidden(self) -> list[str]:
+        """Layers before the output, in order of calls."""
+        return [name for name in self.spectrum if not is_output(name)]
+
+    @property
+    def parities(self) -> bool:
+        """Whether labels are (l, sigma) of O(3)."""
+        return isinstance(self.spectrum.group, Orthogonal) and self.spectrum.group.n == 3
+
+    # -- shares of energy ------------------------------------------------------------------------------------------
+    def share(self, name: str) -> float:
+        """Of a layer's energy that lies in the target's sectors, between 0 and 1."""
+        return sum(self.spectrum[name].fraction(label) for label in self.target)
+
+    def outside(self, name: str) -> float:
+        """Of a layer's energy that lies elsewhere, what no listed irrep explains included."""
+        return max(0.0, 1 - self.share(name)) if self._energy(name) else 0.0
+
+    def varying(self, name: str, label: Hashable) -> float:
+        """Of what varies along the orbit, the share of a non-trivial sector: constants don't hide it."""
+        layer = self.spectrum[name]
+        if label == layer.labels[0]:
+            return layer.fraction(label)
+        return float(layer.variable_fractions[layer.index(label)])
+
+    def improper(self, name: str) -> float:
+        """The share of sigma = -1 in what varies."""
+        layer = self.spectrum[name]
+        return sum(self.varying(name, label) for label in layer.labels if isinstance(label, tuple) and label[1] == -1)
+
+    def mixed(self, name: str) -> float:
+        """Of a layer's energy, the part outside each channel's leading sector.
+
+        0 where every channel is a component of one irrep, as in networks equivariant by construction.
+        """
+        layer = self.spectrum[name]
+        leading = layer.energies.sum(1).amax(0).sum()
+        return max(0.0, 1 - ratio(leading, layer.total.sum())) if self._energy(name) else 0.0
+
+    # -- the output ------------------------------------------------------------------------------------------------
+    @property
+    def output(self) -> LayerSpectrum:
+        """The spectrum of what the model returns."""
+        return self.spectrum.output
+
+    @property
+    def relative(self) -> float:
+        """A by the root of E|z|^2; nan without an error."""
+        return math.nan if self.error is None else self.error.relative
+
+    @property
+    def at_floor(self) -> bool:
+        """The error is what rounding makes."""
+        return self.error is not None and self.error.A <= FLOOR_FACTOR * self.error.noise_floor
+
+    @property
+    def shortfall(self) -> float:
+        """Of the output's energy, what isn't equivariant: A^2 / E|z|^2; without an error, the part outside the target.
+
+        The first is the second plus the energy in wrong copies of the right sector.
+        """
+        return self.outside(self.output.name) if self.error is None else self.relative**2
+
+    @property
+    def wrong_copies(self) -> float:
+        """A^2 / E|z|^2 less the part outside the target: energy of the right sector that transforms otherwise.
+
+        With z = rho(g^-1) u, E|z|^2 = sum of B_beta and |E z|^2 <= B_target, so that it is not negative.
+        """
+        return 0.0 if self.error is None else max(0.0, self.relative**2 - self.outside(self.output.name))
+
+    def _energy(self, name: str) -> bool:
+        return bool(self.spectrum[name].total.sum() > 0)
+
+
+def is_output(name: str) -> bool:
+    """Whether a name is that of something the model returns."""
+    return name == OUTPUT or name.startswith(f"{OUTPUT}[")
+
+
+def feeding_layer(spectrum: Spectrum) -> str:
+    """The last layer before the output that isn't the output itself (a last module returns the same numbers)."""
+    output = spectrum.output
+    for name in reversed([name for name in spectrum if not is_output(name)]):
+        layer = spectrum[name]
+        same = layer.total.shape == output.total.shape and torch.allclose(layer.total, output.total, rtol=1e-6, atol=0)
+        if not (same and torch.allclose(layer.energies, output.energies, rtol=1e-6, atol=1e-30)):
+            return name
+    return ""

@@ -1,0 +1,36 @@
+"""The role of a failure mode."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from typing import ClassVar
+
+from ._evidence import Evidence
+from ._finding import Finding
+
+
+class FailureMode(ABC):
+    """A named way in which a symmetry is missed, with the rule that sees it.
+
+    To implement one: a frozen dataclass with its thresholds as fields, ``name``, and ``find``. ``alone`` marks a mode
+    that leaves nothing to say about the others; it is asked before them.
+    """
+
+    name: ClassVar[str]
+    alone: ClassVar[bool] = False
+
+    @abstractmethod
+    def find(self, evidence: Evidence) -> Finding | None:
+        """The finding, or None where the mode doesn't show."""
+
+
+def called(labels: tuple[Hashable, ...]) -> str:
+    """Labels in a sentence."""
+    return ", ".join(str(label) for label in labels)
+
+
+def degree_of(label: Hashable) -> int | None:
+    """The degree l of a label l or (l, sigma), None for other labels."""
+    entry = label[0] if isinstance(label, tuple) and len(label) == 2 and label[1] in (1, -1) else label
+    return entry if isinstance(entry, int) and not isinstance(entry, bool) else None
