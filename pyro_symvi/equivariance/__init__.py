@@ -12,19 +12,29 @@ from .diagnosis import diagnose as diagnose
 from .diagnosis import target_labels as target_labels
 from .errors import EquivarianceError as EquivarianceError
 from .errors import equivariance_error as equivariance_error
+from .lie import CentralDifferences as CentralDifferences
+from .lie import DoubleBackward as DoubleBackward
+from .lie import ForwardMode as ForwardMode
+from .lie import LieError as LieError
+from .lie import lie_error as lie_error
 from .spectra import LayerSpectrum as LayerSpectrum
 from .spectra import Spectrum as Spectrum
 from .spectra import spectrum as spectrum
 
 __all__ = [
+    "CentralDifferences",
     "Diagnosis",
+    "DoubleBackward",
     "EquivarianceError",
+    "ForwardMode",
     "LayerSpectrum",
+    "LieError",
     "MonteCarlo",
     "Shared",
     "Spectrum",
     "diagnose",
     "equivariance_error",
+    "lie_error",
     "spectrum",
     "target_labels",
 ]

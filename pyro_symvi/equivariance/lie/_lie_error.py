@@ -1,0 +1,315 @@
+"""The Lie derivative of a model."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ...groups import Action, Group, InvariantAction, Quadrature
+from ...groups._errors import sentence
+from .._capture import OUTPUT, layer_names, tensors
+from .._inputs import Inputs
+from .._rules import MonteCarlo, exact_rule
+from .._sweep import Sweep
+from ._derivative import CentralDifferences, Curve, Derivative, DoubleBackward, ForwardMode, disagreement, working
+from ._flow import moving, velocity
+from ._result import LayerTerm, LieError
+from ._split import Chain, LayerSplit
+
+AUTOMATIC: tuple[Derivative, ...] = (ForwardMode(), DoubleBackward(), CentralDifferences())
+
+
+def lie_error(
+    model: Any,
+    x: Any,
+    group: Group,
+    rho_in: Any = None,
+    rho_out: Action | None = None,
+    *,
+    layers: Sequence[str] | str | None = (),
+    rho_hidden: Mapping[str, Action] | None = None,
+    average: int | MonteCarlo | Quadrature | None = None,
+    probes: MonteCarlo | None = None,
+    method: Derivative | None = None,
+    check: bool = True,
+    double: bool = False,
+    mask: Tensor | None = None,
+    batch: int = 256,
+    allow_training: bool = False,
+) -> LieError:
+    r"""How fast f(g x) = rho_out(g) f(x) fails as g leaves the identity.
+
+    L_a f(x) = d/dt rho_out(exp(-t X_a)) f(exp(t X_a) x) at t = 0, for each vector X_a of the basis of ``group.exp``
+    (for SO(3) the rotations of one radian a unit about the axes); all are 0 for an equivariant model, and only then if
+    the group is connected. The measure of Gruver et al. (arXiv 2210.02984). Derivatives are exact, by forward mode,
+    which gives all components of the output at once: no random probes of the output are needed.
+
+    Averaged over a compact group (``average=``), the sum of squares is the energy weighted by the Casimir value:
+    sum l(l+1) B_l for SO(3), sum k^2 B_k for SO(2), sum |q|^2 B_q for a torus, B being the energies of f(g x) turned
+    back by rho_out (of f(g x) itself where rho_out is trivial). So it weighs fine angular structure more than
+    :func:`~pyro_symvi.equivariance.equivariance_error` does, and A^2 <= half of it on SO(3)
+    (:attr:`LieError.bound`).
+
+    It is local, and blind to parity: a pseudoscalar of O(3) declared a scalar, sector (0, -1), costs no derivative.
+    Finite groups have none; use :func:`~pyro_symvi.equivariance.equivariance_error` there. Translations and rigid
+    motions have no Haar mean but a Lie derivative, per unit of length.
+
+    Args:
+        model: a torch module in evaluation mode, or a function; samples first. A dict of named functions or modules is
+            a chain, each fed with the output of the one before.
+        x, group, rho_in, batch, allow_training: as in :func:`~pyro_symvi.equivariance.spectrum`; non-compact too.
+        rho_out: the action on the output's last axes; None for invariance of every entry.
+        layers: names or patterns of modules whose terms are wanted (None: every module without children; a chain
+            given as a dict: always all). The derivative divides among them and what follows them, by the chain rule;
+            see :attr:`LieError.sizes` and :attr:`LieError.shares`. Costs one derivative more for each of them.
+        rho_hidden: actions on their outputs by name; invariance where nothing is declared. The terms depend on it,
+            their sum does not.
+        average: None at x alone; the degree of the group's rule (16 is exact for responses of band 8);
+            :class:`MonteCarlo`; or a rule.
+        probes: random directions (signs) in the Lie algebra in place of its basis, for groups of large dimension.
+        method: :class:`ForwardMode`, :class:`DoubleBackward` or :class:`CentralDifferences`; by default the first of
+            them that the model allows, and the result says which and why.
+        check: compare with central differences along one direction, since values that leave torch's sight (detach,
+            rounding, sorting) would count as constant.
+        double: in float64, on a copy of the model.
+        mask: ``[B, N]``, points that count, for outputs ``[B, N, ...]``.
+
+    Raises:
+        ValueError: no Lie group; training mode, chance in the model; a derivative that disagrees with differences.
+        TypeError: a model that ``method`` can't differentiate.
+
+    Example:
+        >>> from pyro_symvi.groups import NaturalAction, SpecialOrthogonal
+        >>> rotations = SpecialOrthogonal(3)
+        >>> stretch = torch.diag(torch.tensor([1.0, 1.0, 2.0], dtype=torch.float64))
+        >>> x = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+        >>> found = lie_error(lambda x: x @ stretch, x, rotations, rho_out=NaturalAction(rotations))
+        >>> round(found.mean_square, 12)  # two turns move the long axis; each costs |2 - 1|^2
+        2.0
+    """
+    if isinstance(model, Mapping):
+        model, layers = Chain(model), list(model)
+    if isinstance(group, Group):
+        _require_lie(group)
+    inputs = Inputs.of(x, group, rho_in)
+    action = InvariantAction(group) if rho_out is None else rho_out
+    if not isinstance(action, Action) or action.group != group:
+        raise TypeError(f"expected rho_out as an action of {group!r}, got {rho_out!r}; try NaturalAction(group)")
+    names = layer_names(model, layers)
+    hidden = _checked_hidden(rho_hidden, group, names)
+    if double:
+        model = copy.deepcopy(model).double() if isinstance(model, nn.Module) else model
+        inputs = inputs.map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+    rule = _rule(group, average)
+    directions = _directions(group, probes)
+    sums = _Sums(action, mask, keep=average is None)
+    chosen: Derivative = method or AUTOMATIC[0]
+    reasons: tuple[str, ...] = ()
+    for elements, weights, responses in Sweep(model, inputs, rule, (), batch, allow_training).blocks():
+        y, moved = _single(responses), inputs.moved(elements)
+        like = next(leaf for leaf in _floats(moved))
+        split = LayerSplit(model, inputs, moved, names, hidden, action) if names else None
+        sums.start(weights, y)
+        if not sums.count:
+            oblique = torch.arange(1.0, group.dim + 1, dtype=torch.float64).cos()
+            curve = _curve(model, inputs, moved, oblique)
+            chosen, (tangent,), reasons = working(curve, like, AUTOMATIC if method is None else (method,))
+            _check(chosen, curve, like, tangent, y, check)
+        for direction in directions:
+            (tangent,) = chosen.tangents(_curve(model, inputs, moved, direction), like)
+            turn = velocity(action, y, direction)
+            terms = {} if split is None else split.terms(direction, chosen, like)
+            sums.add(tangent, turn, terms)
+    floor = 8 * torch.finfo(like.dtype).eps * float(sums.norm.mean().sqrt()) * math.sqrt(group.dim)
+    return sums.result(group, chosen, reasons, probes is not None, average, floor)
+
+
+class _Sums:
+    """Sums of squares over elements, weighted, and the table of pooled values that errors come from."""
+
+    def __init__(self, action: Action, mask: Tensor | None, keep: bool) -> None:
+        self.events, self.mask, self.keep = len(action.event_shape), mask, keep
+        self.count = 0
+        self.squared: dict[int, Tensor] = {}
+        self.terms: dict[str, tuple[Tensor, Tensor]] = {}
+        self.vectors: dict[str, list[Tensor]] = {}
+        self.table: list[list[Tensor]] = []
+        self.norm = torch.zeros(())
+
+    def start(self, weights: Tensor, y: Tensor) -> None:
+        """A block of elements with responses ``y [k, B, *rest]``."""
+        self.block, self.shape, self.number = weights, y.shape, 0
+        self.norm = self.norm + self._mean(self._object(y.square()))
+        self.table.append([])
+        self.weights = torch.ones_like(self._object(y)[0])
+        mask = self.mask
+        if mask is not None and self.weights.shape[: mask.ndim] == mask.shape:
+            self.weights = self.weights * mask.to(self.weights).reshape(
+                *mask.shape, *(1,) * (self.weights.ndim - mask.ndim)
+            )
+
+    def add(self, tangent: Tensor, turn: Tensor | None, terms: dict[str, Tensor]) -> None:
+        """The next direction: tangent of the output, velocity of rho_out at it, terms of layers."""
+        whole = self._part(tangent, turn)
+        squares = self._object(whole.square())
+        pooled = (squares * self.weights).flatten(1).sum(1) / self.weights.sum()
+        self.table[-1].append(pooled)
+        self.squared[self.number] = self.squared.get(self.number, 0) + self._mean(squares)
+        if self.keep:
+            self.vectors.setdefault("", []).append(whole[0])
+        for name, term in terms.items():
+            part = self._part(term, turn if name == OUTPUT else None)
+            before = self.terms.get(name, (0, 0))
+            square, inner = self._mean(self._object(part.square())), self._mean(self._object(part * whole))
+            self.terms[name] = (before[0] + square, before[1] + inner)
+            if self.keep:
+                self.vectors.setdefault(name, []).append(part[0])
+        self.number += 1
+        self.count += 1
+
+    def result(
+        self, group: Group, method: Derivative, reasons: tuple[str, ...], probed: bool, average: Any, floor: float
+    ) -> LieError:
+        """Everything in its place; with probes a mean over directions."""
+        share = 1 / self.number if probed else 1.0
+        by_generator = torch.stack(list(self.squared.values()))
+        if probed:
+            by_generator = by_generator.mean(0, keepdim=True)
+        terms = tuple(
+            LayerTerm(name, square * share, inner * share, self._vector(name))
+            for name, (square, inner) in self.terms.items()
+            if name != OUTPUT or bool(square.any())
+        )
+        error = self._error(probed, isinstance(average, MonteCarlo))
+        return LieError(
+            by_generator,
+            self.norm,
+            self.weights,
+            terms,
+            self._vector(""),
+            group,
+            method,
+            reasons,
+            average is not None,
+            error,
+            floor,
+        )
+
+    def _error(self, probed: bool, sampled: bool) -> float:
+        """Standard error of the mean square over probes and draws (crossed: their variances add)."""
+        table = torch.cat([torch.stack(block) for block in self.table], 1)  # [directions, elements]
+        table = table if probed else table.sum(0, keepdim=True)
+        variance = 0.0
+        if probed:
+            variance += float(table.mean(1).var()) / len(table)
+        if sampled:
+            variance += float(table.mean(0).var()) / table.shape[1]
+        return math.sqrt(variance)
+
+    def _vector(self, name: str) -> Tensor | None:
+        return torch.stack(self.vectors[name]) if self.keep else None
+
+    def _part(self, tangent: Tensor, turn: Tensor | None) -> Tensor:
+        values = tangent.double().reshape(self.shape)
+        return values if turn is None else values - turn
+
+    def _object(self, values: Tensor) -> Tensor:
+        return values.sum(tuple(range(-self.events, 0))) if self.events else values
+
+    def _mean(self, values: Tensor) -> Tensor:
+        return torch.tensordot(self.block, values, dims=1)
+
+
+def _require_lie(group: Group) -> None:
+    if group.dim == 0:
+        raise ValueError(
+            sentence(
+                "a Lie group of positive dimension",
+                repr(group),
+                "a discrete group has no derivative",
+                "equivariance_error(model, x, group, rho_in, rho_out)",
+            )
+        )
+
+
+def _checked_hidden(rho_hidden: Mapping[str, Action] | None, group: Group, names: list[str]) -> Mapping[str, Action]:
+    for name, action in (rho_hidden or {}).items():
+        if not isinstance(action, Action) or action.group != group:
+            raise TypeError(f"expected an action of {group!r} on {name!r} in rho_hidden, got {action!r}")
+        if name.split("@")[0].split("[")[0] not in names:
+            raise ValueError(f"expected rho_hidden for layers among {names}, got {name!r}; try layers=[{name!r}, ...]")
+    return rho_hidden or {}
+
+
+def _rule(group: Group, average: Any) -> Quadrature:
+    if average is None:
+        return Quadrature(group.identity()[None], torch.ones(1, dtype=torch.float64), -1)
+    if not group.is_compact:
+        raise ValueError(
+            sentence(
+                "average=None",
+                average,
+                f"{group!r} is not compact and has no Haar mean",
+                "the derivative at the inputs, or its compact part",
+            )
+        )
+    if isinstance(average, MonteCarlo):
+        return average.draws(group)
+    return average if isinstance(average, Quadrature) else exact_rule(group, 0, average)
+
+
+def _directions(group: Group, probes: MonteCarlo | None) -> Tensor:
+    if probes is None:
+        return torch.eye(group.dim, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(probes.seed)
+    return torch.randint(2, (probes.n, group.dim), generator=generator).double() * 2 - 1
+
+
+def _curve(model: Any, inputs: Inputs, x: Any, direction: Tensor) -> Curve:
+    """The output along x + t X x, X = ``direction``."""
+    flow = moving(x, inputs.actions, direction)
+    return lambda t: (next(iter(tensors(inputs.call(model, flow(t)), OUTPUT).values())),)
+
+
+def _single(responses: dict[str, Tensor]) -> Tensor:
+    names = [name for name in responses if name == OUTPUT or name.startswith(f"{OUTPUT}[")]
+    if len(names) != 1:
+        raise TypeError(
+            sentence(
+                "a model that returns one tensor",
+                f"{', '.join(names)}",
+                "each output has its own action",
+                "lambda x: model(x)['energy'], or another one of them",
+            )
+        )
+    return responses[names[0]]
+
+
+def _floats(x: Any) -> Any:
+    if isinstance(x, Tensor):
+        if x.is_floating_point():
+            yield x
+    elif isinstance(x, dict | tuple | list):
+        for value in x.values() if isinstance(x, dict) else x:
+            yield from _floats(value)
+
+
+def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Tensor, wanted: bool) -> None:
+    if not wanted or isinstance(method, CentralDifferences):
+        return
+    (other,) = CentralDifferences().tangents(curve, like)
+    off = disagreement(tangent, other, y.to(tangent.dtype))
+    if off > 0.1:
+        raise ValueError(
+            sentence(
+                "a model whose values torch can follow",
+                f"a derivative by {method!r} that is {off:.0%} away from central differences",
+                "part of it is taken for constant (detach, numpy, rounding, sorting), or it jumps",
+                "method=CentralDifferences(), or check=False for the derivative between the jumps",
+            )
+        )
