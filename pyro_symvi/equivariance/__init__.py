@@ -7,6 +7,21 @@ turned back; its spread is the error of an output whose behaviour is declared (:
 
 from ._inputs import Shared as Shared
 from ._rules import MonteCarlo as MonteCarlo
+from .biases import Augmentation as Augmentation
+from .biases import HarmonicFeatures as HarmonicFeatures
+from .biases import TensorBasis as TensorBasis
+from .biases import TensorBasisHead as TensorBasisHead
+from .data import CloudDataset as CloudDataset
+from .data import CloudTarget as CloudTarget
+from .data import CrossProduct as CrossProduct
+from .data import Dataset as Dataset
+from .data import HarmonicMoment as HarmonicMoment
+from .data import HarmonicOfDipole as HarmonicOfDipole
+from .data import MoleculeDataset as MoleculeDataset
+from .data import SoftCoulomb as SoftCoulomb
+from .data import TripleProduct as TripleProduct
+from .data import decorated_clouds as decorated_clouds
+from .data import molecules as molecules
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import diagnose as diagnose
 from .diagnosis import target_labels as target_labels
@@ -17,24 +32,49 @@ from .lie import DoubleBackward as DoubleBackward
 from .lie import ForwardMode as ForwardMode
 from .lie import LieError as LieError
 from .lie import lie_error as lie_error
+from .models import MaxPooling as MaxPooling
+from .models import MeanPooling as MeanPooling
+from .models import PointCloudTransformer as PointCloudTransformer
+from .models import PointNet as PointNet
+from .models import SumPooling as SumPooling
 from .spectra import LayerSpectrum as LayerSpectrum
 from .spectra import Spectrum as Spectrum
 from .spectra import spectrum as spectrum
 
 __all__ = [
+    "Augmentation",
     "CentralDifferences",
+    "CloudDataset",
+    "CloudTarget",
+    "CrossProduct",
+    "Dataset",
     "Diagnosis",
     "DoubleBackward",
     "EquivarianceError",
     "ForwardMode",
+    "HarmonicFeatures",
+    "HarmonicMoment",
+    "HarmonicOfDipole",
     "LayerSpectrum",
     "LieError",
+    "MaxPooling",
+    "MeanPooling",
+    "MoleculeDataset",
     "MonteCarlo",
+    "PointCloudTransformer",
+    "PointNet",
     "Shared",
+    "SoftCoulomb",
     "Spectrum",
+    "SumPooling",
+    "TensorBasis",
+    "TensorBasisHead",
+    "TripleProduct",
+    "decorated_clouds",
     "diagnose",
     "equivariance_error",
     "lie_error",
+    "molecules",
     "spectrum",
     "target_labels",
 ]
