@@ -37,8 +37,11 @@ from .models import MeanPooling as MeanPooling
 from .models import PointCloudTransformer as PointCloudTransformer
 from .models import PointNet as PointNet
 from .models import SumPooling as SumPooling
+from .spectra import ConvergenceWarning as ConvergenceWarning
 from .spectra import LayerSpectrum as LayerSpectrum
 from .spectra import Spectrum as Spectrum
+from .spectra import gram_error as gram_error
+from .spectra import lebedev_rule as lebedev_rule
 from .spectra import spectrum as spectrum
 
 __all__ = [
@@ -46,6 +49,7 @@ __all__ = [
     "CentralDifferences",
     "CloudDataset",
     "CloudTarget",
+    "ConvergenceWarning",
     "CrossProduct",
     "Dataset",
     "Diagnosis",
@@ -73,6 +77,8 @@ __all__ = [
     "decorated_clouds",
     "diagnose",
     "equivariance_error",
+    "gram_error",
+    "lebedev_rule",
     "lie_error",
     "molecules",
     "spectrum",

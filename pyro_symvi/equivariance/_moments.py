@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..groups import Irrep
 from ..groups._irreps import COMMUTANT_DIMENSION
+from ._settle import settled
 
 
 class Moments:
@@ -23,6 +24,8 @@ class Moments:
 
     def __init__(self) -> None:
         self.started = False
+        self.count = 0
+        self.negative: Tensor | None = None
 
     def add(self, weights: Tensor, values: Tensor) -> None:
         """Add a block: ``weights [k]``, ``values [k, *shape]`` in float64."""
@@ -31,8 +34,12 @@ class Moments:
             self.centre = values[0].clone()
             self.first, self.second = torch.zeros_like(self.centre), torch.zeros_like(self.centre)
         away = values - self.centre
+        self.count += len(weights)
         self.first += torch.tensordot(weights, away, dims=1)
         self.second += torch.tensordot(weights, away.square(), dims=1)
+        if bool((weights < 0).any()):
+            below = torch.tensordot(weights.clamp(max=0), away.square(), dims=1)
+            self.negative = below if self.negative is None else self.negative + below
 
     @property
     def mean(self) -> Tensor:
@@ -41,8 +48,9 @@ class Moments:
 
     @property
     def variance(self) -> Tensor:
-        """E u^2 - (E u)^2 by entry, not below zero."""
-        return (self.second - self.first.square()).clamp(min=0)
+        """E u^2 - (E u)^2 by entry, not below zero: see :func:`~._settle.settled`."""
+        scale = self.second if self.negative is None else self.second - 2 * self.negative
+        return settled(self.second - self.first.square(), scale + self.first.square(), self.count)
 
     @property
     def square(self) -> Tensor:
