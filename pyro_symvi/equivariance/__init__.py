@@ -8,7 +8,10 @@ turned back; its spread is the error of an output whose behaviour is declared (:
 from ._inputs import Shared as Shared
 from ._rules import MonteCarlo as MonteCarlo
 from .biases import Augmentation as Augmentation
+from .biases import EquivariancePenalty as EquivariancePenalty
 from .biases import HarmonicFeatures as HarmonicFeatures
+from .biases import OrbitPenalty as OrbitPenalty
+from .biases import SectorPenalty as SectorPenalty
 from .biases import TensorBasis as TensorBasis
 from .biases import TensorBasisHead as TensorBasisHead
 from .data import CloudDataset as CloudDataset
@@ -55,6 +58,7 @@ __all__ = [
     "Diagnosis",
     "DoubleBackward",
     "EquivarianceError",
+    "EquivariancePenalty",
     "ForwardMode",
     "HarmonicFeatures",
     "HarmonicMoment",
@@ -65,8 +69,10 @@ __all__ = [
     "MeanPooling",
     "MoleculeDataset",
     "MonteCarlo",
+    "OrbitPenalty",
     "PointCloudTransformer",
     "PointNet",
+    "SectorPenalty",
     "Shared",
     "SoftCoulomb",
     "Spectrum",
