@@ -9,8 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..groups import Action, Group, InvariantAction, NaturalAction
+from ..groups import Action, Group, InvariantAction, LinearAction, NaturalAction
 from ..groups._errors import sentence
+from ._capture import exact_device
+from ._homomorphism import require_action
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,12 @@ class Inputs:
 
     @staticmethod
     def of(x: Any, group: Group, rho_in: Any = None) -> Inputs:
-        """Check the samples and their actions; see :func:`input_actions` for what ``rho_in`` may be."""
+        """Check the samples and their actions; see :func:`input_actions` for what ``rho_in`` may be.
+
+        Raises:
+            TypeError: for things that are no group, action or tensor.
+            ValueError: for shapes, nan, numbers of samples that differ, actions of other groups.
+        """
         if not isinstance(group, Group):
             raise TypeError(f"expected a group, got {type(group).__name__}; try pyro_symvi.groups.SpecialOrthogonal(3)")
         actions = input_actions(x, group, rho_in)
@@ -70,7 +77,8 @@ class Inputs:
     def moved(self, elements: Tensor) -> Any:
         """The images under ``elements [k, ...]``, element by element: tensors ``[k * B, ...]``, each in its dtype.
 
-        The product is taken in float64, so that the rounding of the image is that of its dtype alone.
+        The product is taken in float64, so that the rounding of the image is that of its dtype alone. Images are
+        tensors of their own, which a model may change in place.
         """
         return _mapped(self.x, self.actions, lambda leaf, action: _image(leaf, action, elements))
 
@@ -80,6 +88,29 @@ class Inputs:
             _mapped(self.x, self.actions, lambda leaf, _: change(leaf)), self.actions, self.group, self.samples
         )
 
+    def require_actions(self) -> None:
+        """Check on some samples that the actions are actions; see :func:`~._homomorphism.require_action`."""
+        for name, leaf, action in leaves(self.x, self.actions):
+            with torch.no_grad():
+                exact = _exact(leaf)
+                require_action(action, exact, name)
+                if not _is_inexact(leaf) and not isinstance(action, InvariantAction):
+                    g = self.group.sample(2, generator=torch.Generator().manual_seed(1)).to(exact.device)
+                    moved = action._sweep(g, exact[:2])
+                    if bool(((moved - moved.round()).abs() > 1e-6).any()):
+                        raise TypeError(
+                            f"expected {name} of a floating dtype, got {leaf.dtype}, because {action!r} does not map "
+                            f"integers to integers; try {name}.double()"
+                        )
+
+    def picked(self, images: Any, rows: Tensor) -> Any:
+        """Some rows of images in the structure of the inputs; what all samples share is passed on."""
+        return _picked(self.x, images, rows)
+
+    def with_shared_copies(self) -> Inputs:
+        """The same with a copy of every shared tensor, so that a model cannot change the user's."""
+        return Inputs(_copied(self.x), self.actions, self.group, self.samples)
+
     def call(self, model: Any, x: Any) -> Any:
         """The model at inputs of this structure."""
         if isinstance(x, dict):
@@ -88,8 +119,8 @@ class Inputs:
 
     @property
     def device(self) -> torch.device:
-        """Where the first tensor lies."""
-        return next(leaf for _, leaf, _ in leaves(self.x, self.actions)).device
+        """Where group elements and sums live: with the first tensor (on the CPU where that device has no float64)."""
+        return exact_device(next(leaf for _, leaf, _ in leaves(self.x, self.actions)).device)
 
 
 def input_actions(x: Any, group: Group, rho_in: Any = None) -> Any:
@@ -170,16 +201,62 @@ def _mapped(x: Any, actions: Any, change: Any) -> Any:
     return x.value if isinstance(x, Shared) else x
 
 
+def _picked(x: Any, images: Any, rows: Tensor) -> Any:
+    if isinstance(x, dict):
+        return {key: _picked(value, images[key], rows) for key, value in x.items()}
+    if isinstance(x, tuple | list):
+        found = [_picked(value, image, rows) for value, image in zip(x, images, strict=True)]
+        return found if isinstance(x, list) else tuple(found)
+    return images[rows.to(images.device)] if isinstance(x, Tensor) else images
+
+
+def _copied(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {key: _copied(value) for key, value in x.items()}
+    if isinstance(x, tuple | list):
+        found = [_copied(value) for value in x]
+        return found if isinstance(x, list) else tuple(found)
+    return Shared(x.value.clone()) if isinstance(x, Shared) and isinstance(x.value, Tensor) else x
+
+
+def _is_inexact(x: Tensor) -> bool:
+    return x.is_floating_point() or x.is_complex()
+
+
 def _exact(x: Tensor) -> Tensor:
     """In float64 (complex stays): integers and booleans too, since groups may permute them."""
-    return x if x.is_complex() else x.double()
+    if x.is_complex():
+        return x.to(torch.complex128)
+    return x.to(exact_device(x.device), torch.float64)
 
 
 def _image(x: Tensor, action: Action, elements: Tensor) -> Tensor:
     k = len(elements)
     if isinstance(action, InvariantAction):
-        return x.expand(k, *x.shape).reshape(k * len(x), *x.shape[1:])
-    moved = action._sweep(elements, _exact(x))
-    if not x.is_floating_point() and not x.is_complex():
+        return x.repeat(k, *(1,) * (x.ndim - 1))
+    exact = _exact(x)
+    elements = elements.to(exact.device)
+    moved = _by_matrices(action, elements, exact)
+    if moved is None:
+        moved = action._sweep(elements, exact)
+    if not _is_inexact(x):
         moved = moved.round()
-    return moved.to(x.dtype).reshape(k * len(x), *x.shape[1:])
+    moved = moved.to(x.device, x.dtype).reshape(k * len(x), *x.shape[1:])
+    return moved.clone() if _share_memory(moved, x) else moved
+
+
+def _by_matrices(action: Action, elements: Tensor, x: Tensor) -> Tensor | None:
+    """One matrix product an element, where the action is by matrices on the last axis; None where it is not."""
+    if not isinstance(action, LinearAction) or type(action)._act is not LinearAction._act:
+        return None
+    matrices = action._matrix(elements)
+    if not _is_inexact(matrices) or (matrices.is_complex() and not x.is_complex()):
+        return None
+    return (x.reshape(-1, x.shape[-1]) @ matrices.to(x.dtype).mT).reshape(len(elements), *x.shape)
+
+
+def _share_memory(a: Tensor, b: Tensor) -> bool:
+    try:
+        return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
+    except (NotImplementedError, RuntimeError):  # inside a function transform: nothing is changed in place there
+        return False

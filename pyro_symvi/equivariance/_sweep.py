@@ -9,28 +9,55 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .._value import positive_int
 from ..groups import Quadrature
-from ..groups._errors import sentence
-from ._capture import OUTPUT, captured, layer_names, tensors
-from ._inputs import Inputs
+from ._capture import OUTPUT, Found, captured, inside_closed, is_output, layer_names, owner, tensors
+from ._chance import Chance
+from ._guards import (
+    among_others,
+    another_shape,
+    apart,
+    buffers_kept,
+    by_chance,
+    misfit,
+    no_samples,
+    not_finite,
+    require_evaluation_mode,
+)
+from ._inputs import Inputs, leaves
 
 Responses = dict[str, Tensor]
+
+#: Rows of the first block that are evaluated once more, among fewer others.
+PROBE = 16
 
 
 @dataclass
 class Sweep:
     """A model, its inputs and the elements to visit. Memory does not grow with their number.
 
+    What a layer puts out is looked at only where it has the samples on its first axis. A layer that was not asked for
+    by its own name (``layers=None`` or a pattern) and has none, is never called, or puts out no floating numbers, is
+    left out, and :attr:`left_out` says why; one asked for by name is refused. The model itself is never changed:
+    hooks go, running statistics come back, random numbers it draws come from a stream of the sweep's own.
+
     Args:
         model: a torch module or any callable that maps samples ``[B, ...]`` to outputs ``[B, ...]``.
         inputs: samples with their actions.
         rule: elements and weights.
         layers: see :func:`~._capture.layer_names`; () for the output alone.
-        batch: samples per forward pass; elements go ``max(1, batch // B)`` at a time.
-        allow_training: take a model in training mode (dropout and batch statistics then make the numbers noise).
+        batch: samples per forward pass; elements go ``max(1, batch // B)`` at a time, and more than ``batch``
+            samples in several passes.
+        allow_training: take a model in training mode and one that answers by chance (the numbers are then noise).
         gradients: keep the graph of every response, for penalties and trained averages: energies and variances of
-            :class:`~._moments.Moments` can then be differentiated in parameters and inputs. Memory grows with the rule.
-        checks: the guards of the first block; False where the same model is swept again and again, as in training.
+            :class:`~._moments.Moments` can then be differentiated in parameters and inputs. Memory grows with the
+            rule, and the model draws from the global generators, as in any training step.
+        checks: of the actions and of the first block (one more pass of at most 16 samples); False where the same
+            model is swept again and again, as in training.
+
+    Attributes:
+        names: layers looked at.
+        left_out: entries that are not, with the reason; known after the first block.
     """
 
     model: Any
@@ -42,12 +69,29 @@ class Sweep:
     gradients: bool = False
     checks: bool = True
     names: list[str] = field(init=False)
+    left_out: dict[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
         if not callable(self.model):
             raise TypeError(f"expected a torch module or a function, got {type(self.model).__name__}")
-        self.names = layer_names(self.model, self.layers)
-        self._require_evaluation_mode()
+        positive_int(self.batch, "batch")
+        names = layer_names(self.model, self.layers)
+        asked = [self.layers] if isinstance(self.layers, str) else list(self.layers or ())
+        self._asked = {name for name in names if name in asked}
+        closed = [name for name in names if inside_closed(self.model, name.removeprefix("self."))]
+        self.left_out = {}
+        self._screened = False
+        for name in closed:
+            self._leave_out(name, "inside compiled or scripted code, which does not run hooks")
+        self.names = [name for name in names if name not in self.left_out]
+        if not self.allow_training:
+            require_evaluation_mode(self.model)
+        if self.checks:
+            self.inputs.require_actions()
+            self.inputs = self.inputs.with_shared_copies()
+        self._inside_graph = self.gradients
+        self._chance = Chance(self.inputs.device)
+        self._precision = _precision(self.model, self.inputs)
 
     @property
     def block(self) -> int:
@@ -56,100 +100,157 @@ class Sweep:
 
     def responses(self, elements: Tensor) -> Responses:
         """Outputs by name at the images under ``elements``, each ``[k, B, *rest]`` in float64."""
-        with torch.set_grad_enabled(self.gradients), captured(self.model, self.names) as found:
-            output = self.inputs.call(self.model, self.inputs.moved(elements))
-            found = {**found, **tensors(output, OUTPUT)}
-        if not any(name == OUTPUT or name.startswith(f"{OUTPUT}[") for name in found):
-            raise TypeError(
-                f"expected a model that returns floating tensors, got {type(output).__name__}; try a function that "
-                "returns the tensor to be looked at"
-            )
-        return {name: self._split(value, name, len(elements)) for name, value in found.items()}
+        return self._at(elements, None)
 
     def blocks(self) -> Iterator[tuple[Tensor, Tensor, Responses]]:
         """Elements, weights and responses, block by block; the layouts of all blocks agree."""
         elements = self.rule.elements.to(self.inputs.device)
         weights = self.rule.weights.to(self.inputs.device, torch.float64)
-        layout = self._checked_layout(elements) if self.checks else None
-        for g, w in zip(elements.split(self.block), weights.split(self.block), strict=True):
-            found = self.responses(g)
-            now = {name: tuple(value.shape[1:]) for name, value in found.items()}
-            layout = now if layout is None else layout
-            if now != layout:
-                different = [name for name in {*layout, *now} if layout.get(name) != now.get(name)]
-                raise ValueError(
-                    sentence(
-                        "outputs of one shape at every image of the inputs",
-                        f"another shape in {', '.join(sorted(different))}",
-                        "responses along the orbit are averaged entry by entry (neighbour lists, samplings and "
-                        "sortings that change with orientation do this)",
-                        "layers= without these",
-                    )
-                )
-            for name, value in found.items():
-                if not bool(torch.isfinite(value).all()):
-                    raise ValueError(f"expected finite outputs, got nan or inf in {name!r} at an image of the inputs")
-            yield g, w, found
+        layout: dict[str, tuple[int, ...]] | None = None
+        with buffers_kept(self.model, self.allow_training and not self.gradients):
+            for g, w in zip(elements.split(self.block), weights.split(self.block), strict=True):
+                first = layout is None
+                found = self._at(g, self._probe_rows(len(g)) if first and self.checks else None)
+                now = {name: tuple(value.shape[1:]) for name, value in found.items()}
+                layout = now if layout is None else layout
+                if now != layout:
+                    names = {*layout, *now}
+                    raise another_shape(sorted(n for n in names if layout.get(n) != now.get(n)))
+                for name, value in found.items():
+                    if not bool(torch.isfinite(value).all()):
+                        raise not_finite(name)
+                yield g, w, found
 
-    # -- guards ------------------------------------------------------------------------------------------------
-    def _require_evaluation_mode(self) -> None:
-        if self.allow_training or not isinstance(self.model, nn.Module):
+    # -- passes ------------------------------------------------------------------------------------------------
+    def _at(self, elements: Tensor, probe: Tensor | None) -> Responses:
+        k, samples = len(elements), self.inputs.samples
+        with torch.set_grad_enabled(self.gradients):
+            images = self.inputs.moved(elements)
+            again = None if probe is None else self.inputs.picked(images, probe)
+            parts = []
+            for rows in torch.arange(k * samples).split(max(self.batch, 1)):
+                whole = len(rows) == k * samples
+                piece = images if whole else self.inputs.picked(images, rows)
+                parts.append(self._fitting(self._run(piece), len(rows)))
+            found = parts[0] if len(parts) == 1 else self._joined(parts)
+            if not self._screened:
+                self._leave_out_infinite(found)
+            if probe is not None and again is not None:
+                self._require_function(found, again, probe)
+            self._screened = True
+            found = {name: v for name, v in found.items() if name not in self.left_out}
+            return {name: v.reshape(k, samples, *v.shape[1:]).to(self.inputs.device) for name, v in found.items()}
+
+    def _run(self, images: Any) -> Found:
+        """One forward pass; entries by name, output last. Models that differentiate inside get the graph they need."""
+        while True:
+            with torch.set_grad_enabled(self._inside_graph), captured(self.model, self.names) as found:
+                try:
+                    if self.gradients:
+                        output = self.inputs.call(self.model, images)
+                    else:
+                        with self._chance.own():
+                            output = self.inputs.call(self.model, images)
+                except RuntimeError as error:
+                    if self._inside_graph or "does not require grad" not in str(error):
+                        raise
+                    self._inside_graph = True
+                    continue
+                found.update(tensors(output, OUTPUT, found.skipped))
+            if not any(is_output(name) for name in found):
+                reasons = "; ".join(f"{n}: {why}" for n, why in found.skipped.items() if is_output(n))
+                raise TypeError(
+                    f"expected a model that returns floating tensors, got {reasons or type(output).__name__}; try a "
+                    "function that returns the tensor to be looked at"
+                )
+            if not self.gradients and self._inside_graph:
+                for name, value in found.items():
+                    found[name] = value.detach()
+            return found
+
+    # -- which entries are responses ------------------------------------------------------------------------------
+    def _leave_out(self, name: str, why: str) -> None:
+        """Leave an entry out, or refuse it: the output, and what was asked for by its own name."""
+        if is_output(name) or owner(name) in self._asked or self._screened:
+            raise no_samples(name, why)
+        self.left_out[name] = why
+
+    def _fitting(self, found: Found, rows: int) -> Responses:
+        """The entries ``[rows, ...]``, output last."""
+        if not self._screened:
+            self.left_out.update(found.skipped)
+            for name in self.names:
+                entries = [n for n in (*found, *found.skipped) if owner(n) == name]
+                if not found.calls[name]:
+                    self._leave_out(name, "never called in forward (perhaps its parameters are used without it)")
+                elif not any(n in found for n in entries) and name in self._asked:
+                    raise no_samples(name, "; ".join(found.skipped[n] for n in entries) or "no tensors")
+        for name, value in found.items():
+            why = misfit(value, rows)
+            if why and name not in self.left_out:
+                self._leave_out(name, why)
+        return {name: value for name, value in found.items() if name not in self.left_out}
+
+    def _joined(self, parts: list[Responses]) -> Responses:
+        """The rows of several passes."""
+        found = {}
+        for name in parts[0]:
+            values = [part.get(name) for part in parts]
+            if name in self.left_out:
+                continue
+            present = [v for v in values if v is not None]
+            if len({tuple(v.shape[1:]) for v in present}) != 1 or len(present) != len(parts):
+                raise another_shape([name])
+            found[name] = torch.cat(present)
+        return found
+
+    def _leave_out_infinite(self, found: Responses) -> None:
+        for name, value in found.items():
+            if not bool(torch.isfinite(value).all()):
+                if is_output(name) or owner(name) in self._asked:
+                    raise not_finite(name)
+                self.left_out[name] = "nan or inf"
+
+    # -- is it one function of the image? --------------------------------------------------------------------------
+    def _probe_rows(self, k: int) -> Tensor:
+        """Rows of a block of k elements: half of them at most, last first, spread over it at no regular distance."""
+        rows = k * self.inputs.samples
+        count = max(1, min(PROBE, rows // 2, self.batch))
+        t = 1 - torch.arange(count, dtype=torch.float64) / count
+        return ((rows - 1) * t.square()).round().long()
+
+    def _require_function(self, found: Responses, images: Any, rows: Tensor) -> None:
+        """The answers at some rows, alone: by chance another, or dependent on the rest of the batch?"""
+        if self.allow_training:
             return
-        training = [name or "the model" for name, module in self.model.named_modules() if module.training]
-        if training:
-            raise ValueError(
-                sentence(
-                    "a model in evaluation mode",
-                    f"training mode in {', '.join(training[:5])}",
-                    "dropout and batch statistics make the response to one orientation depend on chance and on others",
-                    "model.eval(), or allow_training=True to look at it as it is",
-                )
-            )
+        second = self.inputs.picked(images, torch.arange(len(rows)))
+        alone = self._run(images)
+        different = [n for n, value in found.items() if self._differs(value[rows.to(value.device)], alone.get(n))]
+        if not different:
+            return
+        repeated = self._run(second)
+        for name in different:
+            if name in alone and self._differs(alone[name], repeated.get(name)):
+                raise by_chance(name, self._chance.drawn)
+        for name in different:
+            if is_output(name):
+                value = alone.get(name)
+                if value is not None and value.shape[1:] != found[name].shape[1:]:
+                    raise another_shape([name])
+                raise among_others(name)
+        for name in different:
+            if owner(name) in self._asked:
+                raise among_others(name)
+            self.left_out[name] = "depends on the rest of the batch, or has other things than samples on its first axis"
 
-    def _checked_layout(self, elements: Tensor) -> dict[str, tuple[int, ...]]:
-        """The layout of one image; the response is one function of the image, alone or among others."""
-        first = self.responses(elements[:1])
-        again = self.responses(elements[:1])
-        for name, value in first.items():
-            if name not in again or again[name].shape != value.shape or _apart(value, again[name]):
-                raise ValueError(
-                    sentence(
-                        "a deterministic model",
-                        f"two answers to one input in {name!r}",
-                        "noise would be taken for broken symmetry",
-                        "to switch sampling off, or to fix its seed inside forward",
-                    )
-                )
-        if self.block > 1 and len(elements) > 1:
-            among = self.responses(elements[: self.block])
-            for name, value in first.items():
-                if name in among and among[name].shape[1:] == value.shape[1:] and _apart(value[0], among[name][0]):
-                    raise ValueError(
-                        sentence(
-                            "samples that do not see each other",
-                            f"an answer that depends on the rest of the batch in {name!r}",
-                            "images are evaluated many at a time (batch statistics do this even in evaluation mode, "
-                            "and so does a cloud passed without a samples axis)",
-                            "x[None] for a single sample, or batch=1",
-                        )
-                    )
-        return {name: tuple(value.shape[1:]) for name, value in first.items()}
-
-    def _split(self, value: Tensor, name: str, k: int) -> Tensor:
-        samples = self.inputs.samples
-        if value.ndim == 0 or len(value) != k * samples:
-            raise ValueError(
-                sentence(
-                    f"outputs with {k * samples} samples on the first axis",
-                    f"shape {list(value.shape)} in {name!r}",
-                    "inputs have the samples on their first axis",
-                    "layers= without it, or a wrapper that keeps the samples first",
-                )
-            )
-        return value.reshape(k, samples, *value.shape[1:])
+    def _differs(self, value: Tensor, other: Tensor | None) -> bool:
+        return other is None or other.shape != value.shape or apart(value, other, self._precision)
 
 
-def _apart(a: Tensor, b: Tensor) -> bool:
-    """Differ by more than rounding in float32 explains."""
-    scale = float(a.abs().max()) if a.numel() else 0.0
-    return bool(((a - b).abs() > 1e-4 * scale + 1e-30).any())
+def _precision(model: Any, inputs: Inputs) -> float:
+    """What rounding may change between two batches, relative to the largest entry, for the coarsest dtype in use."""
+    dtypes = [leaf.dtype for _, leaf, _ in leaves(inputs.x, inputs.actions)]
+    if isinstance(model, nn.Module):
+        dtypes += [parameter.dtype for parameter in model.parameters()]
+    eps = max((torch.finfo(d).eps for d in dtypes if d.is_floating_point or d.is_complex), default=1e-7)
+    return max(16 * eps, 1e-4)
