@@ -14,6 +14,8 @@ from .biases import OrbitPenalty as OrbitPenalty
 from .biases import SectorPenalty as SectorPenalty
 from .biases import TensorBasis as TensorBasis
 from .biases import TensorBasisHead as TensorBasisHead
+from .converging import Convergence as Convergence
+from .converging import converge as converge
 from .data import CloudDataset as CloudDataset
 from .data import CloudTarget as CloudTarget
 from .data import CrossProduct as CrossProduct
@@ -28,8 +30,15 @@ from .data import molecules as molecules
 from .diagnosis import Diagnosis as Diagnosis
 from .diagnosis import diagnose as diagnose
 from .diagnosis import target_labels as target_labels
+from .errors import Accuracies as Accuracies
+from .errors import Accuracy as Accuracy
 from .errors import EquivarianceError as EquivarianceError
+from .errors import EquivarianceErrors as EquivarianceErrors
+from .errors import ParitySplit as ParitySplit
+from .errors import Rounding as Rounding
+from .errors import accuracy as accuracy
 from .errors import equivariance_error as equivariance_error
+from .errors import translation_error as translation_error
 from .lie import CentralDifferences as CentralDifferences
 from .lie import DoubleBackward as DoubleBackward
 from .lie import ForwardMode as ForwardMode
@@ -46,18 +55,24 @@ from .spectra import Spectrum as Spectrum
 from .spectra import gram_error as gram_error
 from .spectra import lebedev_rule as lebedev_rule
 from .spectra import spectrum as spectrum
+from .symmetrizing import Symmetrized as Symmetrized
+from .symmetrizing import symmetrize as symmetrize
 
 __all__ = [
+    "Accuracies",
+    "Accuracy",
     "Augmentation",
     "CentralDifferences",
     "CloudDataset",
     "CloudTarget",
+    "Convergence",
     "ConvergenceWarning",
     "CrossProduct",
     "Dataset",
     "Diagnosis",
     "DoubleBackward",
     "EquivarianceError",
+    "EquivarianceErrors",
     "EquivariancePenalty",
     "ForwardMode",
     "HarmonicFeatures",
@@ -70,16 +85,21 @@ __all__ = [
     "MoleculeDataset",
     "MonteCarlo",
     "OrbitPenalty",
+    "ParitySplit",
     "PointCloudTransformer",
     "PointNet",
+    "Rounding",
     "SectorPenalty",
     "Shared",
     "SoftCoulomb",
     "Spectrum",
     "SumPooling",
+    "Symmetrized",
     "TensorBasis",
     "TensorBasisHead",
     "TripleProduct",
+    "accuracy",
+    "converge",
     "decorated_clouds",
     "diagnose",
     "equivariance_error",
@@ -88,5 +108,7 @@ __all__ = [
     "lie_error",
     "molecules",
     "spectrum",
+    "symmetrize",
     "target_labels",
+    "translation_error",
 ]
