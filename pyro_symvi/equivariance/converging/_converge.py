@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...groups._errors import sentence
 from ..errors import Accuracy, EquivarianceError
 from ..spectra import Spectrum
 
@@ -100,23 +101,30 @@ def converge(
     """Evaluate ``metric`` at growing degrees of the rule and compare, for a network has no band limit.
 
     A rule too short aliases: the number is then wrong at order one without looking odd. Agreement of two successive
-    rules is evidence, not proof; take steps of two or more.
+    rules is evidence, not proof.
 
     Args:
         metric: degree -> a :class:`~pyro_symvi.equivariance.Spectrum` (its energies by layer and irrep, as parts of
             the layer's total), an :class:`~pyro_symvi.equivariance.EquivarianceError` (A, and the root of E|z|^2), an
             :class:`~pyro_symvi.equivariance.Accuracy`, a mapping of these, a number or a tensor.
-        degrees: at least two, growing.
+        degrees: at least two, growing by two or more.
         tolerance: converged when the last step changes every value by less.
         negligible: values below this part of the whole (of the layer's total energy, the output's size, the largest
             entry of a tensor), and errors below the noise floor, are not compared.
 
     Raises:
-        ValueError: for degrees that do not grow, and values that are not finite.
+        ValueError: for degrees that do not grow by two, and values that are not finite.
     """
     degrees = tuple(degrees)
-    if len(degrees) < 2 or any(b <= a for a, b in itertools.pairwise(degrees)):
-        raise ValueError(f"expected at least two growing degrees, got {list(degrees)}; try (8, 10, 12)")
+    if len(degrees) < 2 or any(b < a + 2 for a, b in itertools.pairwise(degrees)):
+        raise ValueError(
+            sentence(
+                "at least two degrees that grow by two or more",
+                list(degrees),
+                "a rule of odd degree has the latitudes of the one before, and the two may agree on a wrong number",
+                "(8, 10, 12)",
+            )
+        )
     if not 0 < tolerance < 1:
         raise ValueError(f"expected a tolerance between 0 and 1, got {tolerance}")
     results = tuple(metric(degree) for degree in degrees)

@@ -49,6 +49,18 @@ def _collect(rho: Any, group: Group, name: str, found: dict[str, Action]) -> Non
         found[name] = action
 
 
+def raw_outputs(output: Any, name: str = OUTPUT) -> dict[str, Tensor]:
+    """The tensors of a structure by name, as they are."""
+    if isinstance(output, Tensor):
+        return {name: output}
+    items: list[tuple[Any, Any]] = []
+    if isinstance(output, dict):
+        items = list(output.items())
+    elif isinstance(output, tuple | list):
+        items = list(enumerate(output))
+    return {k: v for key, value in items for k, v in raw_outputs(value, f"{name}[{key!r}]").items()}
+
+
 def is_structure(rho_out: Any) -> bool:
     """Whether several outputs are declared (a representation of another library may itself be a tuple)."""
     return isinstance(rho_out, dict | tuple | list) and not is_foreign(rho_out)

@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ...groups import Action
-from .._capture import OUTPUT, tensors
 from .._inputs import Inputs, Shared
-from ._outputs import band_of
+from ._outputs import band_of, raw_outputs
 
 DRAWS = 8
 
@@ -139,4 +138,4 @@ def _differences(
 
 def _outputs(model: Any, inputs: Inputs, elements: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
-        return tensors(inputs.call(model, inputs.moved(elements)), OUTPUT)
+        return raw_outputs(inputs.call(model, inputs.moved(elements)))

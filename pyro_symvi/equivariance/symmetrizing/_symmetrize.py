@@ -11,12 +11,12 @@ from torch.utils.checkpoint import checkpoint
 from ..._value import positive_int
 from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
-from .._capture import OUTPUT, tensors
+from .._capture import OUTPUT
 from .._foreign import as_actions
 from .._inputs import Inputs
 from .._rules import MonteCarlo
 from ..errors._error import chosen_rule
-from ..errors._outputs import declared, is_structure, require_names, require_shape, turned_back
+from ..errors._outputs import declared, is_structure, raw_outputs, require_names, require_shape, turned_back
 from ..errors._sums import require_spread
 
 
@@ -85,7 +85,7 @@ class Symmetrized(nn.Module):
 
     def _turned(self, inputs: Inputs, g: Tensor, dtypes: dict[str, torch.dtype]) -> dict[str, Tensor]:
         """Responses turned back, ``[k, B, *rest]`` in float64 by name."""
-        output = tensors(inputs.call(self.model, inputs.moved(g)), OUTPUT)
+        output = raw_outputs(inputs.call(self.model, inputs.moved(g)))
         require_names(self.actions, output)
         found = {}
         for name, action in self.actions.items():
