@@ -12,8 +12,9 @@ and the geometry of orbits, all of it derived from ``vertical_basis`` unless a c
 2
 
 Finite groups: Trivial, Cyclic, Dihedral, Symmetric, PermutationGroup, SignFlips, SignedPermutations,
-FiniteMatrixGroup, PolyhedralGroup. Compact: Orthogonal, SpecialOrthogonal, Unitary, SpecialUnitary, Torus. Not
-compact: Translation, PositiveScaling, SpecialEuclidean. Products: DirectProduct, SemidirectProduct, WreathProduct.
+FiniteMatrixGroup, PolyhedralGroup, PointGroup. Compact: Orthogonal, SpecialOrthogonal, Unitary, SpecialUnitary,
+Torus. Not compact: Translation, PositiveScaling, SpecialEuclidean. Products: DirectProduct, SemidirectProduct,
+WreathProduct.
 """
 
 from ._action import Action as Action
@@ -62,6 +63,7 @@ from ._permutation_groups import PermutationGroup as PermutationGroup
 from ._permutation_groups import PermutationLike as PermutationLike
 from ._permutation_groups import Symmetric as Symmetric
 from ._point_clouds import PointCloudAction as PointCloudAction
+from ._point_groups import PointGroup as PointGroup
 from ._point_reflection import PointReflection as PointReflection
 from ._products import DirectProduct as DirectProduct
 from ._representations import InvariantAction as InvariantAction
@@ -118,6 +120,7 @@ __all__ = [
     "PermutationLike",
     "PhaseAction",
     "PointCloudAction",
+    "PointGroup",
     "PointReflection",
     "PolyhedralGroup",
     "PositiveScaling",

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .._value import positive_int
 from ._group import Group
+from ._mulliken import cubic_labels
 
 Solid = Literal["tetrahedral", "octahedral", "icosahedral"]
 
@@ -134,23 +135,7 @@ class PolyhedralGroup(_ListedMatrices):
 
     def _irrep_labels(self, matrices: list[Tensor]) -> list[str]:
         """Mulliken symbols: A, E, T, G, H by dimension; T1 is the natural representation; g and u by inversion."""
-        elements = self._list()
-        proper = torch.linalg.det(elements) > 0
-        natural = elements.diagonal(dim1=-2, dim2=-1).sum(-1)[proper]
-        letters = {1: "A", 2: "E", 3: "T", 4: "G", 5: "H"}
-        single = {"tetrahedral": "AET", "octahedral": "E", "icosahedral": "AGH"}[self.solid]
-        labels = []
-        for m in matrices:
-            character = m.diagonal(dim1=-2, dim2=-1).sum(-1)
-            letter = letters[m.shape[-1]]
-            if letter not in single:
-                reference = natural if letter == "T" else torch.ones_like(natural)
-                letter += "1" if float((character[proper] - reference).abs().max()) < 1e-6 else "2"
-            if self.inversion:
-                central = (elements + torch.eye(3, dtype=torch.float64)).abs().amax((-2, -1)).argmin()
-                letter += "g" if float(character[central]) > 0 else "u"
-            labels.append(letter)
-        return labels
+        return cubic_labels(self._list(), [m.diagonal(dim1=-2, dim2=-1).sum(-1) for m in matrices])
 
 
 @functools.lru_cache(maxsize=6)
