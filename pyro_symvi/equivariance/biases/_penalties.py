@@ -15,7 +15,7 @@ from ...groups._irreps import COMMUTANT_DIMENSION
 from .._capture import OUTPUT
 from .._inputs import Inputs, input_actions
 from .._sweep import Responses, Sweep
-from ..errors._error import turned_back
+from ..errors._outputs import turned_back
 from ._augmentation import output_actions
 
 EPSILON = 1e-30
