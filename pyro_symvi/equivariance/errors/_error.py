@@ -15,6 +15,7 @@ from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Sweep
 from ._outputs import band_of, declared, is_structure, require_names, require_shape
+from ._outputs import turned_back as turned_back
 from ._result import EquivarianceError, EquivarianceErrors, ParitySplit
 from ._rounding import rounding_of
 from ._sums import OutputSums, proper_elements, require_spread
