@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .._value import positive_int
 from ._group import Group
+from ._partitions import Partition, partition_labels
 
 
 class PermutationLike(Group):
@@ -61,7 +62,9 @@ class _OneLine(PermutationLike):
 class Symmetric(_OneLine):
     """S_n, all permutations of n points: order n!, elements LongTensor ``[..., n]`` in one-line notation.
 
-    Sampling is uniform for any n (the ranks of n independent uniforms); listing stops at n = 9.
+    Sampling is uniform for any n (the ranks of n independent uniforms); listing stops at n = 9. Irreducible
+    representations (n <= 6) are labelled by partitions: (n,) is trivial, (n - 1, 1) that of contrasts of n numbers,
+    (1, ..., 1) the sign; the transposed partition is the one times the sign.
     """
 
     n: int
@@ -99,6 +102,9 @@ class Symmetric(_OneLine):
         self, shape: tuple[int, ...], generator: torch.Generator | None, dtype: torch.dtype, device: torch.device
     ) -> Tensor:
         return torch.rand(*shape, self.n, generator=generator, dtype=torch.float64, device=device).argsort(-1)
+
+    def _irrep_labels(self, matrices: list[Tensor]) -> list[Partition]:
+        return partition_labels(self.elements(), [m.diagonal(dim1=-2, dim2=-1).sum(-1) for m in matrices])
 
 
 @dataclass(frozen=True, eq=False, repr=False)
