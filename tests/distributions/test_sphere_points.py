@@ -157,12 +157,13 @@ def test_derivatives_of_log_densities_by_finite_differences(name: str, dim: int)
         return LAWS[name](mu, kappa, validate_args=False).log_prob(value)
 
     kappa = torch.tensor([0.5, 7.0, 40.0], dtype=torch.float64)
-    for arguments in (
-        (unit(3, dim), unit(dim, seed=1), kappa[1]),
+    every = (
         (unit(3, dim), unit(3, dim, seed=1), kappa),
+        (unit(3, dim), unit(dim, seed=1), kappa[1]),
         (unit(dim), unit(dim, seed=1), kappa),
         (unit(2, 1, dim), unit(3, dim, seed=1), kappa[2]),
-    ):
+    )
+    for arguments in every if dim <= 5 else every[:1]:
         leaves = tuple(a.clone().requires_grad_() for a in arguments)
         assert torch.autograd.gradcheck(log_prob, leaves, check_forward_ad=True, rtol=2e-3, atol=1e-5, eps=1e-7)
         if dim <= 5:
