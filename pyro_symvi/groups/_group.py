@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -318,7 +318,7 @@ class Group(Value, ABC):
             for label, (m, kind) in zip(labels, matrices, strict=True)
         )
 
-    def _irrep_labels(self, matrices: list[Tensor]) -> Sequence[Hashable]:
+    def _irrep_labels(self, matrices: list[Tensor]) -> list[str]:
         """Names of the representations ``[order, d, d]`` in their order: dimension and letter, "2a", "2b", ..."""
         counts: dict[int, int] = {}
         labels = []

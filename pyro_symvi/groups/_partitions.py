@@ -56,8 +56,8 @@ def _character(hooks: frozenset[int], cycles: Partition) -> int:
     return total
 
 
-def partition_labels(elements: Tensor, characters: list[Tensor]) -> list[Partition]:
-    """The partition of each representation of S_n, from ``elements [n!, n]`` and characters ``[n!]``."""
+def partition_labels(elements: Tensor, characters: list[Tensor]) -> list[str]:
+    """The partition of each representation of S_n as "[3,1]", from ``elements [n!, n]`` and characters ``[n!]``."""
     first: dict[Partition, int] = {}
     for i, row in enumerate(elements):
         first.setdefault(cycle_type(row), i)
@@ -65,4 +65,5 @@ def partition_labels(elements: Tensor, characters: list[Tensor]) -> list[Partiti
     known = {
         tuple(symmetric_character(shape, cycles) for cycles in first): shape for shape in partitions(elements.shape[-1])
     }
-    return [known[tuple(character[at].round().long().tolist())] for character in characters]
+    found = [known[tuple(character[at].round().long().tolist())] for character in characters]
+    return [f"[{','.join(map(str, shape))}]" for shape in found]

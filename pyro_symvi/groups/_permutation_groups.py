@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .._value import positive_int
 from ._group import Group
-from ._partitions import Partition, partition_labels
+from ._partitions import partition_labels
 
 
 class PermutationLike(Group):
@@ -63,8 +63,8 @@ class Symmetric(_OneLine):
     """S_n, all permutations of n points: order n!, elements LongTensor ``[..., n]`` in one-line notation.
 
     Sampling is uniform for any n (the ranks of n independent uniforms); listing stops at n = 9. Irreducible
-    representations (n <= 6) are labelled by partitions: (n,) is trivial, (n - 1, 1) that of contrasts of n numbers,
-    (1, ..., 1) the sign; the transposed partition is the one times the sign.
+    representations (n <= 6) are labelled by partitions, "[3,1]": [n] is trivial, [n-1,1] that of contrasts of n
+    numbers, [1,...,1] the sign; the transposed partition is the one times the sign.
     """
 
     n: int
@@ -103,7 +103,7 @@ class Symmetric(_OneLine):
     ) -> Tensor:
         return torch.rand(*shape, self.n, generator=generator, dtype=torch.float64, device=device).argsort(-1)
 
-    def _irrep_labels(self, matrices: list[Tensor]) -> list[Partition]:
+    def _irrep_labels(self, matrices: list[Tensor]) -> list[str]:
         return partition_labels(self.elements(), [m.diagonal(dim1=-2, dim2=-1).sum(-1) for m in matrices])
 
 

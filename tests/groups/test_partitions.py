@@ -47,8 +47,9 @@ def test_printed_table_of_four() -> None:
 def test_labels(n: int) -> None:
     group = Symmetric(n)
     g = group.elements()
-    irreps = {irrep.label: irrep for irrep in group.irreps()}
-    assert set(irreps) == set(partitions(n)) and next(iter(irreps)) == (n,)
+    named = {irrep.label: irrep for irrep in group.irreps()}
+    irreps = {shape: named["[" + ",".join(map(str, shape)) + "]"] for shape in partitions(n)}
+    assert len(named) == len(irreps) and next(iter(named)) == f"[{n}]"
     types = [cycle_type(row) for row in g]
     sign = torch.tensor([(-1.0) ** (n - len(t)) for t in types], dtype=torch.float64)
     assert torch.allclose(irreps[(1,) * n].character(g), sign)
@@ -59,11 +60,11 @@ def test_labels(n: int) -> None:
 
 
 def test_contrasts() -> None:
-    """The permutation of four numbers is (4,) + (3, 1), and not (2, 1, 1), which has the same dimension."""
+    """The permutation of four numbers is [4] + [3,1], and not [2,1,1], which has the same dimension."""
     group = Symmetric(4)
     g = group.elements()
     trace = CoordinatePermutation(4).matrix(g).diagonal(dim1=-2, dim2=-1).sum(-1)
-    assert torch.allclose(1 + IrrepAction(group, (3, 1)).irrep.character(g), trace)
-    assert not torch.allclose(1 + IrrepAction(group, (2, 1, 1)).irrep.character(g), trace)
-    with pytest.raises(ValueError, match=r"expected the label .* got '3a'; try one of \(4,\)"):
+    assert torch.allclose(1 + IrrepAction(group, "[3,1]").irrep.character(g), trace)
+    assert not torch.allclose(1 + IrrepAction(group, "[2,1,1]").irrep.character(g), trace)
+    with pytest.raises(ValueError, match=r"expected the label .* got '3a'; try one of '\[4\]'"):
         IrrepAction(group, "3a")
