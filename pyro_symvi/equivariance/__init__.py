@@ -57,6 +57,11 @@ from .spectra import lebedev_rule as lebedev_rule
 from .spectra import spectrum as spectrum
 from .symmetrizing import Symmetrized as Symmetrized
 from .symmetrizing import symmetrize as symmetrize
+from .training import Recipe as Recipe
+from .training import SpectrumHistory as SpectrumHistory
+from .training import SpectrumLogger as SpectrumLogger
+from .training import Trained as Trained
+from .training import train as train
 
 __all__ = [
     "Accuracies",
@@ -88,15 +93,19 @@ __all__ = [
     "ParitySplit",
     "PointCloudTransformer",
     "PointNet",
+    "Recipe",
     "Rounding",
     "SectorPenalty",
     "Shared",
     "SoftCoulomb",
     "Spectrum",
+    "SpectrumHistory",
+    "SpectrumLogger",
     "SumPooling",
     "Symmetrized",
     "TensorBasis",
     "TensorBasisHead",
+    "Trained",
     "TripleProduct",
     "accuracy",
     "converge",
@@ -110,5 +119,6 @@ __all__ = [
     "spectrum",
     "symmetrize",
     "target_labels",
+    "train",
     "translation_error",
 ]

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from ...groups import Action, Group, Quadrature
+from .._capture import OUTPUT
 from .._inputs import Inputs
 from .._rules import MonteCarlo
 from ..errors import EquivarianceError, equivariance_error
@@ -24,7 +25,7 @@ class SpectrumLogger:
 
     The model is put in evaluation mode and back, every module in its own; random generators, gradients, buffers and
     hooks are left as they were, so that a run with a logger ends where it would have ended without. Cost of one look:
-    two passes over the rule (one for each output besides), so a few samples (8 to 32) of held-out data suffice:
+    two passes over the rule, so a few samples (8 to 32) of held-out data suffice:
     fractions are ratios of sums over samples.
 
     Reading it: fractions of sectors outside the target's that fall in the last layers only are late clean-up; a
@@ -33,10 +34,10 @@ class SpectrumLogger:
 
     Args:
         x, group, cutoff, layers, rho_in, mask, batch: as in :func:`~pyro_symvi.equivariance.spectrum`.
-        rho_out: the action on the output, or a dict of actions for a model that returns a dict (each looked at by
-            itself); None to leave the error out. For an invariant output give ``InvariantAction(group)``.
+        rho_out: the action on the output, or a dict of actions for a model that returns a dict; None to leave the
+            error out. For an invariant output give ``InvariantAction(group)``.
         every: the least time between two records made by calling the logger; the first call makes one.
-        degree, rule: of spectra and errors, at least 2 ``cutoff``.
+        degree, rule: of spectra and errors, at least 2 ``cutoff``; without either, each has its own default.
         path: a file that is written after every record; where it is there already, the logger goes on from it.
     """
 
@@ -62,7 +63,7 @@ class SpectrumLogger:
         if isinstance(rho_out, Mapping):
             actions = dict(rho_out)
         else:
-            actions = {} if rho_out is None else {"output": rho_out}
+            actions = {} if rho_out is None else {OUTPUT: rho_out}
         for name, action in actions.items():
             if not isinstance(action, Action) or action.group != group:
                 raise TypeError(
@@ -107,7 +108,7 @@ class SpectrumLogger:
                 model, self._x, self._group, self._cutoff, rho_in=self._rho_in, layers=self._layers,
                 degree=self._degree, rule=self._rule, mask=self._mask, batch=self._batch,
             )  # fmt: skip
-            errors = {name: self._error(model, name) for name in self._actions}
+            errors = self._errors(model)
         record = Record(
             float(epoch),
             self._spent,
@@ -128,37 +129,16 @@ class SpectrumLogger:
         """See :meth:`SpectrumHistory.to_json`."""
         return self.history.to_json(path)
 
-    def _error(self, model: Any, name: str) -> EquivarianceError:
-        looked_at = model if self._single else _Entry(model, name)
+    def _errors(self, model: Any) -> dict[str, EquivarianceError]:
+        if not self._actions:
+            return {}
+        rho_out = self._actions[OUTPUT] if self._single else self._actions
         found = equivariance_error(
-            looked_at, self._x, self._group, self._rho_in, self._actions[name],
-            degree=self._error_degree, rule=self._rule, mask=self._mask, batch=self._batch,
+            model, self._x, self._group, self._rho_in, rho_out,
+            degree=self._degree, rule=self._rule, mask=self._mask, batch=self._batch, measure_floor=False,
         )  # fmt: skip
-        if not isinstance(found, EquivarianceError):
-            raise TypeError(f"expected one output for {name!r}, got several; try a dict of actions for rho_out")
-        return found
-
-    @property
-    def _error_degree(self) -> int:
-        return 8 if self._degree is None and self._cutoff is None else self._degree or 2 * (self._cutoff or 0)
+        return {OUTPUT: found} if self._single else {name: found[f"{OUTPUT}[{name!r}]"] for name in self._actions}
 
 
 def _plain(number: Any) -> float:
     return float(number.detach() if isinstance(number, Tensor) else number)
-
-
-class _Entry:
-    """One output of a model that returns a dict."""
-
-    def __init__(self, model: Any, name: str) -> None:
-        self.model, self.name = model, name
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Tensor:
-        found = self.model(*args, **kwargs)
-        if not isinstance(found, Mapping) or self.name not in found:
-            raise ValueError(
-                f"expected an output {self.name!r} of the model, got "
-                f"{sorted(found) if isinstance(found, Mapping) else type(found).__name__}, because rho_out names it"
-            )
-        value: Tensor = found[self.name]
-        return value

@@ -64,6 +64,7 @@ class Recipe(Value):
         schedule: :class:`Cosine` or :class:`Constant`.
         weight_decay: decoupled (Loshchilov and Hutter, ICLR 2019); 0 is Adam.
         clip: largest norm of the gradient; inf for none.
+        penalty_weight: factor of the penalty, where there is one.
         keep_best: give back the state of the epoch with the least validation loss, not the last one. A choice made on
             the validation data: measure errors on other data.
         seed: of batches, augmentation and dropout.
@@ -75,6 +76,7 @@ class Recipe(Value):
     schedule: Schedule = field(default_factory=Cosine)
     weight_decay: float = 0.0
     clip: float = 1.0
+    penalty_weight: float = 1.0
     keep_best: bool = False
     seed: int = 0
 

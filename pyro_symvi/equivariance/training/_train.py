@@ -19,7 +19,7 @@ from ._samples import Samples, ScaledLoss, by_name, call
 from ._trained import Trained, TrainingHistory
 
 Augment = Callable[..., tuple[Any, Any]]
-Penalty = Callable[[nn.Module, Any], Tensor]
+Penalty = Callable[..., Tensor]
 Callback = Callable[..., Any]
 
 
@@ -46,8 +46,9 @@ def train(
         data: a pair (inputs, targets), samples first, or an object with ``inputs`` and ``targets``.
         recipe: settings; ``epochs=``, ``batch_size=``, ``learning_rate=``, ... replace single ones.
         validation: held-out data of the same kind, never augmented.
-        augmentation: ``augmentation(inputs, targets, generator=g)`` to moved inputs and targets, for training batches.
-        penalty: ``penalty(model, inputs)``, a scalar that is added to the loss.
+        augmentation: ``augmentation(inputs, targets, generator=g)`` to moved inputs and targets, for training batches;
+            :class:`~pyro_symvi.equivariance.Augmentation` is one.
+        penalty: ``penalty(model, inputs, generator=g)``, a scalar; ``penalty_weight`` times it is added to the loss.
         callbacks: ``callback(model, epoch, **numbers)`` before the first epoch (epoch 0) and after each one, with
             the model in training mode; :class:`SpectrumLogger` is one. Their time is not counted.
         progress: True for a bar, or a function of epoch and numbers.
@@ -147,7 +148,7 @@ class _Run:
             x, y = self.augmentation(x, y, generator=self.generator)
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(call(self.model, x), by_name(y))
-        added = loss.new_zeros(()) if self.penalty is None else self.penalty(self.model, x).to(loss)
+        added = self._penalized(x).to(loss)
         if bool(torch.isfinite(loss + added)):
             (loss + added).backward()
             if math.isfinite(self.recipe.clip):
@@ -155,6 +156,11 @@ class _Run:
             self.optimizer.step()
             self.steps += 1
         return float(loss.detach()), float(added.detach())
+
+    def _penalized(self, x: Any) -> Tensor:
+        if self.penalty is None:
+            return torch.zeros(())
+        return self.recipe.penalty_weight * self.penalty(self.model, x, generator=self.generator)
 
     def _note(self, epoch: int, numbers: dict[str, float], progress: Any) -> dict[str, float]:
         row = {**numbers, **self._validated()}
