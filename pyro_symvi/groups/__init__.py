@@ -35,6 +35,8 @@ from ._errors import InfiniteGroupError as InfiniteGroupError
 from ._errors import NonCompactGroupError as NonCompactGroupError
 from ._errors import UnsupportedError as UnsupportedError
 from ._gig import GeneralizedInverseGaussian as GeneralizedInverseGaussian
+from ._grid_actions import GridRotations as GridRotations
+from ._grid_actions import GridTranslation as GridTranslation
 from ._group import Group as Group
 from ._group import Quadrature as Quadrature
 from ._harmonics import solid_harmonics as solid_harmonics
@@ -101,6 +103,8 @@ __all__ = [
     "EllipticalRotation",
     "FiniteMatrixGroup",
     "GeneralizedInverseGaussian",
+    "GridRotations",
+    "GridTranslation",
     "Group",
     "HermitianConjugation",
     "HiddenLayer",
