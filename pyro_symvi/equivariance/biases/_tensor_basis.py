@@ -79,7 +79,7 @@ class TensorBasisHead(nn.Module):
         units = positive_int(width if hidden is None else hidden, "hidden")
         first = nn.Linear(positive_int(width, "width"), units)
         self.coefficients = nn.Sequential(first, nn.SiLU(), nn.Linear(units, outputs))
-        self.weights = nn.Parameter(torch.full((basis.copies,), 1 / basis.copies))
+        self.weights = nn.Parameter(torch.full((basis.copies,), basis.copies**-0.5))
 
     def forward(self, features: Tensor, vectors: Tensor, mask: Tensor | None = None) -> Tensor:
         """The tensor ``[B, 2l + 1]``.
@@ -115,6 +115,20 @@ def _product(label: Label, v: Tensor) -> Tensor:
     normal = torch.linalg.cross(v[..., 0, :], v[..., 1, :])
     if degree == 0:
         return (normal * v[..., 2, :]).sum(-1, keepdim=True)
-    if degree == 1:
-        return _harmonic(1, normal)
-    return torch.func.jvp(lambda a: _harmonic(degree, a), (v[..., 0, :],), (normal,))[1]
+    return stretched(degree, v[..., 0, :], normal)
+
+
+def stretched(degree: int, a: Tensor, c: Tensor) -> Tensor:
+    """(c . grad) S_l(a), which couples a vector c with degree l - 1 in a to degree l: ``[..., 2l + 1]``.
+
+    S_l(a + t c) is a polynomial of degree l in t; its linear coefficient comes exactly from differences over t and -t.
+    """
+    count = (degree + 1) // 2
+    t = torch.arange(1, count + 1, dtype=torch.float64) / count
+    powers = t[None] ** torch.arange(1, 2 * count, 2, dtype=torch.float64)[:, None]  # t^1, t^3, ...
+    weights = torch.linalg.solve(powers, torch.eye(count, dtype=torch.float64)[:, 0]).tolist()
+    terms = [
+        w / 2 * (_harmonic(degree, a + s * c) - _harmonic(degree, a - s * c))
+        for s, w in zip(t.tolist(), weights, strict=True)
+    ]
+    return torch.stack(terms).sum(0)

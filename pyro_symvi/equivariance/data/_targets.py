@@ -69,35 +69,41 @@ class HarmonicOfDipole(CloudTarget):
         return solid_harmonics(self.degree, (q[..., None] * r).sum(-2))
 
 
-def three_moments(r: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The vectors sum q r, sum q |r|^2 r and sum q^2 r, each ``[..., 3]``."""
-    square = r.square().sum(-1, keepdim=True)
-    return (q[..., None] * r).sum(-2), (q[..., None] * square * r).sum(-2), (q.square()[..., None] * r).sum(-2)
+def moments(r: Tensor, q: Tensor) -> Tensor:
+    """Three vectors a = sum q r, sum q^2 r, sum q |r| r, each as a / sqrt(1 + |a|^2): ``[..., 3, 3]``."""
+    weights = torch.stack([q, q.square(), q * r.norm(dim=-1)], -2)
+    a = weights @ r
+    return a / (1 + a.square().sum(-1, keepdim=True)).sqrt()
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TripleProduct(CloudTarget):
-    """det[a, b, c] of the vectors sum q r, sum q |r|^2 r, sum q^2 r: a pseudoscalar, (0, -1)."""
+    """det[a, b, c] of three moments of the cloud, sum q r, sum q^2 r, sum q |r| r, each as a / sqrt(1 + |a|^2).
+
+    A pseudoscalar, (0, -1), bounded by 1.
+    """
 
     @property
     def label(self) -> Label:
         return (0, -1)
 
     def _value(self, r: Tensor, q: Tensor) -> Tensor:
-        a, b, c = three_moments(r, q)
-        return (torch.linalg.cross(a, b) * c).sum(-1, keepdim=True)
+        return torch.linalg.det(moments(r, q))[..., None]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CrossProduct(CloudTarget):
-    """a x b of the vectors sum q r and sum q |r|^2 r, in the order (y, z, x): a pseudovector, (1, -1)."""
+    """a x b of two moments of the cloud, sum q r and sum q^2 r, each as a / sqrt(1 + |a|^2), in the order (y, z, x).
+
+    A pseudovector, (1, -1), shorter than 1.
+    """
 
     @property
     def label(self) -> Label:
         return (1, -1)
 
     def _value(self, r: Tensor, q: Tensor) -> Tensor:
-        a, b, _ = three_moments(r, q)
+        a, b, _ = moments(r, q).unbind(-2)
         return torch.linalg.cross(a, b).roll(-1, -1)
 
 
