@@ -39,6 +39,11 @@ from .errors import Rounding as Rounding
 from .errors import accuracy as accuracy
 from .errors import equivariance_error as equivariance_error
 from .errors import translation_error as translation_error
+from .inference import GuideSymmetry as GuideSymmetry
+from .inference import Symmetry as Symmetry
+from .inference import Thresholds as Thresholds
+from .inference import guide_equivariance as guide_equivariance
+from .inference import law_invariance as law_invariance
 from .lie import CentralDifferences as CentralDifferences
 from .lie import DoubleBackward as DoubleBackward
 from .lie import ForwardMode as ForwardMode
@@ -80,6 +85,7 @@ __all__ = [
     "EquivarianceErrors",
     "EquivariancePenalty",
     "ForwardMode",
+    "GuideSymmetry",
     "HarmonicFeatures",
     "HarmonicMoment",
     "HarmonicOfDipole",
@@ -103,8 +109,10 @@ __all__ = [
     "SpectrumLogger",
     "SumPooling",
     "Symmetrized",
+    "Symmetry",
     "TensorBasis",
     "TensorBasisHead",
+    "Thresholds",
     "Trained",
     "TripleProduct",
     "accuracy",
@@ -113,6 +121,8 @@ __all__ = [
     "diagnose",
     "equivariance_error",
     "gram_error",
+    "guide_equivariance",
+    "law_invariance",
     "lebedev_rule",
     "lie_error",
     "molecules",
