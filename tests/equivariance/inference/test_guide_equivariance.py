@@ -187,7 +187,8 @@ def test_an_encoder_learns_the_symmetry_of_its_model() -> None:
     x = normal(64, 2, seed=1).float()
     actions = {"z": NaturalAction(SO2)}
     before = guide_equivariance(guide, x, SO2, None, actions, degree=2)
-    for _ in range(40):
+    for step in range(60):
+        optimiser.param_groups[0]["lr"] = 0.1 if step < 40 else 0.02
         optimiser.zero_grad()
         elbo.differentiable_loss(model, guide, x).backward()
         optimiser.step()
