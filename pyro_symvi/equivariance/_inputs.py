@@ -12,6 +12,7 @@ from torch import Tensor
 from ..groups import Action, Group, InvariantAction, LinearAction, NaturalAction
 from ..groups._errors import sentence
 from ._capture import exact_device
+from ._foreign import as_action
 from ._homomorphism import require_action
 
 
@@ -155,6 +156,7 @@ def input_actions(x: Any, group: Group, rho_in: Any = None) -> Any:
 
 
 def _paired(x: Any, group: Group, rho: Any, name: str) -> Any:
+    rho = as_action(rho, group)
     if isinstance(x, dict):
         if not isinstance(rho, dict) or not set(rho) <= set(x):
             raise ValueError(f"expected rho_in for {name} as a dict with keys among {list(x)}, got {rho!r}")

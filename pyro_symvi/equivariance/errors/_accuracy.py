@@ -73,8 +73,8 @@ def accuracy(
 ) -> Any:
     """Error against targets, averaged over orientations, and the part of it that broken symmetry makes.
 
-    With z(g) = rho_out(g^-1) f(g x) and y the target at x: E|z - y|^2 = |E z - y|^2 + A^2 for every y, since rho_out
-    keeps lengths. Both sides are accumulated apart and compared.
+    With z(g) = rho_out(g^-1) f(g x) and y the target at x: E|f(g x) - rho_out(g) y|^2 = |E z - y|^2 + A^2 for every y,
+    since rho_out keeps lengths. The two sides are accumulated apart and compared.
 
     Args:
         targets: at x, in the structure of rho_out: tensors ``[B, *rest]`` of the shapes of the outputs.
@@ -126,7 +126,9 @@ def _accuracy(sums: OutputSums, error: EquivarianceError, truth: Tensor, given: 
     averaged = sums.pooled(sums.summed((error.mean - truth).square())) / d
     if sums.draws:
         averaged -= equivariance / sums.draws  # the mean over draws carries A^2 / N of its own
-    discrepancy = abs(oriented - averaged - equivariance) / oriented if oriented > 0 else 0.0
+    rounding = 1e-24 * sums.pooled(sums.summed(truth.square()) + error.norm) / d
+    apart = abs(oriented - averaged - equivariance)
+    discrepancy = apart / max(oriented, rounding) if apart > 0 else 0.0
     if discrepancy > 1e-6:
         raise ArithmeticError(
             f"the squared error over orientations, {oriented:.6g}, is not that of the mean plus the equivariance "

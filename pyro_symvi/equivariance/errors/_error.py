@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ...groups import Action, Group, InvariantAction, Quadrature
 from ...groups._errors import sentence
-from .._foreign import as_actions
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Sweep
@@ -84,7 +83,7 @@ class Whole:
         allow_training: bool,
     ) -> None:
         self.model, self.group, self.mask = model, group, mask
-        self.inputs = Inputs.of(x, group, as_actions(rho_in, group))
+        self.inputs = Inputs.of(x, group, rho_in)
         self.actions = declared(rho_out, group)
         self.rule = chosen_rule(group, self.actions, degree, rule)
         require_spread(self.rule, group.order)

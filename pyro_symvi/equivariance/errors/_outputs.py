@@ -104,10 +104,10 @@ def require_shape(action: Action, shape: tuple[int, ...], name: str) -> None:
 def require_representation(action: Action, event: tuple[int, ...], name: str = OUTPUT) -> None:
     """Refuse what is no action by isometries: rho(a) rho(b) = rho(ab), rho(e) = 1, |rho(g) v - rho(g) w| = |v - w|.
 
-    Tested at a few Haar draws and random points, to 1e-6.
+    Tested at a few Haar draws and random points, to 1e-6; interpolating actions (``is_exact = False``) are not.
     """
     group = action.group
-    if isinstance(action, InvariantAction) or not group.is_compact:
+    if isinstance(action, InvariantAction) or not group.is_compact or not getattr(action, "is_exact", True):
         return
     chance = torch.Generator().manual_seed(0)
     g = group.sample(6, generator=chance)
@@ -157,12 +157,16 @@ def band_of(action: Action) -> int:
 
 def turned_back(action: Action, elements: Tensor, values: Tensor) -> Tensor:
     """Responses turned back, z = rho(g^-1) u(g), for ``elements [k, ...]`` and responses ``[k, B, *rest]``."""
+    return values if isinstance(action, InvariantAction) else moved_by(action, action.group.inverse(elements), values)
+
+
+def moved_by(action: Action, elements: Tensor, values: Tensor) -> Tensor:
+    """Objects moved, rho(g_i) values_i, for ``elements [k, ...]`` and ``values [k or 1, B, *rest]``."""
     if isinstance(action, InvariantAction):
         return values
-    back = action.group.inverse(elements)
     if isinstance(action, LinearAction) and type(action)._act is LinearAction._act:
-        matrices = action.matrix(back).to(values.dtype)
+        matrices = action.matrix(elements).to(values.dtype)
         flat = values.reshape(len(values), -1, values.shape[-1])
-        return (flat @ matrices.mT).reshape(values.shape)
+        return (flat @ matrices.mT).reshape(len(elements), *values.shape[1:])
     ones = (1,) * (values.ndim - 1 - len(action.event_shape))
-    return action.act(back.reshape(len(back), *ones, *back.shape[1:]), values)
+    return action.act(elements.reshape(len(elements), *ones, *elements.shape[1:]), values)

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...groups import Action, Quadrature
 from ...groups._errors import sentence
 from .._moments import Moments
-from ._outputs import turned_back
+from ._outputs import moved_by, turned_back
 
 
 class OutputSums:
@@ -21,7 +21,7 @@ class OutputSums:
         rule: the whole rule.
         proper: per element, whether it is proper, where the group has both kinds; else None.
         mask: which objects count, see ``object_weights``.
-        truth: targets ``[B, *rest]``, where E|z - y|^2 is wanted.
+        truth: targets ``[B, *rest]``, where E|f(g x) - rho(g) y|^2 is wanted.
     """
 
     def __init__(
@@ -53,7 +53,8 @@ class OutputSums:
                 if bool(inside.any()):
                     moments.add(weights[inside] / mass, z[inside])
         if self.truth is not None:
-            self.missed = self.missed.to(z) + torch.tensordot(weights, (z - self.truth).square(), dims=1)
+            missed = (values - moved_by(self.action, elements, self.truth[None])).square()
+            self.missed = self.missed.to(z) + torch.tensordot(weights, missed, dims=1)
         if self.draws:
             self._add_draws(z)
 

@@ -12,7 +12,6 @@ from ..._value import positive_int
 from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT
-from .._foreign import as_actions
 from .._inputs import Inputs
 from .._rules import MonteCarlo
 from ..errors._error import chosen_rule
@@ -43,7 +42,8 @@ class Symmetrized(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
-        self.group, self.rho_in, self.rho_out = group, as_actions(rho_in, group), rho_out
+        self.training = isinstance(model, nn.Module) and model.training  # as it is given
+        self.group, self.rho_in, self.rho_out = group, rho_in, rho_out
         self.actions: dict[str, Action] = declared(rho_out, group)
         self.rule, self.draws, self.generator = rule, draws, generator
         self.variance, self.batch, self.recompute = variance, batch, recompute
