@@ -11,6 +11,7 @@ from pyro.infer.autoguide.effect import AutoMessenger
 from ...groups import Action, Group, InvariantAction, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT
+from .._foreign import as_action, as_actions
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Responses, Sweep
@@ -75,7 +76,7 @@ def guide_equivariance(
           q (normal): location ... sd, covariance 0.19, KL ... nats
     """
     _require_amortised(guide)
-    inputs = Inputs.of(x, group, rho_in)
+    inputs = Inputs.of(x, group, as_actions(rho_in, group))
     wanted = set(rho_latent) if isinstance(rho_latent, Mapping) else None
     reader = Reader(guide, wanted)
     chosen = _rule(group, degree, rule)
@@ -118,6 +119,7 @@ def _actions(rho: Actions, group: Group, reader: Reader) -> dict[str, Action]:
         )
     else:
         given = dict.fromkeys(reader.kinds, rho)
+    given = {name: as_action(action, group) for name, action in given.items()}
     for name, action in given.items():
         if action is not None and (not isinstance(action, Action) or action.group != group):
             raise TypeError(f"expected an action of {group!r} on {name!r}, got {action!r}; try NaturalAction(group)")

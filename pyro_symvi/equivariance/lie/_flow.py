@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ...groups import Action, InvariantAction
 from ...groups._errors import sentence
-from .._inputs import _mapped
 
 
 def velocity(action: Action, y: Tensor, direction: Tensor) -> Tensor | None:
@@ -47,15 +46,39 @@ def moving(x: Any, actions: Any, direction: Tensor) -> Callable[[Tensor], Any]:
         speeds.append(speed)
         return leaf
 
-    _mapped(x, actions, record)
+    mapped(x, actions, record)
 
     def at(t: Tensor) -> Any:
         left = iter(speeds)
-        return _mapped(x, actions, lambda leaf, action: pushed(leaf, next(left), t))
+        return mapped(x, actions, lambda leaf, action: pushed(leaf, next(left), t))
 
     return at
 
 
 def still(x: Any, actions: Any) -> Any:
     """The inputs as they are, in fresh memory."""
-    return _mapped(x, actions, lambda leaf, action: torch.clone(leaf))
+    return mapped(x, actions, lambda leaf, action: torch.clone(leaf))
+
+
+def mapped(x: Any, actions: Any, change: Callable[[Tensor, Action | None], Tensor]) -> Any:
+    """The structure with ``change(tensor, action)`` for each tensor; what all samples share stays as it is."""
+    if isinstance(x, Tensor):
+        return change(x, actions)
+    if actions is None:
+        return x
+    if isinstance(x, dict):
+        return {key: mapped(value, actions[key], change) for key, value in x.items()}
+    if isinstance(x, tuple | list):
+        found = [mapped(value, actions[i], change) for i, value in enumerate(x)]
+        return found if isinstance(x, list) else tuple(found)
+    return x
+
+
+def floats(x: Any) -> Iterator[Tensor]:
+    """The floating tensors of a structure."""
+    if isinstance(x, Tensor):
+        if x.is_floating_point():
+            yield x
+    elif isinstance(x, dict | tuple | list):
+        for value in x.values() if isinstance(x, dict) else x:
+            yield from floats(value)

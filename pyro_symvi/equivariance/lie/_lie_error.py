@@ -5,19 +5,24 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...groups import Action, Group, InvariantAction, Quadrature
+from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT, layer_names, tensors
+from .._foreign import as_actions
+from .._guards import buffers_kept
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Sweep
+from ..errors._outputs import declared, is_structure, require_names, require_shape
+from ..errors._result import ByOutput
 from ._derivative import CentralDifferences, Curve, Derivative, DoubleBackward, ForwardMode, disagreement, working
-from ._flow import moving, velocity
+from ._flow import floats, moving, velocity
 from ._result import LayerTerm, LieError
 from ._split import Chain, LayerSplit
 
@@ -29,7 +34,7 @@ def lie_error(
     x: Any,
     group: Group,
     rho_in: Any = None,
-    rho_out: Action | None = None,
+    rho_out: Any = None,
     *,
     layers: Sequence[str] | str | None = (),
     rho_hidden: Mapping[str, Action] | None = None,
@@ -41,7 +46,7 @@ def lie_error(
     mask: Tensor | None = None,
     batch: int = 256,
     allow_training: bool = False,
-) -> LieError:
+) -> Any:
     r"""How fast f(g x) = rho_out(g) f(x) fails as g leaves the identity.
 
     L_a f(x) = d/dt rho_out(exp(-t X_a)) f(exp(t X_a) x) at t = 0, for each vector X_a of the basis of ``group.exp``
@@ -63,7 +68,8 @@ def lie_error(
         model: a torch module in evaluation mode, or a function; samples first. A dict of named functions or modules is
             a chain, each fed with the output of the one before.
         x, group, rho_in, batch, allow_training: as in :func:`~pyro_symvi.equivariance.spectrum`; non-compact too.
-        rho_out: the action on the output's last axes; None for invariance of every entry.
+        rho_out: the action on the output's last axes; None for invariance of every entry; a dict or tuple of these for
+            several outputs, as in :func:`~pyro_symvi.equivariance.equivariance_error`.
         layers: names or patterns of modules whose terms are wanted (None: every module without children; a chain
             given as a dict: always all). The derivative divides among them and what follows them, by the chain rule;
             see :attr:`LieError.sizes` and :attr:`LieError.shares`. Costs one derivative more for each of them.
@@ -78,6 +84,9 @@ def lie_error(
             rounding, sorting) would count as constant.
         double: in float64, on a copy of the model.
         mask: ``[B, N]``, points that count, for outputs ``[B, N, ...]``.
+
+    Returns:
+        A :class:`LieError`; a mapping of them by name for a structure of outputs.
 
     Raises:
         ValueError: no Lie group; training mode, chance in the model; a derivative that disagrees with differences.
@@ -96,37 +105,74 @@ def lie_error(
         model, layers = Chain(model), list(model)
     if isinstance(group, Group):
         _require_lie(group)
-    inputs = Inputs.of(x, group, rho_in)
-    action = InvariantAction(group) if rho_out is None else rho_out
-    if not isinstance(action, Action) or action.group != group:
-        raise TypeError(f"expected rho_out as an action of {group!r}, got {rho_out!r}; try NaturalAction(group)")
+    inputs = Inputs.of(x, group, as_actions(rho_in, group))
+    actions = declared(rho_out, group)
     names = layer_names(model, layers)
     hidden = _checked_hidden(rho_hidden, group, names)
     if double:
         model = copy.deepcopy(model).double() if isinstance(model, nn.Module) else model
         inputs = inputs.map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
     rule = _rule(group, average)
-    directions = _directions(group, probes)
-    sums = _Sums(action, mask, keep=average is None)
-    chosen: Derivative = method or AUTOMATIC[0]
-    reasons: tuple[str, ...] = ()
-    for elements, weights, responses in Sweep(model, inputs, rule, (), batch, allow_training).blocks():
-        y, moved = _single(responses), inputs.moved(elements)
-        like = next(leaf for leaf in _floats(moved))
-        split = LayerSplit(model, inputs, moved, names, hidden, action) if names else None
-        sums.start(weights, y)
-        if not sums.count:
-            oblique = torch.arange(1.0, group.dim + 1, dtype=torch.float64).cos()
-            curve = _curve(model, inputs, moved, oblique)
-            chosen, (tangent,), reasons = working(curve, like, AUTOMATIC if method is None else (method,))
-            _check(chosen, curve, like, tangent, y, check)
-        for direction in directions:
-            (tangent,) = chosen.tangents(_curve(model, inputs, moved, direction), like)
-            turn = velocity(action, y, direction)
-            terms = {} if split is None else split.terms(direction, chosen, like)
-            sums.add(tangent, turn, terms)
-    floor = 8 * torch.finfo(like.dtype).eps * float(sums.norm.mean().sqrt()) * math.sqrt(group.dim)
-    return sums.result(group, chosen, reasons, probes is not None, average, floor)
+    found = {}
+    for output, action in actions.items():
+        task = _Task(model, inputs, output, action, names, hidden, rule, _directions(group, probes), mask, batch)
+        found[output] = task.run(method, check, allow_training, average, probes is not None)
+    return ByOutput(found) if is_structure(rho_out) else next(iter(found.values()))
+
+
+@dataclass
+class _Task:
+    """One output of a model, everything checked that can be checked before it runs."""
+
+    model: Any
+    inputs: Inputs
+    output: str
+    action: Action
+    names: list[str]
+    hidden: Mapping[str, Action]
+    rule: Quadrature
+    directions: Tensor
+    mask: Tensor | None
+    batch: int
+
+    def run(self, method: Derivative | None, check: bool, allow_training: bool, average: Any, probed: bool) -> LieError:
+        """Block by block."""
+        group, chosen, reasons = self.inputs.group, method or AUTOMATIC[0], tuple[str, ...]()
+        sums = _Sums(self.action, self.mask, keep=average is None)
+        sweep = Sweep(self.model, self.inputs, self.rule, (), self.batch, allow_training)
+        for elements, weights, responses in sweep.blocks():
+            y, moved = self._response(responses), self.inputs.moved(elements)
+            like = next(floats(moved))
+            with buffers_kept(self.model, allow_training):
+                if not sums.count:
+                    oblique = torch.arange(1.0, group.dim + 1, dtype=torch.float64).cos()
+                    curve = self._curve(moved, oblique)
+                    chosen, (tangent,), reasons = working(curve, like, AUTOMATIC if method is None else (method,))
+                    _check(chosen, curve, like, tangent, y, check)
+                split = self._split(moved)
+                sums.start(weights, y)
+                for direction in self.directions:
+                    (tangent,) = chosen.tangents(self._curve(moved, direction), like)
+                    turn = velocity(self.action, y, direction)
+                    sums.add(tangent, turn, {} if split is None else split.terms(direction, chosen, like))
+        size = math.sqrt(float(sums.norm.mean()) * group.dim)
+        return sums.result(group, chosen, reasons, probed, average, 8 * torch.finfo(like.dtype).eps * size)
+
+    def _response(self, responses: dict[str, Tensor]) -> Tensor:
+        require_names({self.output: self.action}, responses)
+        y = responses[self.output]
+        require_shape(self.action, tuple(y.shape[2:]), self.output)
+        return y
+
+    def _curve(self, x: Any, direction: Tensor) -> Curve:
+        """The output along x + t X x, X = ``direction``."""
+        flow = moving(x, self.inputs.actions, direction)
+        return lambda t: (tensors(self.inputs.call(self.model, flow(t)), OUTPUT)[self.output],)
+
+    def _split(self, x: Any) -> LayerSplit | None:
+        if not self.names:
+            return None
+        return LayerSplit(self.model, self.inputs, x, self.names, self.hidden, self.output, self.action)
 
 
 class _Sums:
@@ -270,36 +316,16 @@ def _directions(group: Group, probes: MonteCarlo | None) -> Tensor:
     return torch.randint(2, (probes.n, group.dim), generator=generator).double() * 2 - 1
 
 
-def _curve(model: Any, inputs: Inputs, x: Any, direction: Tensor) -> Curve:
-    """The output along x + t X x, X = ``direction``."""
-    flow = moving(x, inputs.actions, direction)
-    return lambda t: (next(iter(tensors(inputs.call(model, flow(t)), OUTPUT).values())),)
-
-
-def _single(responses: dict[str, Tensor]) -> Tensor:
-    names = [name for name in responses if name == OUTPUT or name.startswith(f"{OUTPUT}[")]
-    if len(names) != 1:
-        raise TypeError(
+def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Tensor, wanted: bool) -> None:
+    if not bool(torch.isfinite(tangent).all()):
+        raise ValueError(
             sentence(
-                "a model that returns one tensor",
-                f"{', '.join(names)}",
-                "each output has its own action",
-                "lambda x: model(x)['energy'], or another one of them",
+                "finite derivatives",
+                f"nan or inf by {method!r}",
+                "the model has an infinite slope where the input lies (a norm or a root at zero, padded points)",
+                "norms such as (r.square().sum(-1) + 1e-12).sqrt(), or method=CentralDifferences()",
             )
         )
-    return responses[names[0]]
-
-
-def _floats(x: Any) -> Any:
-    if isinstance(x, Tensor):
-        if x.is_floating_point():
-            yield x
-    elif isinstance(x, dict | tuple | list):
-        for value in x.values() if isinstance(x, dict) else x:
-            yield from _floats(value)
-
-
-def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Tensor, wanted: bool) -> None:
     if not wanted or isinstance(method, CentralDifferences):
         return
     (other,) = CentralDifferences().tangents(curve, like)

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from ...groups import Action, Group, InvariantAction
 from .._capture import OUTPUT, tensors
 from .._inputs import Inputs
+from ..errors._outputs import raw_outputs
 from ._derivative import Derivative
 from ._flow import moving, pushed, still, velocity
 
@@ -63,13 +64,20 @@ class LayerSplit:
         model, x: the model and its inputs, in the structure of ``inputs``.
         names: of modules.
         actions: declared on their outputs, by name ("layer", "layer@2", "layer[0]"); invariance for the rest.
-        rho_out: on the output.
+        output, rho: which output is looked at, and the action on it.
     """
 
     def __init__(
-        self, model: nn.Module, inputs: Inputs, x: Any, names: Sequence[str], actions: Mapping[str, Action], rho: Action
+        self,
+        model: nn.Module,
+        inputs: Inputs,
+        x: Any,
+        names: Sequence[str],
+        actions: Mapping[str, Action],
+        output: str,
+        rho: Action,
     ) -> None:
-        self.model, self.inputs, self.x, self.names = model, inputs, x, set(names)
+        self.model, self.inputs, self.x, self.names, self.output = model, inputs, x, set(names), output
         self.features: dict[str, Tensor] = {}
         found: dict[str, Tensor] = {}
 
@@ -78,8 +86,8 @@ class LayerSplit:
             self.features[name] = y.detach().clone()
 
         with torch.no_grad(), intercepted(model, self.names, save):
-            output = inputs.call(model, still(x, inputs.actions))
-        self.actions = {name: _declared(actions, name, y is output, rho, inputs.group) for name, y in found.items()}
+            last = raw_outputs(inputs.call(model, still(x, inputs.actions)))[output]
+        self.actions = {name: _declared(actions, name, y is last, rho, inputs.group) for name, y in found.items()}
 
     def terms(self, direction: Tensor, method: Derivative, like: Tensor) -> dict[str, Tensor]:
         """The term of each layer along ``direction``, of the shape of the output; "output" for what follows.
@@ -123,7 +131,7 @@ class LayerSplit:
         return method.tangents(injected, like)[0]
 
     def _output(self, x: Any) -> Tensor:
-        return next(iter(tensors(self.inputs.call(self.model, x), OUTPUT).values()))
+        return tensors(self.inputs.call(self.model, x), OUTPUT)[self.output]
 
 
 @contextmanager

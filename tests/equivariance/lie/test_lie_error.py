@@ -13,6 +13,7 @@ from pyro_symvi.equivariance import (
     DoubleBackward,
     ForwardMode,
     MonteCarlo,
+    Shared,
     equivariance_error,
     lie_error,
     spectrum,
@@ -205,6 +206,39 @@ def test_attention_and_the_users_settings() -> None:
     assert all(p.grad is None for p in layer.parameters())
 
 
+def test_the_bound_in_four_dimensions() -> None:
+    group, weight = SpecialOrthogonal(4), normal(4, seed=2)
+    x = normal(1, 4)
+    found = lie_error(lambda x: x @ weight, x, group, average=MonteCarlo(300))
+    exact = float(weight.square().sum() * x.square().sum() / 4)  # A^2 of a linear function
+    assert abs(found.bound - exact**0.5) < 3 * found.standard_error / 3**0.5
+    assert found.standard_error < 0.1 * found.L
+
+
+def test_structures_of_inputs_and_outputs() -> None:
+    positions, species = normal(2, 3, 3), torch.tensor([[0, 1, 2], [2, 1, 0]])
+    mask = torch.tensor([[1, 1, 1], [1, 1, 0]]).bool()
+    charges = {"table": torch.tensor([1.0, -0.5, 2.0], dtype=torch.float64)}
+
+    def model(positions: Tensor, species: Tensor, charges: dict[str, Tensor]) -> dict[str, Tensor]:
+        q = charges["table"][species]
+        return {"dipoles": q[..., None] * positions, "first": positions[..., 0] * q, "count": q.sum(1)}
+
+    found = lie_error(
+        model,
+        {"positions": positions, "species": species, "charges": Shared(charges)},
+        SO3,
+        {"positions": NaturalAction(SO3), "species": None},
+        {"dipoles": NaturalAction(SO3), "first": None, "count": None},
+        mask=mask,
+    )
+    assert found["dipoles"].L < 1e-15 and found["count"].L == 0
+    q, r = charges["table"][species], positions
+    exact = (q * r[..., 1]).square() + (q * r[..., 2]).square()  # the turns about z and y
+    torch.testing.assert_close(found["first"].squared, exact)
+    assert math.isclose(found["first"].mean_square, float(exact[mask].mean()))
+
+
 def test_float64_on_request() -> None:
     torch.manual_seed(1)
     model = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1)).eval()
@@ -229,7 +263,9 @@ def test_what_has_no_derivative_is_refused() -> None:
         lie_error(lambda x: x, normal(2, 4), Cyclic(4), None)
     with pytest.raises(ValueError, match="evaluation mode"):
         lie_error(nn.Dropout(), normal(2, 3), SO3)
-    with pytest.raises(TypeError, match="one tensor"):
+    with pytest.raises(ValueError, match="in the structure of what the model returns"):
         lie_error(lambda x: (x, x), normal(2, 3), SO3)
-    with pytest.raises(TypeError, match="rho_out"):
+    with pytest.raises(ValueError, match="infinite slope"):
+        lie_error(lambda x: (0 * x).square().sum(-1).sqrt(), normal(2, 3), SO3)
+    with pytest.raises(ValueError, match="expected an action of SpecialOrthogonal"):
         lie_error(lambda x: x, normal(2, 3), SO3, rho_out=NaturalAction(O3))
