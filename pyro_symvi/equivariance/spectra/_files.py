@@ -40,6 +40,7 @@ def as_dict(spectrum: Spectrum) -> dict[str, Any]:
         "degree": "inf" if math.isinf(spectrum.degree) else spectrum.degree,
         "evaluations": spectrum.evaluations,
         "changes": spectrum.changes,
+        "seed": spectrum.seed,
         "layers": layers,
     }
 
@@ -66,7 +67,7 @@ def from_dict(values: dict[str, Any]) -> Spectrum:
         layers[found["name"]] = LayerSpectrum(found["name"], labels, energies, total, replicates)
     group, degree = group_from_dict(values["group"]), float(values["degree"])
     dimensions = tuple(values["dimensions"])
-    return Spectrum(layers, group, labels, dimensions, degree, values["evaluations"], values["changes"])
+    return Spectrum(layers, group, labels, dimensions, degree, values["evaluations"], values["changes"], values["seed"])
 
 
 def write(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:

@@ -35,8 +35,9 @@ def gram_error(group: Group, rule: Quadrature, cutoff: int | None = None) -> flo
 
 
 def require_gram(group: Group, rule: Quadrature, cutoff: int | None) -> Quadrature:
-    """The rule itself, or a ValueError where its Gram matrix is off by more than ``TOLERANCE``."""
+    """The rule itself, or a ValueError: elements outside the group, a Gram matrix off by over ``TOLERANCE``."""
     error = gram_error(group, rule, cutoff)
+    group.require(rule.elements)
     if not error <= TOLERANCE:
         raise ValueError(
             sentence(

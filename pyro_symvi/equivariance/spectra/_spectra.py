@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class Spectrum:
         evaluations: group elements visited for each sample.
         changes: for each layer, where ``check=True`` was asked for: the largest change of an energy when the degree
             grows by 2, as a fraction of the energy that varies along the orbit. Above 0.01 the degree is too small.
+        seed: of the draws, for estimates.
     """
 
     layers: dict[str, LayerSpectrum]
@@ -38,6 +39,7 @@ class Spectrum:
     degree: float
     evaluations: int
     changes: dict[str, float] | None = None
+    seed: int | None = None
 
     def __getitem__(self, name: str) -> LayerSpectrum:
         if name not in self.layers:
@@ -94,6 +96,20 @@ class Spectrum:
         if self.degree == float("inf"):
             return f"all {self.evaluations} elements"
         return f"degree {self.degree:g}, {self.evaluations} elements"
+
+    @staticmethod
+    def joined(spectra: Sequence[Spectrum]) -> Spectrum:
+        """One spectrum of all samples, from spectra of parts of them: same model, group, cutoff and rule.
+
+        Fractions are then ratios of sums over all samples, not means of the parts' fractions. Estimates can be joined
+        if they come from the same draws (one seed), so that standard errors stay right.
+
+        Raises:
+            ValueError: for spectra that differ in more than their samples.
+        """
+        from ._joining import joined
+
+        return joined(spectra)
 
     def table(self, *, columns: int = 12) -> str:
         """Layers by irreps as plain text: fractions, the residual, and E|u|^2.

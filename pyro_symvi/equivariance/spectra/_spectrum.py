@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -44,7 +45,8 @@ def spectrum(
     equivariance with values there, not sufficient: see :func:`~pyro_symvi.equivariance.equivariance_error`.
 
     Args:
-        model: a torch module in evaluation mode, or a function; samples first, in inputs and outputs.
+        model: a torch module in evaluation mode, or a function; samples first, in inputs and outputs. Channels are
+            the last axis of an output; axes between are sites, whose energies are added.
         x: samples ``[B, ...]``: a tensor, or a tuple, list or dict of them (see ``Inputs``).
         group: compact.
         cutoff: largest label of the irreps of a Lie group; a finite group has all of them.
@@ -80,9 +82,10 @@ def spectrum(
     estimate = isinstance(rule, MonteCarlo)
     labels, dimensions = tuple(irrep.label for irrep in irreps), tuple(irrep.dimension for irrep in irreps)
     coarse = layers_by(chosen, estimate)
-    found = Spectrum(coarse, group, labels, dimensions, chosen.degree, len(chosen.weights))
+    seed = rule.seed if isinstance(rule, MonteCarlo) else None
+    found = Spectrum(coarse, group, labels, dimensions, chosen.degree, len(chosen.weights), seed=seed)
     if check and not group.is_finite and not estimate:
-        fine = layers_by(group.quadrature(int(chosen.degree) + 2))
+        fine = layers_by(group.quadrature(_next_degree(chosen.degree, cutoff)))
         found = replace(found, changes={name: change(layer, fine[name]) for name, layer in coarse.items()})
         text = convergence_text(found)
         if text:
@@ -99,6 +102,11 @@ def _rule(group: Group, cutoff: int | None, degree: int | None, rule: Quadrature
     if not group.is_finite:
         rule.require(needed)
     return require_gram(group, rule, cutoff)
+
+
+def _next_degree(degree: float, cutoff: int | None) -> int:
+    """Two more; a rule of one's own that calls itself exact for everything is compared with the least but one."""
+    return 2 * (cutoff or 0) + 2 if math.isinf(degree) else int(degree) + 2
 
 
 def _layers(sweep: Sweep, irreps: Sequence[Irrep], mask: Tensor | None, estimate: bool) -> dict[str, LayerSpectrum]:
@@ -131,10 +139,10 @@ def _layer(name: str, labels: tuple[Any, ...], sums: FourierSums | DrawSums) -> 
 
 
 def _by_channel(value: Tensor, axis: int) -> Tensor:
-    """``[..., B, *sites, channels]`` summed over sites; samples are on ``axis``."""
+    """``[..., B, *sites, channels]`` summed over sites; samples are on ``axis``. On the CPU."""
     shape = value.shape[axis:]
     channels = shape[-1] if len(shape) > 1 else 1
-    return value.reshape(*value.shape[:axis], shape[0], -1, channels).sum(-2)
+    return value.reshape(*value.shape[:axis], shape[0], -1, channels).sum(-2).cpu()
 
 
 def _last(name: str) -> bool:

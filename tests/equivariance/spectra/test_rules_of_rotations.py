@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_symvi.equivariance import MonteCarlo, gram_error, lebedev_rule, spectrum
+from pyro_symvi.equivariance import LayerSpectrum, MonteCarlo, gram_error, lebedev_rule, spectrum
 from pyro_symvi.equivariance._moments import Moments
 from pyro_symvi.equivariance._settle import settled
+from pyro_symvi.equivariance.spectra._checks import require_bessel
 from pyro_symvi.groups import (
     Cyclic,
     DirectProduct,
@@ -120,3 +121,20 @@ def test_negative_weights_and_a_band_beyond_the_rule() -> None:
     with pytest.raises(ValueError, match="negative weights"):
         spectrum(bump, x, SO3, 2, rule=rule)
     assert 0 < spectrum(bump, x, SO3, 2, degree=13).output.residual < 1
+
+
+def test_elements_outside_the_group_are_refused() -> None:
+    """Improper matrices in place of rotations: their Gram matrix looks right, parity aside."""
+    right = SO3.quadrature(2)
+    x = torch.ones(1, 3, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"elements of SpecialOrthogonal\(3\)"):
+        spectrum(lambda x: x, x, SO3, 1, rule=Quadrature(-right.elements, right.weights, 2))
+
+
+def test_energies_in_excess_of_the_square_are_refused() -> None:
+    whole = torch.ones(1, 1, dtype=torch.float64)
+    layer = LayerSpectrum("output", (0, 1), torch.stack([0.7 * whole, 0.3 * whole]), whole)
+    require_bessel(layer, 100)
+    layer = LayerSpectrum("output", (0, 1), torch.stack([0.7 * whole, 0.31 * whole]), whole)
+    with pytest.raises(ValueError, match="an excess of 0.01 of it"):
+        require_bessel(layer, 100)

@@ -207,3 +207,9 @@ def test_energies_are_sums_over_the_points_that_count() -> None:
 def test_masks_that_cannot_be_meant_are_refused(mask: Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         spectrum(lambda x: x, normal(2, 5, 3), SO3, 1, mask=mask)
+
+
+def test_a_rule_that_calls_itself_exact_for_everything_is_checked_too() -> None:
+    rule = SO3.quadrature(6)._replace(degree=math.inf)
+    found = spectrum(lambda x: x, normal(2, 3), SO3, 3, rule=rule, check=True)
+    assert found.changes is not None and found.changes["output"] < 1e-13

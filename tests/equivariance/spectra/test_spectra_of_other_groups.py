@@ -6,19 +6,22 @@ import math
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from pyro_symvi.equivariance import LayerSpectrum, gram_error, spectrum
+from pyro_symvi.equivariance import LayerSpectrum, MonteCarlo, Spectrum, gram_error, spectrum
 from pyro_symvi.groups import (
     BlockSigns,
     ComposedAction,
     CoordinatePermutation,
     Cyclic,
     Dihedral,
-    FiniteMatrixGroup,
     Group,
+    Irrep,
     NaturalAction,
+    Orthogonal,
+    PointGroup,
     Quadrature,
+    SignFlips,
     SpecialOrthogonal,
     Symmetric,
     Torus,
@@ -146,17 +149,87 @@ def test_a_product_of_a_permutation_group_and_a_reflection() -> None:
     torch.testing.assert_close(by_sign["even"], (x**4).mean(1), rtol=1e-12, atol=0)
 
 
-def _three_fold_with_mirrors() -> Group:
-    c, s = -0.5, math.sqrt(3) / 2
-    turn = torch.tensor([[c, -s, 0], [s, c, 0], [0, 0, 1]], dtype=torch.float64)
-    return FiniteMatrixGroup.generated_by([turn, torch.diag(torch.tensor([1.0, -1.0, 1.0], dtype=torch.float64))])
+def test_point_groups_of_molecules() -> None:
+    """Published character tables: z, (x, y) and Cartesian products of C3v, D2h and T_d."""
+    x = normal(3, 3)
+    functions = {
+        "C3v": {"A1": lambda x: x[:, 2:], "E": lambda x: x[:, :2]},
+        "D2h": {"Au": lambda x: x.prod(1, keepdim=True), "B1u": lambda x: x[:, 2:]},
+        "Td": {"T2": lambda x: x, "E": lambda x: x[:, :1] ** 2 - x[:, 1:2] ** 2, "A1": lambda x: x.prod(1)[:, None]},
+    }
+    for name, cases in functions.items():
+        group = PointGroup(name)
+        for label, model in cases.items():
+            assert sectors(spectrum(model, x, group).output) == {label: pytest.approx(1, abs=1e-12)}
+    group = PointGroup("C3v")
+    layer = spectrum(lambda x: x, x, group).output
+    assert layer.energy("A1") == pytest.approx(float(x[:, 2].square().mean()))
+    assert layer.energy("E") == pytest.approx(float(x[:, :2].square().sum(1).mean()))
 
 
-def test_a_point_group_of_matrices() -> None:
-    """C3v: z is totally symmetric, (x, y) one pair of dimension two."""
-    group, x = _three_fold_with_mirrors(), normal(3, 3)
-    assert group.order == 6
-    layer = spectrum(lambda x: x, x, group, rho_in=NaturalAction(group)).output
-    torch.testing.assert_close(layer.energies[0].sum(1), x[:, 2].square(), rtol=1e-12, atol=0)
-    pair = [i for i, r in enumerate(group.irreps()) if r.dimension == 2]
-    torch.testing.assert_close(layer.energies[pair].sum(0).sum(1), x[:, :2].square().sum(1), rtol=1e-12, atol=0)
+def test_the_full_orthogonal_group_as_a_product() -> None:
+    """O(3) = {1, -1} x SO(3): sigma (-1)^l is the sign under inversion."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 4), nn.Tanh()).double().eval()
+    action, x = ComposedAction([BlockSigns(3, [(0, 1, 2)]), NaturalAction(SpecialOrthogonal(3))]), normal(2, 3)
+    product = spectrum(net, x, action.group, 3, rho_in=action, degree=8, layers=()).output
+    plain = spectrum(net, x, Orthogonal(3), 3, degree=8, layers=()).output
+    even = SignFlips(1).irreps()[0].label
+    for (degree, sigma), energies in zip(plain.labels, plain.energies, strict=True):
+        mine = [
+            e
+            for (sign, k), e in zip(product.labels, product.energies, strict=True)
+            if k == degree and (sign == even) == (sigma * (-1) ** degree > 0)
+        ]
+        torch.testing.assert_close(mine[0], energies, rtol=1e-11, atol=1e-15)
+
+
+def _naive(u: Tensor, elements: Tensor, weights: Tensor, irrep: Irrep, group: Group) -> float:
+    """The double sum d / e over g, h of u(g) chi(g h^-1) u(h)."""
+    quotient = group.compose(elements[:, None], group.inverse(elements)[None])
+    factor = irrep.dimension / {"real": 1, "complex": 2, "quaternionic": 4}[irrep.kind]
+    return factor * float(weights * u @ irrep.character(quotient) @ (weights * u))
+
+
+@pytest.mark.parametrize(
+    ("group", "cutoff"), [(SpecialOrthogonal(3), 2), (Symmetric(4), None), (Cyclic(5), None)], ids=repr
+)
+def test_energies_are_the_double_sum_over_characters(group: Group, cutoff: int | None) -> None:
+    rule = group.quadrature(2 * (cutoff or 0))
+    x = normal(1, 3) if cutoff else normal(1, group.degree)
+    action = NaturalAction(group) if cutoff else CoordinatePermutation(x.shape[1], permutations=group)
+
+    def model(x: Tensor) -> Tensor:
+        return (x[:, :1] * 2 + x[:, 1:2] * x[:, 2:3] + 0.3).tanh()
+
+    layer = spectrum(model, x, group, cutoff, rho_in=action).output
+    u = model(action.act(rule.elements, x))[:, 0]
+    naive = [_naive(u, rule.elements, rule.weights, irrep, group) for irrep in group.irreps(cutoff)]
+    found = layer.energies[:, 0, 0].tolist()
+    assert found == pytest.approx(naive, rel=1e-10, abs=1e-15)
+    assert layer.residual > 1e-3 if cutoff else abs(layer.residual) < 1e-13
+
+
+def test_joined_spectra_are_those_of_all_samples() -> None:
+    group, x = SpecialOrthogonal(3), normal(5, 3) * torch.tensor([1, 5, 1, 1, 0.1], dtype=torch.float64)[:, None]
+
+    def model(x: Tensor) -> Tensor:
+        return torch.cat([x, x**2], 1)
+
+    for rule in (None, MonteCarlo(48)):
+        whole = spectrum(model, x, group, 2, rule=rule)
+        parts = [spectrum(model, part, group, 2, rule=rule) for part in (x[:2], x[2:])]
+        found = Spectrum.joined(parts)
+        torch.testing.assert_close(found.fractions, whole.fractions, rtol=1e-12, atol=1e-15)
+        assert found.output.energies.shape == (3, 5, 6)
+        mean = (parts[0].fractions + parts[1].fractions) / 2
+        assert float((mean - whole.fractions).abs().max()) > 0.01  # no mean of ratios
+        if rule is not None:
+            torch.testing.assert_close(found.standard_errors, whole.standard_errors, rtol=1e-9, atol=1e-15)
+    other = spectrum(model, x, group, 2, rule=MonteCarlo(48, seed=1))
+    with pytest.raises(ValueError, match="same seed"):
+        Spectrum.joined([whole, other])
+    with pytest.raises(ValueError, match="same degree"):
+        Spectrum.joined([spectrum(model, x, group, 2), spectrum(model, x, group, 2, degree=6)])
+    with pytest.raises(ValueError, match="at least one"):
+        Spectrum.joined([])
