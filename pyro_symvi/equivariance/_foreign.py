@@ -79,6 +79,17 @@ def as_action(rho: Any, group: Group) -> Any:
     return MatrixAction(group, rho) if is_foreign(rho) else rho
 
 
+def as_actions(rho: Any, group: Group) -> Any:
+    """:func:`as_action` for every entry of a structure."""
+    if is_foreign(rho):
+        return MatrixAction(group, rho)
+    if isinstance(rho, dict):
+        return {key: as_actions(value, group) for key, value in rho.items()}
+    if isinstance(rho, tuple | list):
+        return type(rho)(as_actions(value, group) for value in rho)
+    return rho
+
+
 def _parts(irreps: Any) -> tuple[tuple[int, int, int], ...] | None:
     """Multiplicity, degree and parity of the parts, or None where they do not say."""
     if hasattr(irreps, "l") and hasattr(irreps, "p"):
