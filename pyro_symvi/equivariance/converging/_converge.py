@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ...groups._errors import sentence
 from ..errors import Accuracy, EquivarianceError
+from ..lie import LieError
 from ..spectra import Spectrum
 
 #: A value, and the size of what it is a part of: below 1e-6 of that it is not looked at.
@@ -106,7 +107,8 @@ def converge(
     Args:
         metric: degree -> a :class:`~pyro_symvi.equivariance.Spectrum` (its energies by layer and irrep, as parts of
             the layer's total), an :class:`~pyro_symvi.equivariance.EquivarianceError` (A, and the root of E|z|^2), an
-            :class:`~pyro_symvi.equivariance.Accuracy`, a mapping of these, a number or a tensor.
+            :class:`~pyro_symvi.equivariance.Accuracy`, a :class:`~pyro_symvi.equivariance.LieError` (L), a mapping of
+            these, a number or a tensor.
         degrees: at least two, growing by two or more.
         tolerance: converged when the last step changes every value by less.
         negligible: values below this part of the whole (of the layer's total energy, the output's size, the largest
@@ -168,6 +170,9 @@ def _entries(result: Any, prefix: str) -> dict[str, Entry]:
         # an error within rounding is compared with nothing: it is 0 as far as one can know
         error = result.A if result.A > result.noise_floor else 0.0
         return {f"{prefix}{result.name} A": (error, size), f"{prefix}{result.name} size": (size, size)}
+    if isinstance(result, LieError):
+        size = float((result.weights * result.norm).sum() / result.weights.sum()) ** 0.5
+        return {f"{prefix}L": (result.L if result.L > result.floor else 0.0, size)}
     if isinstance(result, Accuracy):
         names = ("oriented", "averaged", "equivariance")
         return {f"{prefix}{result.error.name} {name}": (getattr(result, name), result.oriented) for name in names}

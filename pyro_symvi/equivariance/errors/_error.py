@@ -188,4 +188,5 @@ def _spread(sums: OutputSums, rule: Quadrature) -> float:
     if not bool((factor > 0).any()):
         return math.nan
     away = (weights * sums.summed((mean - centre).square())).sum(0)
-    return float((factor * away).sum() / number[factor > 0].sum()) ** 0.5
+    found = float((factor * away).sum() / number[factor > 0].sum()) ** 0.5
+    return found if found > 1e-14 * sums.pooled(sums.summed(sums.all.square)) ** 0.5 else 0.0

@@ -61,7 +61,7 @@ class EquivarianceError:
         evaluations: group elements visited for each sample.
         spread: root of the variance over samples of E z about the best equivariant constant, summed over components;
             nan for a single sample. What a model without information would have as its error.
-        squared_error: standard error of the pooled A^2 over Monte Carlo draws; 0 for an exact rule.
+        squared_standard_error: standard error of the pooled A^2 over Monte Carlo draws; 0 for an exact rule.
         by_parity: parts of A^2 for groups with proper and improper elements (exact rules only), else None.
         rounding: how ``floor`` was found.
         name: of the output.
@@ -75,7 +75,7 @@ class EquivarianceError:
     floor: float
     evaluations: int
     spread: float = math.nan
-    squared_error: float = 0.0
+    squared_standard_error: float = 0.0
     by_parity: ParitySplit | None = None
     rounding: Rounding | None = None
     name: str = OUTPUT
@@ -88,7 +88,7 @@ class EquivarianceError:
     @property
     def standard_error(self) -> float:
         """Standard error of :attr:`A` over Monte Carlo draws (delta method); 0 for an exact rule."""
-        return self.squared_error / (2 * self.A) if self.A > 0 else 0.0
+        return self.squared_standard_error / (2 * self.A) if self.A > 0 else 0.0
 
     @property
     def relative(self) -> float:
@@ -137,12 +137,13 @@ class EquivarianceError:
         return self.A > SIGNIFICANCE * self.floor
 
     def __str__(self) -> str:
-        error = f" +- {self.standard_error:.1g}" if self.squared_error else ""
+        error = f" +- {self.standard_error:.1g}" if self.squared_standard_error else ""
         parts = [f"{self.name}: A = {self.A:.4g}{error} ({self.relative:.2g} of the output"]
-        if not math.isnan(self.relative_to_spread):
+        if math.isfinite(self.relative_to_spread):
             parts.append(f", {self.relative_to_spread:.2g} of its spread over samples")
+        visited = "draws" if self.squared_standard_error else "elements"
         verdict = "significant" if self.significant else "not above rounding"
-        parts.append(f"); noise floor {self.floor:.2g}, {verdict}; {self.evaluations} elements")
+        parts.append(f"); noise floor {self.floor:.2g}, {verdict}; {self.evaluations} {visited}")
         if self.by_parity is not None:
             parts.append(f"; rotations {self.by_parity.rotation:.3g}, parity {self.by_parity.parity:.3g}")
         return "".join(parts)
