@@ -39,6 +39,11 @@ from .errors import Rounding as Rounding
 from .errors import accuracy as accuracy
 from .errors import equivariance_error as equivariance_error
 from .errors import translation_error as translation_error
+from .images import AngleError as AngleError
+from .images import ImageError as ImageError
+from .images import image_error as image_error
+from .images import inscribed_disc as inscribed_disc
+from .images import rotated_images as rotated_images
 from .inference import GuideSymmetry as GuideSymmetry
 from .inference import Symmetry as Symmetry
 from .inference import Thresholds as Thresholds
@@ -71,6 +76,7 @@ from .training import train as train
 __all__ = [
     "Accuracies",
     "Accuracy",
+    "AngleError",
     "Augmentation",
     "CentralDifferences",
     "CloudDataset",
@@ -89,6 +95,7 @@ __all__ = [
     "HarmonicFeatures",
     "HarmonicMoment",
     "HarmonicOfDipole",
+    "ImageError",
     "LayerSpectrum",
     "LieError",
     "MaxPooling",
@@ -122,10 +129,13 @@ __all__ = [
     "equivariance_error",
     "gram_error",
     "guide_equivariance",
+    "image_error",
+    "inscribed_disc",
     "law_invariance",
     "lebedev_rule",
     "lie_error",
     "molecules",
+    "rotated_images",
     "spectrum",
     "symmetrize",
     "target_labels",
