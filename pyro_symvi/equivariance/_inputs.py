@@ -86,7 +86,10 @@ class Inputs:
     def map(self, change: Any) -> Inputs:
         """The inputs with every tensor replaced by ``change(tensor)``."""
         return Inputs(
-            _mapped(self.x, self.actions, lambda leaf, _: change(leaf)), self.actions, self.group, self.samples
+            _mapped(self.x, self.actions, lambda leaf, _: change(leaf), keep_shared=True),
+            self.actions,
+            self.group,
+            self.samples,
         )
 
     def require_actions(self) -> None:
@@ -107,6 +110,11 @@ class Inputs:
     def picked(self, images: Any, rows: Tensor) -> Any:
         """Some rows of images in the structure of the inputs; what all samples share is passed on."""
         return _picked(self.x, images, rows)
+
+    def part(self, first: int, last: int) -> Inputs:
+        """Samples ``first`` to ``last`` (that one not included)."""
+        cut = _mapped(self.x, self.actions, lambda leaf, _: leaf[first:last], keep_shared=True)
+        return Inputs(cut, self.actions, self.group, last - first)
 
     def with_shared_copies(self) -> Inputs:
         """The same with a copy of every shared tensor, so that a model cannot change the user's."""
@@ -192,15 +200,15 @@ def leaves(x: Any, actions: Any, name: str = "x") -> Iterator[tuple[str, Tensor,
         yield name, x, actions
 
 
-def _mapped(x: Any, actions: Any, change: Any) -> Any:
+def _mapped(x: Any, actions: Any, change: Any, keep_shared: bool = False) -> Any:
     if isinstance(x, dict):
-        return {key: _mapped(value, actions[key], change) for key, value in x.items()}
+        return {key: _mapped(value, actions[key], change, keep_shared) for key, value in x.items()}
     if isinstance(x, tuple | list):
-        found = [_mapped(value, actions[i], change) for i, value in enumerate(x)]
+        found = [_mapped(value, actions[i], change, keep_shared) for i, value in enumerate(x)]
         return found if isinstance(x, list) else tuple(found)
     if isinstance(x, Tensor):
         return change(x, actions)
-    return x.value if isinstance(x, Shared) else x
+    return x.value if isinstance(x, Shared) and not keep_shared else x
 
 
 def _picked(x: Any, images: Any, rows: Tensor) -> Any:

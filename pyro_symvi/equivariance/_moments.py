@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..groups import Irrep
 from ..groups._irreps import COMMUTANT_DIMENSION
+from ._columns import Columns
 from ._settle import settled
 
 
@@ -65,23 +66,57 @@ class FourierSums(Moments):
     norm of the projection of u on the span of the matrix entries of rho_beta (Schur orthogonality).
     """
 
-    coefficients: Tensor
-
-    def __init__(self, irreps: Sequence[Irrep]) -> None:
+    def __init__(self, irreps: Sequence[Irrep], columns: Columns | None = None) -> None:
         super().__init__()
         self.irreps = tuple(irreps)
+        self.columns = columns or Columns(irreps)
+        self._sums: list[Tensor | None] = [None, None]
 
     def add_block(self, matrices: Tensor, weights: Tensor, values: Tensor) -> None:
         """Add a block; ``matrices [k, sum d^2]`` are the irreps at its elements, from :meth:`matrices`."""
-        new = not self.started
-        self.add(weights, values)
-        away = (values - self.centre).reshape(len(values), -1)
-        found = (matrices * weights[:, None]).mT @ away
-        self.coefficients = found if new else self.coefficients + found
+        self._add(matrices, None, weights, values, full=True)
+
+    def add_at(self, elements: Tensor, weights: Tensor, values: Tensor, block: int | None = None) -> None:
+        """Add a block by its elements, the fast way: see :class:`~._columns.Columns`."""
+        self._add(*self.columns.at(elements, block), weights, values)
 
     def matrices(self, elements: Tensor) -> Tensor:
         """The entries of all irreps at ``elements``, ``[k, sum d^2]``."""
-        return torch.cat([irrep.matrix(elements).double().flatten(1) for irrep in self.irreps], 1)
+        return self.columns.full(elements)
+
+    def _add(self, entries: Tensor, proper: Tensor | None, weights: Tensor, values: Tensor, full: bool = False) -> None:
+        self._full = full
+        self.add(weights, values)
+        away = (values - self.centre).reshape(len(values), -1)
+        weighted = entries * weights[:, None]
+        if proper is None or bool(proper.all()):
+            self._accumulate(0, weighted, away)
+        elif not bool(proper.any()):
+            self._accumulate(1, weighted, away)
+        else:
+            self._accumulate(0, weighted[proper], away[proper])
+            self._accumulate(1, weighted[~proper], away[~proper])
+
+    def _accumulate(self, which: int, weighted: Tensor, away: Tensor) -> None:
+        sums = self._sums[which]
+        if sums is None:
+            self._sums[which] = weighted.mT @ away
+        elif torch.is_grad_enabled() and (sums.requires_grad or away.requires_grad):
+            self._sums[which] = sums + weighted.mT @ away
+        else:
+            sums.addmm_(weighted.mT, away)
+
+    @property
+    def coefficients(self) -> Tensor:
+        """E[rho_beta(g) (u(g) - centre)] of all irreps, ``[sum d^2, entries]``."""
+        first, second = self._sums
+        present = first if first is not None else second
+        if present is None:
+            raise ValueError("expected at least one block, got none")
+        if self._full or not self.columns.folded:
+            return present
+        zero = torch.zeros_like(present)
+        return self.columns.unfolded(zero if first is None else first, zero if second is None else second)
 
     def energies(self) -> Tensor:
         """B_beta by entry, ``[irreps, *shape]``; the trivial one is the squared mean."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,12 +93,30 @@ class Sweep:
             self.inputs = self.inputs.with_shared_copies()
         self._inside_graph = self.gradients
         self._chance = Chance(self.inputs.device)
-        self._precision = _precision(self.model, self.inputs)
+        self._block: int | None = None
+        self._layout: dict[str, tuple[int, ...]] | None = None
 
     @property
     def block(self) -> int:
         """Elements per forward pass."""
-        return max(1, self.batch // self.inputs.samples)
+        return self._block or max(1, self.batch // self.inputs.samples)
+
+    def parts(self) -> Iterator[tuple[slice, Sweep]]:
+        """Sweeps over few samples each, one after the other, every forward pass as large as before.
+
+        For sums that hold much for each sample, such as Fourier coefficients: their memory is then that of the few
+        samples, and each block has so many elements that the sums are read and written rarely. Only the first sweep
+        is checked, and entries have the same layout in all of them.
+        """
+        size = min(self.inputs.samples, max(1, self.batch // len(self.rule.weights)))
+        part = self
+        for first in range(0, self.inputs.samples, size):
+            last = min(first + size, self.inputs.samples)
+            part = copy.copy(part)
+            part.inputs = self.inputs.part(first, last)
+            part._block = max(1, self.batch // size)
+            part.checks = self.checks and first == 0
+            yield slice(first, last), part
 
     def responses(self, elements: Tensor) -> Responses:
         """Outputs by name at the images under ``elements``, each ``[k, B, *rest]`` in float64."""
@@ -106,18 +126,18 @@ class Sweep:
         """Elements, weights and responses, block by block; the layouts of all blocks agree."""
         elements = self.rule.elements.to(self.inputs.device)
         weights = self.rule.weights.to(self.inputs.device, torch.float64)
-        layout: dict[str, tuple[int, ...]] | None = None
+        first = True
         with buffers_kept(self.model, self.allow_training and not self.gradients):
             for g, w in zip(elements.split(self.block), weights.split(self.block), strict=True):
-                first = layout is None
                 found = self._at(g, self._probe_rows(len(g)) if first and self.checks else None)
-                now = {name: tuple(value.shape[1:]) for name, value in found.items()}
-                layout = now if layout is None else layout
+                first = False
+                now = {name: tuple(value.shape[2:]) for name, value in found.items()}
+                layout = self._layout = now if self._layout is None else self._layout
                 if now != layout:
                     names = {*layout, *now}
                     raise another_shape(sorted(n for n in names if layout.get(n) != now.get(n)))
                 for name, value in found.items():
-                    if not bool(torch.isfinite(value).all()):
+                    if not _is_finite(value):
                         raise not_finite(name)
                 yield g, w, found
 
@@ -206,7 +226,7 @@ class Sweep:
 
     def _leave_out_infinite(self, found: Responses) -> None:
         for name, value in found.items():
-            if not bool(torch.isfinite(value).all()):
+            if not _is_finite(value):
                 if is_output(name) or owner(name) in self._asked:
                     raise not_finite(name)
                 self.left_out[name] = "nan or inf"
@@ -223,6 +243,7 @@ class Sweep:
         """The answers at some rows, alone: by chance another, or dependent on the rest of the batch?"""
         if self.allow_training:
             return
+        self._precision = _precision(self.model, self.inputs)
         second = self.inputs.picked(images, torch.arange(len(rows)))
         alone = self._run(images)
         different = [n for n, value in found.items() if self._differs(value[rows.to(value.device)], alone.get(n))]
@@ -245,6 +266,11 @@ class Sweep:
 
     def _differs(self, value: Tensor, other: Tensor | None) -> bool:
         return other is None or other.shape != value.shape or apart(value, other, self._precision)
+
+
+def _is_finite(value: Tensor) -> bool:
+    """The sum is nan or inf where an entry is (and for entries near the largest float, which are looked at)."""
+    return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())
 
 
 def _precision(model: Any, inputs: Inputs) -> float:

@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...groups import Group, Irrep, Quadrature
 from .._capture import OUTPUT
+from .._columns import Columns
 from .._inputs import Inputs
 from .._moments import FourierSums
 from .._rules import MonteCarlo, exact_rule
@@ -110,16 +112,27 @@ def _next_degree(degree: float, cutoff: int | None) -> int:
 
 
 def _layers(sweep: Sweep, irreps: Sequence[Irrep], mask: Tensor | None, estimate: bool) -> dict[str, LayerSpectrum]:
-    evaluations = len(sweep.rule.weights)
+    """Spectra of a few samples at a time, joined: coefficients of all samples at once would take much memory."""
+    columns = Columns(irreps)
+    parts = [_part(part, columns, None if mask is None else mask[rows], estimate) for rows, part in sweep.parts()]
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _part(sweep: Sweep, columns: Columns, mask: Tensor | None, estimate: bool) -> dict[str, LayerSpectrum]:
+    irreps, evaluations = columns.irreps, len(sweep.rule.weights)
     sums: dict[str, FourierSums | DrawSums] = {}
-    for elements, weights, responses in sweep.blocks():
-        matrices = FourierSums(irreps).matrices(elements)
+    for block, (elements, weights, responses) in enumerate(sweep.blocks()):
         if not sums:
             require_use(mask, responses)
+        matrices = columns.full(elements) if estimate else None
         for name, value in responses.items():
             if name not in sums:
-                sums[name] = DrawSums(irreps, evaluations) if estimate else FourierSums(irreps)
-            sums[name].add_block(matrices, weights, masked(value, mask))
+                sums[name] = DrawSums(irreps, evaluations) if estimate else FourierSums(irreps, columns)
+            entry = sums[name]
+            if isinstance(entry, FourierSums):
+                entry.add_at(elements, weights, masked(value, mask), block)
+            elif matrices is not None:
+                entry.add_block(matrices, weights, masked(value, mask))
     labels = tuple(irrep.label for irrep in irreps)
     found = {}
     for name, s in sorted(sums.items(), key=lambda item: _last(item[0])):
@@ -127,6 +140,18 @@ def _layers(sweep: Sweep, irreps: Sequence[Irrep], mask: Tensor | None, estimate
         if not estimate:
             require_bessel(found[name], evaluations)
     return found
+
+
+def _joined(parts: list[LayerSpectrum]) -> LayerSpectrum:
+    """Of all samples, from those of some each."""
+    if len(parts) == 1:
+        return parts[0]
+    energies, total = torch.cat([p.energies for p in parts], 1), torch.cat([p.total for p in parts])
+    replicates = [p.replicates for p in parts if p.replicates is not None]
+    if not replicates:
+        return replace(parts[0], energies=energies, total=total)
+    both = Replicates(torch.cat([r.energies for r in replicates], 2), torch.cat([r.total for r in replicates], 1))
+    return replace(parts[0], energies=energies, total=total, replicates=both)
 
 
 def _layer(name: str, labels: tuple[Any, ...], sums: FourierSums | DrawSums) -> LayerSpectrum:
