@@ -11,7 +11,7 @@ from pyro.infer.autoguide.effect import AutoMessenger
 from ...groups import Action, Group, InvariantAction, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT
-from .._foreign import as_action, as_actions
+from .._foreign import as_action
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Responses, Sweep
@@ -76,7 +76,7 @@ def guide_equivariance(
           q (normal): location ... sd, covariance 0.19, KL ... nats
     """
     _require_amortised(guide)
-    inputs = Inputs.of(x, group, as_actions(rho_in, group))
+    inputs = Inputs.of(x, group, rho_in)
     wanted = set(rho_latent) if isinstance(rho_latent, Mapping) else None
     reader = Reader(guide, wanted)
     chosen = _rule(group, degree, rule)

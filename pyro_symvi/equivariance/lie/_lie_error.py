@@ -14,7 +14,6 @@ from torch import Tensor, nn
 from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT, layer_names, tensors
-from .._foreign import as_actions
 from .._guards import buffers_kept
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
@@ -105,7 +104,7 @@ def lie_error(
         model, layers = Chain(model), list(model)
     if isinstance(group, Group):
         _require_lie(group)
-    inputs = Inputs.of(x, group, as_actions(rho_in, group))
+    inputs = Inputs.of(x, group, rho_in)
     actions = declared(rho_out, group)
     names = layer_names(model, layers)
     hidden = _checked_hidden(rho_hidden, group, names)
