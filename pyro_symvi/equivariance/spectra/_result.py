@@ -81,6 +81,11 @@ class LayerSpectrum:
         return float(self.total.sum(1).mean())
 
     @property
+    def varying(self) -> float:
+        """Mean over samples of E|u|^2 - |E u|^2, summed over channels and sites: what changes along the orbit."""
+        return self.square - float(self.pooled[0])
+
+    @property
     def residual(self) -> float:
         """The energy that no listed irrep explains, 1 - sum of fractions: what lies beyond the cutoff.
 

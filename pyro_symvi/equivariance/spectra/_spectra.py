@@ -63,6 +63,11 @@ class Spectrum:
         return torch.stack([layer.fractions for layer in self.layers.values()])
 
     @property
+    def variable_fractions(self) -> Tensor:
+        """``[layers, irreps]``: see :attr:`LayerSpectrum.variable_fractions`."""
+        return torch.stack([layer.variable_fractions for layer in self.layers.values()])
+
+    @property
     def energies(self) -> Tensor:
         """Mean over samples of B_beta, summed over channels and sites, ``[layers, irreps]``."""
         return torch.stack([layer.pooled for layer in self.layers.values()])
@@ -111,15 +116,17 @@ class Spectrum:
 
         return joined(spectra)
 
-    def table(self, *, columns: int = 12) -> str:
-        """Layers by irreps as plain text: fractions, the residual, and E|u|^2.
+    def table(self, *, varying: bool = False, columns: int = 12) -> str:
+        """Layers by irreps as plain text: fractions, the residual, and the energy they are fractions of.
 
         Args:
+            varying: fractions of what varies along the orbit, E|u|^2 - |E u|^2, in place of E|u|^2, where constants
+                (biases, embeddings of species) hide everything else.
             columns: of irreps at most; the rest are summed under "others".
         """
         from ._tables import plain
 
-        return plain(self, columns)
+        return plain(self, columns, varying)
 
     def to_dict(self) -> dict[str, Any]:
         """Numbers, strings, lists and dicts, for JSON; :meth:`from_dict` reads them."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...groups import Orthogonal
+from ._result import LayerSpectrum
 from ._spectra import Spectrum
 
 NOTHING = 1e-12
@@ -25,53 +26,61 @@ def label_text(label: Hashable, group: object = None) -> str:
 def number(value: float, error: float | None = None) -> str:
     """A fraction with four decimals, a small one as a power, one that rounding explains as 0."""
     if error is not None:
-        return f"{value:.4f} +- {error:.4f}"
+        return f"{value:.4f} +- {error:.4f}" if error >= 5e-4 else f"{value:.2e} +- {error:.0e}"
     if abs(value) < NOTHING:
         return "0"
     return f"{value:.4f}" if abs(value) >= 5e-4 else f"{value:.1e}"
 
 
-def cells(spectrum: Spectrum, columns: int) -> tuple[list[str], list[list[str]]]:
+def cells(spectrum: Spectrum, columns: int, varying: bool = False) -> tuple[list[str], list[list[str]]]:
     """Heads and rows. The ``columns`` irreps with the largest fraction in any layer, in their order; others summed."""
     if columns < 1:
         raise ValueError(f"expected columns >= 1, got {columns}")
-    fractions, errors = spectrum.fractions, spectrum.standard_errors
-    shown = list(range(len(spectrum.labels)))
+    fractions = spectrum.variable_fractions if varying else spectrum.fractions
+    shown = list(range(1 if varying and len(spectrum.labels) > 1 else 0, len(spectrum.labels)))
     if len(shown) > columns:
-        shown = sorted(fractions.abs().amax(0).argsort(descending=True, stable=True)[:columns].tolist())
-    rest = [i for i in range(len(spectrum.labels)) if i not in shown]
+        largest = fractions[:, shown].abs().amax(0).argsort(descending=True, stable=True)
+        shown = sorted(shown[i] for i in largest[:columns].tolist())
+    parts = [[i] for i in shown]
+    rest = [i for i in range(len(spectrum.labels)) if i not in shown and not (varying and i == 0)]
     heads = ["layer", *(label_text(spectrum.labels[i], spectrum.group) for i in shown)]
-    heads += ["others"] * bool(rest) + ["residual", "E|u|^2"]
+    if rest:
+        parts.append(rest)
+        heads.append("others")
+    heads += ["residual", "E|u - Eu|^2" if varying else "E|u|^2"]
+
+    def entries(layer: LayerSpectrum) -> Tensor:
+        """The fractions shown, then the residual."""
+        found = layer.variable_fractions if varying else layer.fractions
+        nothing = float(layer.varying if varying else layer.square) <= 0
+        residual = torch.zeros_like(found[0]) if nothing else 1 - found.sum()
+        return torch.stack([*(found[torch.tensor(part)].sum() for part in parts), residual])
+
     rows = []
-    for i, layer in enumerate(spectrum.layers.values()):
-        row = [layer.name]
-        row += [number(float(fractions[i, j]), None if errors is None else float(errors[i, j])) for j in shown]
-        if rest:
-            others = layer.standard_error(lambda found: _sum(found.fractions, rest))
-            row.append(number(float(_sum(layer.fractions, rest)), None if others is None else float(others)))
-        residual = layer.residual
-        row += [number(residual, layer.residual_error), f"{layer.square:.4g}"]
-        rows.append(row)
+    for layer in spectrum.layers.values():
+        values, errors = entries(layer).tolist(), layer.standard_error(entries)
+        stated = [None] * len(values) if errors is None else errors.tolist()
+        row = [number(value, error) for value, error in zip(values, stated, strict=True)]
+        rows.append([layer.name, *row, f"{layer.varying if varying else layer.square:.4g}"])
     return heads, rows
 
 
-def plain(spectrum: Spectrum, columns: int) -> str:
+def plain(spectrum: Spectrum, columns: int, varying: bool = False) -> str:
     """The table as text, with a line about the rule below."""
-    heads, rows = cells(spectrum, columns)
+    heads, rows = cells(spectrum, columns, varying)
     widths = [max(len(row[i]) for row in [heads, *rows]) for i in range(len(heads))]
-    lines = [
-        "  ".join(
-            text.ljust(w) if i == 0 else text.rjust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in [heads, *rows]
-    ]
+    lines = []
+    for row in [heads, *rows]:
+        aligned = [text.rjust(w) if i else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(aligned))
     lines.insert(1, "-" * len(lines[0]))
-    return "\n".join([*lines, title(spectrum)])
+    return "\n".join([*lines, title(spectrum, varying)])
 
 
-def title(spectrum: Spectrum) -> str:
+def title(spectrum: Spectrum, varying: bool = False) -> str:
     """What the numbers are."""
-    found = f"Fractions of E|u|^2 by irrep of {spectrum.group!r}; {spectrum.rule}."
+    whole = "what varies along the orbit" if varying else "E|u|^2"
+    found = f"Fractions of {whole} by irrep of {spectrum.group!r}; {spectrum.rule}."
     if spectrum.changes:
         found += f" Largest change at degree + 2: {max(spectrum.changes.values()):.1e}."
     return found
@@ -88,7 +97,3 @@ def rich_table(spectrum: Spectrum, columns: int = 12) -> Any:
     for row in rows:
         found.add_row(*row)
     return found
-
-
-def _sum(fractions: Tensor, chosen: list[int]) -> Tensor:
-    return fractions[torch.tensor(chosen)].sum()

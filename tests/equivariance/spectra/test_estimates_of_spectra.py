@@ -28,7 +28,7 @@ SO3 = SpecialOrthogonal(3)
 
 def test_plug_in_is_biased_and_the_u_statistic_is_not() -> None:
     """Degree 4, where the true energy is 0: at n = 500 the plug-in shows 81 E u^2 / 500 = 0.0281 in the mean."""
-    n, repeats = 500, 30
+    n, repeats = 500, 24
     scale = math.sqrt(0.17346 / 0.6)
     elements = SO3.sample((repeats * n,), generator=torch.Generator().manual_seed(1))
     images = elements @ torch.tensor([0.0, 0.6, 0.8], dtype=torch.float64)

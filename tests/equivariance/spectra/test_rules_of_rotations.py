@@ -10,6 +10,7 @@ from pyro_symvi.equivariance import LayerSpectrum, MonteCarlo, gram_error, lebed
 from pyro_symvi.equivariance._moments import Moments
 from pyro_symvi.equivariance._settle import settled
 from pyro_symvi.equivariance.spectra._checks import require_bessel
+from pyro_symvi.equivariance.spectra._lebedev import DEGREES, _sphere
 from pyro_symvi.groups import (
     Cyclic,
     DirectProduct,
@@ -138,3 +139,8 @@ def test_energies_in_excess_of_the_square_are_refused() -> None:
     layer = LayerSpectrum("output", (0, 1), torch.stack([0.7 * whole, 0.31 * whole]), whole)
     with pytest.raises(ValueError, match="an excess of 0.01 of it"):
         require_bessel(layer, 100)
+
+
+def test_which_lebedev_rules_have_negative_weights() -> None:
+    negative = [degree for degree in DEGREES if bool((_sphere(degree)[1] < 0).any())]
+    assert negative == [13, 25, 27]

@@ -213,3 +213,18 @@ def test_a_rule_that_calls_itself_exact_for_everything_is_checked_too() -> None:
     rule = SO3.quadrature(6)._replace(degree=math.inf)
     found = spectrum(lambda x: x, normal(2, 3), SO3, 3, rule=rule, check=True)
     assert found.changes is not None and found.changes["output"] < 1e-13
+
+
+def test_labels_agree_with_the_parities_of_another_library() -> None:
+    """e3nn's "le" and "lo" have parity p = sigma (-1)^l: products of two vectors are 0e, 1e and 2e."""
+    from e3nn import o3
+
+    x = normal(2, 2, 3)
+    for degree, label in ((0, (0, 1)), (1, (1, -1)), (2, (2, 1))):
+        coupling = o3.wigner_3j(1, 1, degree, dtype=torch.float64)
+
+        def model(x: Tensor, coupling: Tensor = coupling) -> Tensor:
+            return torch.einsum("bi,bj,ijk->bk", x[:, 0], x[:, 1], coupling)
+
+        found = spectrum(model, x, O3, 2, rho_in=NaturalAction(O3)).output
+        assert found.fraction(label) == pytest.approx(1, abs=1e-10)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,25 @@ def test_irreps_beyond_the_columns_are_summed() -> None:
     with pytest.raises(ValueError, match="columns >= 1"):
         found.table(columns=0)
     assert "Largest change at degree + 2" not in str(found)
+
+
+def test_table_of_what_varies() -> None:
+    """On the sphere E z^2 = 1/3 and E (x^2 - y^2)^2 = 4/15: parts of 3/4 and 1/4 behind a constant of 10."""
+    x = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+
+    def model(x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([10 + x[:, 2] * 1.5, math.sqrt(15 / 16) * (x[:, 0] ** 2 - x[:, 1] ** 2)], 1)
+
+    found = spectrum(model, x, SO3, 2)
+    head, _, row, rule = found.table(varying=True).splitlines()
+    assert head.split() == ["layer", "1", "2", "residual", "E|u", "-", "Eu|^2"]
+    assert row.split() == ["output", "0.7500", "0.2500", "0", "1"]
+    assert rule.startswith("Fractions of what varies along the orbit")
+    assert found.output.varying == pytest.approx(1, rel=1e-12)
+    torch.testing.assert_close(found.variable_fractions, torch.tensor([[0, 0.75, 0.25]], dtype=torch.float64))
+    assert found.table().splitlines()[2].split()[1] == "0.9901"
+    still = spectrum(lambda x: torch.ones(len(x), 1, dtype=torch.float64), x, SO3, 1)
+    assert still.table(varying=True).splitlines()[2].split() == ["output", "0", "0", "0"]
 
 
 def test_terminal_table() -> None:
