@@ -116,6 +116,13 @@ def converge(
 
     Raises:
         ValueError: for degrees that do not grow by two, and values that are not finite.
+
+    >>> print(converge(lambda degree: 1 + 2.0**-degree, (4, 8, 16)))
+    degree       value  largest change
+         4       1.062               -
+         8       1.004           0.055
+        16           1          0.0039
+    converged: within 0.01 from degree 8 on
     """
     degrees = tuple(degrees)
     if len(degrees) < 2 or any(b < a + 2 for a, b in itertools.pairwise(degrees)):

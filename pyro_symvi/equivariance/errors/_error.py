@@ -59,6 +59,12 @@ def equivariance_error(
     Raises:
         ValueError: for a rule of one element, a ``rho_out`` that is no action by isometries or does not fit the
             output, a degree below twice that of ``rho_out``, and the guards of a sweep (training mode, chance, ...).
+
+    >>> from pyro_symvi.groups import SpecialOrthogonal
+    >>> x = torch.tensor([[1.0, 2.0, 2.0]], dtype=torch.float64)
+    >>> error = equivariance_error(lambda r: r[:, 2], x, SpecialOrthogonal(3))
+    >>> round(error.A, 6), error.significant  # |x| / sqrt 3
+    (1.732051, True)
     """
     whole = Whole(model, x, group, rho_in, rho_out, degree, rule, mask, batch, allow_training)
     sums = whole.sums()

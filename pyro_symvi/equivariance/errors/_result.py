@@ -140,7 +140,7 @@ class EquivarianceError:
         error = f" +- {self.standard_error:.1g}" if self.squared_standard_error else ""
         parts = [f"{self.name}: A = {self.A:.4g}{error} ({self.relative:.2g} of the output"]
         if math.isfinite(self.relative_to_spread):
-            parts.append(f", {self.relative_to_spread:.2g} of its spread over samples")
+            parts.append(f", {self.relative_to_spread:.2g} of the spread of E z over samples")
         visited = "draws" if self.squared_standard_error else "elements"
         verdict = "significant" if self.significant else "not above rounding"
         parts.append(f"); noise floor {self.floor:.2g}, {verdict}; {self.evaluations} {visited}")

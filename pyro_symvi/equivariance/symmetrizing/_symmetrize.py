@@ -173,6 +173,11 @@ def symmetrize(
 
     Raises:
         ValueError, TypeError: for actions that do not fit the group, the inputs or the outputs.
+
+    >>> from pyro_symvi.groups import SpecialOrthogonal
+    >>> average = symmetrize(lambda r: r[:, 2] ** 2, SpecialOrthogonal(3))
+    >>> average(torch.tensor([[1.0, 2.0, 2.0]], dtype=torch.float64))  # |x|^2 / 3
+    tensor([3.], dtype=torch.float64)
     """
     if not callable(model):
         raise TypeError(f"expected a torch module or a function, got {type(model).__name__}")
