@@ -10,7 +10,7 @@ from torch import Tensor
 from ..groups import Irrep
 from ..groups._irreps import COMMUTANT_DIMENSION
 from ._columns import Columns
-from ._settle import settled
+from ._settle import model_rounding, settled
 
 
 class Moments:
@@ -50,8 +50,10 @@ class Moments:
     @property
     def variance(self) -> Tensor:
         """E u^2 - (E u)^2 by entry, not below zero: see :func:`~._settle.settled`."""
-        scale = self.second if self.negative is None else self.second - 2 * self.negative
-        return settled(self.second - self.first.square(), scale + self.first.square(), self.count)
+        value, scale, floor = self.second - self.first.square(), self.second + self.first.square(), 0.0
+        if self.negative is not None:
+            scale, floor = scale - 2 * self.negative, model_rounding(self.centre.square())
+        return settled(value, scale, self.count, floor)
 
     @property
     def square(self) -> Tensor:

@@ -14,7 +14,13 @@ def rounding(n: int) -> float:
     return 64 * n * eps / (1 - n * eps)
 
 
-def settled(value: Tensor, scale: Tensor, n: int) -> Tensor:
+def model_rounding(square: Tensor) -> float:
+    """What rounding in a float32 model can add to a mean square: (8 eps)^2 of the largest entry, about 1e-12 of it."""
+    largest = float(square.max()) if square.numel() else 0.0
+    return (8 * torch.finfo(torch.float32).eps) ** 2 * largest
+
+
+def settled(value: Tensor, scale: Tensor, n: int, floor: float = 0.0) -> Tensor:
     """Squares and spreads not below zero: clamped within rounding, refused beyond.
 
     A rule with positive weights leaves rounding alone. One with negative weights (Lebedev's of degree 13, 25, 27) can
@@ -24,8 +30,9 @@ def settled(value: Tensor, scale: Tensor, n: int) -> Tensor:
         value: sums over the group, any shape.
         scale: the same sums of absolute values with the absolute weights.
         n: number of terms.
+        floor: what counts as rounding besides, see :func:`model_rounding`.
     """
-    if bool((value < -rounding(n) * scale).any()):
+    if bool((value < -rounding(n) * scale - floor).any()):
         worst = float((value / scale.clamp(min=torch.finfo(scale.dtype).tiny)).min())
         raise ValueError(
             sentence(

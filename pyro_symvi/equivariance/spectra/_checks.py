@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from ...groups._errors import sentence
-from .._settle import rounding
+from .._settle import model_rounding, rounding
 from ._result import LayerSpectrum
 from ._spectra import Spectrum
 
@@ -52,7 +52,8 @@ def require_bessel(layer: LayerSpectrum, evaluations: int) -> None:
     beyond rounding where weights are negative and the response has a band beyond the rule.
     """
     excess = layer.energies.sum(0) - layer.total
-    if bool((excess > rounding(evaluations) * layer.total + 1e-300).any()):
+    allowed = rounding(evaluations) * layer.total + model_rounding(layer.total)
+    if bool((excess > allowed).any()):
         worst = float((excess / layer.total.clamp(min=1e-300)).max())
         raise ValueError(
             sentence(

@@ -27,7 +27,7 @@ def joined(spectra: Sequence[Spectrum]) -> Spectrum:
                 )
         if list(other) != list(first):
             raise ValueError(f"expected spectra of the same layers, got {list(first)} and {list(other)}")
-    layers = {name: _layer([spectrum[name] for spectrum in spectra]) for name in first}
+    layers = {name: joined_layer([spectrum[name] for spectrum in spectra]) for name in first}
     changes = None
     if all(spectrum.changes is not None for spectrum in spectra):
         changes = {name: max((s.changes or {})[name] for s in spectra) for name in first}
@@ -36,7 +36,10 @@ def joined(spectra: Sequence[Spectrum]) -> Spectrum:
     )
 
 
-def _layer(parts: list[LayerSpectrum]) -> LayerSpectrum:
+def joined_layer(parts: list[LayerSpectrum]) -> LayerSpectrum:
+    """One layer's spectrum of all samples, from those of some each."""
+    if len(parts) == 1:
+        return parts[0]
     channels = {part.total.shape[1] for part in parts}
     if len(channels) > 1:
         raise ValueError(f"expected layers with the same channels, got {sorted(channels)} in {parts[0].name!r}")

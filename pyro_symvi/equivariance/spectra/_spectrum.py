@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ...groups import Group, Irrep, Quadrature
@@ -21,6 +20,7 @@ from .._sweep import Sweep
 from ._checks import ConvergenceWarning, change, checked_mask, convergence_text, masked, require_bessel, require_use
 from ._estimates import DrawSums
 from ._gram import require_gram
+from ._joining import joined_layer
 from ._result import LayerSpectrum, Replicates
 from ._spectra import Spectrum
 
@@ -115,7 +115,7 @@ def _layers(sweep: Sweep, irreps: Sequence[Irrep], mask: Tensor | None, estimate
     """Spectra of a few samples at a time, joined: coefficients of all samples at once would take much memory."""
     columns = Columns(irreps)
     parts = [_part(part, columns, None if mask is None else mask[rows], estimate) for rows, part in sweep.parts()]
-    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+    return {name: joined_layer([part[name] for part in parts]) for name in parts[0]}
 
 
 def _part(sweep: Sweep, columns: Columns, mask: Tensor | None, estimate: bool) -> dict[str, LayerSpectrum]:
@@ -140,18 +140,6 @@ def _part(sweep: Sweep, columns: Columns, mask: Tensor | None, estimate: bool) -
         if not estimate:
             require_bessel(found[name], evaluations)
     return found
-
-
-def _joined(parts: list[LayerSpectrum]) -> LayerSpectrum:
-    """Of all samples, from those of some each."""
-    if len(parts) == 1:
-        return parts[0]
-    energies, total = torch.cat([p.energies for p in parts], 1), torch.cat([p.total for p in parts])
-    replicates = [p.replicates for p in parts if p.replicates is not None]
-    if not replicates:
-        return replace(parts[0], energies=energies, total=total)
-    both = Replicates(torch.cat([r.energies for r in replicates], 2), torch.cat([r.total for r in replicates], 1))
-    return replace(parts[0], energies=energies, total=total, replicates=both)
 
 
 def _layer(name: str, labels: tuple[Any, ...], sums: FourierSums | DrawSums) -> LayerSpectrum:

@@ -124,6 +124,21 @@ def test_negative_weights_and_a_band_beyond_the_rule() -> None:
     assert 0 < spectrum(bump, x, SO3, 2, degree=13).output.residual < 1
 
 
+def test_rounding_on_a_node_of_negative_weight_is_no_spread() -> None:
+    """An invariant response whose rounding shows on one node alone, the last digit of float32."""
+    rule = lebedev_rule(SO3, 13)
+    node = rule.elements[rule.weights.argmin()]
+    x = torch.eye(3, dtype=torch.float64)[None]
+
+    def model(x: Tensor, step: float = 1e-7) -> Tensor:
+        there = (x.mT - node).abs().amax((1, 2)) < 1e-9
+        return (100 * (1 + step * there))[:, None]
+
+    assert spectrum(model, x, SO3, 2, rule=rule).output.variable_fractions.sum() == 0
+    with pytest.raises(ValueError, match="negative weights"):
+        spectrum(lambda x: model(x, 1e-3), x, SO3, 2, rule=rule)
+
+
 def test_elements_outside_the_group_are_refused() -> None:
     """Improper matrices in place of rotations: their Gram matrix looks right, parity aside."""
     right = SO3.quadrature(2)
