@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...groups._errors import sentence
 from ..errors import Accuracy, EquivarianceError
 from ..lie import LieError
 from ..spectra import Spectrum
@@ -27,8 +26,8 @@ class Convergence:
     Attributes:
         degrees: of the rules, growing.
         values: by name, one for each degree.
-        changes: ``[degrees - 1, names]``, |new - old| / max(|new|, |old|) between successive degrees; 0 for values
-            that are both negligible.
+        changes: ``[degrees - 1, names]``, |new - old| / max(|new|, |old|) of each degree but the first against the
+            last one that is smaller by two or more; 0 for values that are both negligible, inf where there is none.
         tolerance: a change below it counts as none.
         results: what the metric returned at each degree.
     """
@@ -53,10 +52,11 @@ class Convergence:
     def degree(self) -> int | None:
         """The smallest degree tried after which nothing changed any more; None while it still does."""
         found = None
-        for degree, change in zip(reversed(self.degrees[:-1]), reversed(self.largest), strict=True):
-            if change >= self.tolerance:
+        for i, change in reversed(list(enumerate(self.largest, 1))):
+            before = _before(self.degrees, i)
+            if change >= self.tolerance or before is None:
                 break
-            found = degree
+            found = self.degrees[before]
         return found
 
     @property
@@ -78,11 +78,13 @@ class Convergence:
         lines = [head]
         for i, degree in enumerate(self.degrees):
             cells = [f"{self.values[name][i]:.4g}".rjust(w) for name, w in zip(shown, width, strict=True)]
-            change = f"{self.largest[i - 1]:.2g}" if i else "-"
+            change = f"{self.largest[i - 1]:.2g}" if i and math.isfinite(self.largest[i - 1]) else "-"
             lines.append(f"{degree:6d}  " + "  ".join(cells) + f"  {change:>14}")
         if len(names) > len(shown):
             lines.append(f"(of {len(names)} values those that changed most)")
-        if self.converged:
+        if math.isinf(self.largest[-1]):
+            lines.append(f"not converged: nothing to compare degree {self.degrees[-1]} with; try degrees two apart")
+        elif self.converged:
             lines.append(f"converged: within {self.tolerance:.2g} from degree {self.degree} on")
         else:
             lines.append(
@@ -101,21 +103,22 @@ def converge(
 ) -> Convergence:
     """Evaluate ``metric`` at growing degrees of the rule and compare, for a network has no band limit.
 
-    A rule too short aliases: the number is then wrong at order one without looking odd. Agreement of two successive
-    rules is evidence, not proof.
+    A rule too short aliases: the number is then wrong at order one without looking odd. Agreement of two rules is
+    evidence, not proof; rules one degree apart are not compared, since the second often has the latitudes of the
+    first, and the two may agree on a wrong number.
 
     Args:
         metric: degree -> a :class:`~pyro_symvi.equivariance.Spectrum` (its energies by layer and irrep, as parts of
             the layer's total), an :class:`~pyro_symvi.equivariance.EquivarianceError` (A, and the root of E|z|^2), an
             :class:`~pyro_symvi.equivariance.Accuracy`, a :class:`~pyro_symvi.equivariance.LieError` (L), a mapping of
             these, a number or a tensor.
-        degrees: at least two, growing by two or more.
+        degrees: at least two, growing, best by two or more.
         tolerance: converged when the last step changes every value by less.
         negligible: values below this part of the whole (of the layer's total energy, the output's size, the largest
             entry of a tensor), and errors below the noise floor, are not compared.
 
     Raises:
-        ValueError: for degrees that do not grow by two, and values that are not finite.
+        ValueError: for degrees that do not grow, and values that are not finite.
 
     >>> print(converge(lambda degree: 1 + 2.0**-degree, (4, 8, 16)))
     degree       value  largest change
@@ -125,15 +128,8 @@ def converge(
     converged: within 0.01 from degree 8 on
     """
     degrees = tuple(degrees)
-    if len(degrees) < 2 or any(b < a + 2 for a, b in itertools.pairwise(degrees)):
-        raise ValueError(
-            sentence(
-                "at least two degrees that grow by two or more",
-                list(degrees),
-                "a rule of odd degree has the latitudes of the one before, and the two may agree on a wrong number",
-                "(8, 10, 12)",
-            )
-        )
+    if len(degrees) < 2 or any(b <= a for a, b in itertools.pairwise(degrees)):
+        raise ValueError(f"expected at least two growing degrees, got {list(degrees)}; try (8, 10, 12)")
     if not 0 < tolerance < 1:
         raise ValueError(f"expected a tolerance between 0 and 1, got {tolerance}")
     results = tuple(metric(degree) for degree in degrees)
@@ -148,11 +144,20 @@ def converge(
         wrong = [name for name, (value, _) in found.items() if not math.isfinite(value)]
         if wrong:
             raise ValueError(f"expected finite values, got nan or inf at degree {degree} in {', '.join(wrong[:3])}")
-    changes = [
-        [_change(old[name], new[name], negligible) for name in names] for old, new in itertools.pairwise(entries)
-    ]
+    changes = []
+    for i in range(1, len(degrees)):
+        before = _before(degrees, i)
+        if before is None:
+            changes.append([math.inf] * len(names))
+        else:
+            changes.append([_change(entries[before][name], entries[i][name], negligible) for name in names])
     values = {name: tuple(found[name][0] for found in entries) for name in names}
     return Convergence(degrees, values, torch.tensor(changes, dtype=torch.float64), tolerance, results)
+
+
+def _before(degrees: tuple[int, ...], i: int) -> int | None:
+    """The place of the last degree that is smaller than the i-th by two or more."""
+    return next((j for j in range(i - 1, -1, -1) if degrees[j] <= degrees[i] - 2), None)
 
 
 def _change(old: Entry, new: Entry, negligible: float) -> float:

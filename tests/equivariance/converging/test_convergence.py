@@ -62,8 +62,13 @@ def test_a_polynomial_of_degree_seven_needs_degree_fourteen() -> None:
     assert "not converged: output A still changes" in str(short)
     assert "converged: within 0.01 from degree 14 on" in str(fine)
     assert fine.values["output A"][-1] == pytest.approx(math.sqrt(mean_square()), rel=1e-12)
-    assert metric(12).A == pytest.approx(metric(13).A, rel=1e-12)  # two wrong rules agree: steps of one are refused
+    assert metric(12).A == pytest.approx(metric(13).A, rel=1e-12)  # two wrong rules agree, hence steps of two
     assert metric(12).A < 0.9 * metric(14).A
+    trap = converge(metric, (12, 13))
+    assert not trap.converged and "nothing to compare degree 13 with" in str(trap)
+    assert not converge(metric, (11, 12, 13)).converged
+    careful = converge(metric, (12, 13, 14, 15, 16))
+    assert careful.converged and careful.degree == 14
 
 
 def test_energies_of_a_kink_settle_and_name_what_moves() -> None:
@@ -120,12 +125,12 @@ def test_finite_groups_have_nothing_to_converge() -> None:
 @pytest.mark.parametrize(
     ("metric", "degrees", "words"),
     [
-        (lambda d: 1.0, (8,), "at least two degrees that grow"),
-        (lambda d: 1.0, (12, 13), "may agree on a wrong number"),
+        (lambda d: 1.0, (8,), "at least two growing degrees"),
+        (lambda d: 1.0, (8, 8), "at least two growing degrees"),
         (lambda d: math.nan, (8, 10), "expected finite values"),
         (lambda d: torch.ones(d), (8, 10), "same values at every degree"),
     ],
-    ids=["one", "step", "nan", "layout"],
+    ids=["one", "equal", "nan", "layout"],
 )
 def test_wrong_requests_are_refused(metric: object, degrees: tuple[int, ...], words: str) -> None:
     with pytest.raises(ValueError, match=words):

@@ -75,14 +75,18 @@ def test_an_offset_neither_hides_nor_flatters_the_error_of_a_scalar(offset: floa
     assert error.noise_floor < (0.02 if offset else 1e-5)
 
 
-def test_an_equivariant_model_is_at_rounding_in_both_precisions() -> None:
+@pytest.mark.parametrize(
+    ("dtype", "bound"),
+    [(torch.float64, 1e-14), (torch.float32, 1e-6), (torch.float16, 1e-2), (torch.bfloat16, 0.1)],
+    ids=["float64", "float32", "float16", "bfloat16"],
+)
+def test_an_equivariant_model_is_at_rounding_in_any_precision(dtype: torch.dtype, bound: float) -> None:
     x = normal(6, 5, 3)
-    for dtype, bound in ((torch.float64, 1e-14), (torch.float32, 1e-6)):
-        error = equivariance_error(Radial(dtype).eval(), x.to(dtype), O3, VECTOR, VECTOR)
-        assert error.relative < bound
-        assert not error.significant
-        assert error.rounding is not None and error.rounding.measured
-        assert error.noise_floor / math.sqrt(float(error.norm.mean())) < 2 * bound
+    error = equivariance_error(Radial(dtype).eval(), x.to(dtype), O3, VECTOR, VECTOR)
+    assert error.relative < bound
+    assert not error.significant
+    assert error.rounding is not None and error.rounding.measured
+    assert error.noise_floor / math.sqrt(float(error.norm.mean())) < 2 * bound
 
 
 def test_a_small_breakage_is_seen_where_the_precision_allows_it() -> None:
@@ -114,6 +118,21 @@ def test_the_model_comes_back_as_it_was_and_the_reason_is_told_where_no_copy_run
     assert error.noise_floor == pytest.approx(8 * 2.0**-23 * size)
     frozen = equivariance_error(lambda x: x.float() * 1.0, normal(2, 3).float(), O3, VECTOR, VECTOR)
     assert frozen.rounding is not None and "stays in torch.float32" in frozen.rounding.how
+
+
+def test_forces_that_a_model_differentiates_itself() -> None:
+    class Forces(nn.Module):
+        def forward(self, r: Tensor) -> Tensor:
+            r = r if r.requires_grad else r.requires_grad_()
+            apart = (r[:, None] - r[:, :, None]).square().sum(-1)
+            energy = torch.tanh(apart).sum((1, 2)) + 0.05 * r[:, 0, 2]
+            return torch.autograd.grad(energy.sum(), r)[0]
+
+    x = normal(2, 4, 3).float()
+    error = equivariance_error(Forces().eval(), x, O3, VECTOR, VECTOR, degree=2)
+    # the field pulls on the first atom of four
+    assert error.A == pytest.approx(0.05 / 2, rel=1e-5)
+    assert error.rounding is not None and error.rounding.measured and not x.requires_grad
 
 
 def test_for_a_scalar_the_error_is_the_energy_outside_the_trivial_irrep() -> None:
