@@ -1,14 +1,11 @@
-"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn``."""
+"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance``."""
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import inspect
 import json
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from . import __version__, examples
+from ._user_files import UserError, load_file, require_writable, write_beside
 
 EXIT_OK, EXIT_USER, EXIT_FAILED = 0, 2, 1
 _DIVERGENCES = (
@@ -25,10 +23,6 @@ _DIVERGENCES = (
     "target)"
 )
 _PICTURES = (".png", ".pdf", ".svg")
-
-
-class UserError(Exception):
-    """Something the user can mend; printed without a traceback."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +116,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         from .bnn.commands import add_arguments
 
         add_arguments(network)
+    symmetry = commands.add_parser("equivariance", help="how much of a symmetry a model has learnt, and what to mend")
+    if "equivariance" in arguments:
+        from .equivariance.commands import add_arguments as add_equivariance
+
+        add_equivariance(symmetry)
     return parser
 
 
@@ -154,13 +153,13 @@ def _certify(options: argparse.Namespace) -> int:
         console.print(f"[yellow]The fit ended {fit.status.name}:[/] {fit.status.remedy} ({fit.details})")
     if options.json is not None:
         record = {"target": options.target, "fit": _fit_record(fit), **certificate.to_dict()}
-        _write(options.json, lambda path: path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n"))
+        write_beside(options.json, lambda path: path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n"))
         console.print(f"wrote {options.json}")
     if options.plot is not None:
         from .recovery.report.plot import plot_certificate
 
         figure = plot_certificate(certificate)
-        _write(options.plot, lambda path: figure.savefig(path, dpi=120))
+        write_beside(options.plot, lambda path: figure.savefig(path, dpi=120))
         console.print(f"wrote {options.plot}")
     return EXIT_OK if fit.converged else EXIT_FAILED
 
@@ -272,7 +271,7 @@ def load_target(text: str) -> tuple[str, Callable[..., Any], tuple[Any, ...], di
             example.args,
             dict(example.kwargs),
         )
-    module = _load_file(Path(path))
+    module = load_file(Path(path))
     model = getattr(module, attribute, None)
     if model is None:
         found = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
@@ -283,23 +282,6 @@ def load_target(text: str) -> tuple[str, Callable[..., Any], tuple[Any, ...], di
     if not callable(model):
         raise UserError(f"expected {attribute!r} in {path} to be a model (a function), got {type(model).__name__}")
     return f"{attribute} of {path}", model, (), _arguments(model, module, attribute, path)
-
-
-def _load_file(path: Path) -> Any:
-    if not path.is_file():
-        raise UserError(f"expected a Python file, got {str(path)!r}, which is not there")
-    spec = importlib.util.spec_from_file_location(f"_symvi_user_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise UserError(f"expected a Python file, got {str(path)!r}, which can't be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UserError(f"expected a file that runs, got {type(error).__name__} from {path}: {error}") from error
-    finally:
-        sys.path.pop(0)
-    return module
 
 
 def _arguments(model: Callable[..., Any], module: Any, attribute: str, path: str) -> dict[str, Any]:
@@ -329,34 +311,9 @@ def _arguments(model: Callable[..., Any], module: Any, attribute: str, path: str
 
 def _check_outputs(options: argparse.Namespace) -> None:
     for path in (options.json, options.plot):
-        if path is not None and not path.parent.is_dir():
-            raise UserError(f"expected a path in an existing folder, got {str(path)!r}; try making {path.parent} first")
-        if path is not None and path.is_dir():
-            raise UserError(f"expected the path of a file, got the folder {str(path)!r}")
-        if path is not None and not os.access(path.parent, os.W_OK):
-            raise UserError(f"expected a folder that can be written to, got {str(path.parent)!r}")
+        require_writable(path)
     if options.plot is not None and options.plot.suffix.lower() not in _PICTURES:
         raise UserError(f"expected a picture ending in {', '.join(_PICTURES)}, got {str(options.plot)!r}")
-
-
-def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the path and rename, so that a failure leaves no half-written file."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    beside = Path(name)
-    try:
-        write(beside)
-        beside.chmod(0o666 & ~_umask())
-        os.replace(beside, path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _fit_record(fit: Any) -> dict[str, Any]:

@@ -59,6 +59,8 @@ from .models import MeanPooling as MeanPooling
 from .models import PointCloudTransformer as PointCloudTransformer
 from .models import PointNet as PointNet
 from .models import SumPooling as SumPooling
+from .report import EquivarianceReport as EquivarianceReport
+from .report import report as report
 from .spectra import ConvergenceWarning as ConvergenceWarning
 from .spectra import LayerSpectrum as LayerSpectrum
 from .spectra import Spectrum as Spectrum
@@ -90,6 +92,7 @@ __all__ = [
     "EquivarianceError",
     "EquivarianceErrors",
     "EquivariancePenalty",
+    "EquivarianceReport",
     "ForwardMode",
     "GuideSymmetry",
     "HarmonicFeatures",
@@ -135,6 +138,7 @@ __all__ = [
     "lebedev_rule",
     "lie_error",
     "molecules",
+    "report",
     "rotated_images",
     "spectrum",
     "symmetrize",

@@ -81,9 +81,9 @@ def diagnose(
 
 
 def errors_of(history: Any) -> tuple[tuple[float, float], ...]:
-    """Pairs of epoch and relative error."""
-    if history is None:
+    """Pairs of epoch and relative error; none where a history is of spectra alone."""
+    if history is None or (hasattr(history, "outputs") and not history.outputs):
         return ()
-    if hasattr(history, "epochs") and hasattr(history, "errors"):
+    if hasattr(history, "epochs"):
         return tuple((float(a), float(b)) for a, b in zip(history.epochs, history.errors, strict=True))
     return tuple((float(a), float(b)) for a, b in history)

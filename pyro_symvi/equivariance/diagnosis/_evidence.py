@@ -14,10 +14,6 @@ from ..errors import EquivarianceError
 from ..spectra import LayerSpectrum, Spectrum
 from ._target import ratio
 
-FLOOR_FACTOR = 3.0
-"""An error at most this many times its rounding floor is rounding."""
-
-
 @dataclass(frozen=True)
 class Evidence:
     """A spectrum, an error and what else is known, with the shares that failure modes compare.
@@ -93,7 +89,7 @@ class Evidence:
     @property
     def at_floor(self) -> bool:
         """The error is what rounding makes."""
-        return self.error is not None and self.error.A <= FLOOR_FACTOR * self.error.noise_floor
+        return self.error is not None and not self.error.significant
 
     @property
     def shortfall(self) -> float:

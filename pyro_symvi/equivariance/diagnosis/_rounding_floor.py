@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ._evidence import FLOOR_FACTOR, Evidence
+from ..errors._result import SIGNIFICANCE
+from ._evidence import Evidence
 from ._finding import Finding
 from ._mode import FailureMode
 
 
 @dataclass(frozen=True)
 class RoundingFloor(FailureMode):
-    """A <= 3 times the floor: the output is equivariant as far as its precision can tell."""
+    """A <= 4 times the floor: the output is equivariant as far as its precision can tell."""
 
     name: ClassVar[str] = "nothing to mend"
     alone: ClassVar[bool] = True
@@ -24,7 +25,7 @@ class RoundingFloor(FailureMode):
         return Finding(
             self.name,
             evidence.output.name,
-            f"The error {error.A:.2g} is at most {FLOOR_FACTOR:g} times the rounding floor {error.noise_floor:.2g}; "
+            f"The error {error.A:.2g} is at most {SIGNIFICANCE:g} times the rounding floor {error.noise_floor:.2g}; "
             "this says nothing of accuracy.",
             {"A": error.A, "relative": error.relative, "noise_floor": error.noise_floor},
             mends=False,
