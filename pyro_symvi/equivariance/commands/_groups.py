@@ -56,7 +56,7 @@ def _planar(text: str, name: str, n: int, dimension: int) -> Group:
         )
     angle = 2 * math.pi / n
     turn = torch.eye(dimension, dtype=torch.float64)
-    turn[:2, :2] = torch.tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
+    turn[:2, :2] = turn.new_tensor([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     generators: list[Tensor] = [turn]
     if name == "dihedral":
         generators.append(torch.diag(torch.tensor([-1.0, 1.0], dtype=torch.float64)))

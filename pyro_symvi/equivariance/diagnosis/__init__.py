@@ -13,6 +13,7 @@ from ._missing_degree import MissingDegree as MissingDegree
 from ._missing_parity import MissingParity as MissingParity
 from ._mode import FailureMode as FailureMode
 from ._not_converged import NotConverged as NotConverged
+from ._not_learnt import NotLearnt as NotLearnt
 from ._other_sector import OtherSector as OtherSector
 from ._rounding_floor import RoundingFloor as RoundingFloor
 from ._target import target_labels as target_labels
@@ -30,6 +31,7 @@ __all__ = [
     "MissingDegree",
     "MissingParity",
     "NotConverged",
+    "NotLearnt",
     "OtherSector",
     "Repair",
     "RoundingFloor",

@@ -9,6 +9,7 @@ from ..errors import EquivarianceError
 from ..spectra import Spectrum
 from ._diagnosis import Diagnosis
 from ._evidence import Evidence, feeding_layer, is_output
+from ._finding import Finding
 from ._late_cleanup import LateCleanUp
 from ._leakage import Leakage
 from ._lost import LostInTraining
@@ -16,6 +17,7 @@ from ._missing_degree import MissingDegree
 from ._missing_parity import MissingParity
 from ._mode import FailureMode
 from ._not_converged import NotConverged
+from ._not_learnt import NotLearnt
 from ._other_sector import OtherSector
 from ._rounding_floor import RoundingFloor
 from ._target import checked_target
@@ -31,6 +33,7 @@ MODES: tuple[FailureMode, ...] = (
     WrongCopy(),
     Leakage(),
     LostInTraining(),
+    NotLearnt(),
 )
 """All failure modes with their thresholds, in the order in which they are asked."""
 
@@ -48,8 +51,9 @@ def diagnose(
     """Which known failure modes a model shows, and what each calls for.
 
     Rules with documented thresholds, one a class: :class:`MissingDegree`, :class:`MissingParity`,
-    :class:`LateCleanUp`, :class:`WrongCopy`, :class:`Leakage`, :class:`OtherSector`, :class:`LostInTraining`; and
-    :class:`NotConverged` and :class:`RoundingFloor`, after which nothing else is said. Other thresholds: pass
+    :class:`LateCleanUp`, :class:`WrongCopy`, :class:`Leakage`, :class:`OtherSector`, :class:`LostInTraining`;
+    :class:`NotLearnt` where the error is large and none of them shows; :class:`NotConverged` and
+    :class:`RoundingFloor`, after which nothing else is said. Other thresholds: pass
     ``modes=(MissingDegree(missing=0.001), ...)``.
 
     Args:
@@ -76,8 +80,11 @@ def diagnose(
         found = mode.find(evidence) if mode.alone else None
         if found is not None:
             return Diagnosis((found,), labels, evidence.relative)
-    findings = [mode.find(evidence) for mode in modes if not mode.alone]
-    return Diagnosis(tuple(f for f in findings if f is not None), labels, evidence.relative)
+    findings: list[Finding] = []
+    for mode in sorted((mode for mode in modes if not mode.alone), key=lambda mode: mode.last):
+        found = None if mode.last and findings else mode.find(evidence)
+        findings += [] if found is None else [found]
+    return Diagnosis(tuple(findings), labels, evidence.relative)
 
 
 def errors_of(history: Any) -> tuple[tuple[float, float], ...]:

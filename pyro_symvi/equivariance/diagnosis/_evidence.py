@@ -14,6 +14,7 @@ from ..errors import EquivarianceError
 from ..spectra import LayerSpectrum, Spectrum
 from ._target import ratio
 
+
 @dataclass(frozen=True)
 class Evidence:
     """A spectrum, an error and what else is known, with the shares that failure modes compare.

@@ -14,11 +14,13 @@ class FailureMode(ABC):
     """A named way in which a symmetry is missed, with the rule that sees it.
 
     To implement one: a frozen dataclass with its thresholds as fields, ``name``, and ``find``. ``alone`` marks a mode
-    that leaves nothing to say about the others; it is asked before them.
+    that leaves nothing to say about the others and is asked before them; ``last`` one that is asked when no other
+    shows.
     """
 
     name: ClassVar[str]
     alone: ClassVar[bool] = False
+    last: ClassVar[bool] = False
 
     @abstractmethod
     def find(self, evidence: Evidence) -> Finding | None:

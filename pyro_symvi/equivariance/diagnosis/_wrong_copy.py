@@ -34,16 +34,17 @@ class WrongCopy(FailureMode):
         if share < self.copies:
             return None
         outside = evidence.outside(evidence.output.name)
+        which = "this sector that turns otherwise"
+        if len(evidence.target) > 1:
+            which = "these sectors in wrong components or copies"
         return Finding(
             self.name,
             evidence.output.name,
             f"{1 - outside:.2%} of the output's energy lies in {called(evidence.target)}, but the relative error is "
-            f"{evidence.relative:.2g}: {share:.1%} of its square is energy of this sector that turns otherwise.",
+            f"{evidence.relative:.2g}: {share:.1%} of its square is energy of {which}.",
             {"relative": evidence.relative, "wrong_copies": evidence.wrong_copies, "outside": outside},
             (
-                Repair(
-                    "", "rho_out=", "the order and basis of components as declared? (Y_1 is y, z, x; a vector x, y, z)"
-                ),
+                Repair("", "rho_out", "are the components in the declared order? (Y_1 is y, z, x; a vector x, y, z)"),
                 Repair("symmetrize", "symmetrize(model, group, rho_in, rho_out)", "an average over the group, exact"),
                 Repair(
                     "EquivariancePenalty", "EquivariancePenalty(...)", "A^2 in the loss, as a sector penalty sees 0"

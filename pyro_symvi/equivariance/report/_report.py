@@ -113,10 +113,13 @@ def _derivative(
     """The Lie derivative, or why there is none: other numbers don't depend on it."""
     if group.is_finite:
         return None, ""
-    try:
-        return lie_error(model, x, group, rho_in, action, **shared), ""
-    except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-        return None, str(error).split(";")[0].splitlines()[0]
+    reason = ""
+    for double in (True, False):  # in float64 where the model can be copied: differences check it there
+        try:
+            return lie_error(model, x, group, rho_in, action, double=double, **shared), ""
+        except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+            reason = (str(error).split(";")[0].splitlines() or [type(error).__name__])[0]
+    return None, reason
 
 
 def _name(model: Any) -> str:

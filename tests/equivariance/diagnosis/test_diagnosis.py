@@ -192,7 +192,7 @@ def test_a_band_within_the_cutoff_does_not_leak() -> None:
     for mode in ("late clean-up", "missing degree at input"):
         assert "leakage" not in examined(PLANTED[mode])
     model, x, group, *_ = PLANTED["leakage"]
-    assert "leakage" not in examined((model[:2], x, group, 9, InvariantAction(group)))
+    assert "leakage" not in examined((model[:2], x / 2, group, 6, InvariantAction(group)))
 
 
 def test_a_cross_product_declared_as_a_vector_is_another_sector() -> None:
@@ -205,6 +205,15 @@ def test_a_cross_product_declared_as_a_vector_is_another_sector() -> None:
     assert examined((Cross(), CLOUDS, O3, 2, IrrepAction(O3, (1, -1)))).sound is False  # order y, z, x
     turned = nn.Sequential(Cross(), linear(EYE[[1, 2, 0]]))
     assert examined((turned, CLOUDS, O3, 2, IrrepAction(O3, (1, -1)))).modes == ("nothing to mend",)
+
+
+def test_a_large_error_without_another_mode_is_not_learnt() -> None:
+    """Random weights: what the target takes is there, and the head makes something else of it."""
+    model = nn.Sequential(linear(normal(12, 3)), Polynomial(), linear(normal(3, 12, seed=3)))
+    found = examined((model, VECTORS, SO3, 2, NaturalAction(SO3)))
+    assert found.modes == ("symmetry not learnt",)
+    assert found.relative**2 == pytest.approx(sum(found.findings[0].numbers[k] for k in ("outside", "wrong_copies")))
+    assert "symmetry not learnt" not in examined(PLANTED["missing degree at input"])
 
 
 def test_numbers_that_are_not_converged_are_not_read() -> None:
