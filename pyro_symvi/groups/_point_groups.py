@@ -10,10 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .._value import positive_int
 from ._irreps import Irrep
 from ._matrix_groups import _closure, _ListedMatrices, _polyhedral
 from ._mulliken import axial_labels, cubic_labels, published_order
 from ._quadrature import plane_rotation
+from ._wigner import wigner_d
 
 #: The 32 crystallographic point groups: Hermann-Mauguin symbol (international short form) and Schoenflies symbol.
 CRYSTALLOGRAPHIC = {
@@ -93,6 +95,30 @@ class PointGroup(_ListedMatrices):
     def hermann_mauguin(self) -> str | None:
         """The international symbol of a crystallographic group; None for the others."""
         return {value: key for key, value in CRYSTALLOGRAPHIC.items()}.get(self.symbol)
+
+    def branching(self, degree: int, sigma: int = 1) -> dict[str, int]:
+        """How the representation (l, sigma) of O(3) splits in this group: Mulliken symbol -> multiplicity.
+
+        (1, 1) is a polar vector, (1, -1) an axial one, (l, 1) the harmonics of degree l: the splitting of atomic
+        levels in a crystal field, and the sectors of this group into which an energy B_(l, sigma) goes.
+
+        >>> PointGroup("Oh").branching(2)
+        {'Eg': 1, 'T2g': 1}
+        """
+        positive_int(degree, "degree", 0)
+        if sigma not in (1, -1):
+            raise ValueError(f"expected sigma as 1 (polar tensors) or -1 (axial ones), got {sigma!r}")
+        g = self._list()
+        sign = torch.linalg.det(g).sign()
+        character = wigner_d(degree, sign[:, None, None] * g).diagonal(dim1=-2, dim2=-1).sum(-1)
+        character = torch.where(sign > 0, 1, sigma * (-1) ** degree) * character
+        found = {}
+        for irrep in self.irreps():
+            own = irrep.character(g)
+            times = round(float((own * character).mean() / own.square().mean()))
+            if times:
+                found[str(irrep.label)] = times
+        return found
 
     def _list(self) -> Tensor:
         return _listed(self.symbol)[1]

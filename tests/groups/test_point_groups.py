@@ -186,6 +186,39 @@ def _kept(g: Tensor, points: Tensor) -> bool:
     return bool((away.amin(-1) < 1e-9).all())
 
 
+#: Printed correlations: where the components of vectors, axial vectors, and atomic levels go.
+BRANCHINGS = [
+    ("C2v", 1, 1, "A1 B1 B2"),
+    ("C2v", 1, -1, "A2 B1 B2"),
+    ("C3v", 2, 1, "A1 E E"),
+    ("D3h", 1, 1, "A2'' E'"),
+    ("D3h", 1, -1, "A2' E''"),
+    ("D4h", 2, 1, "A1g B1g B2g Eg"),
+    ("D6h", 1, 1, "A2u E1u"),
+    ("Td", 1, -1, "T1"),
+    ("Td", 3, 1, "A1 T1 T2"),
+    ("Oh", 3, 1, "A2u T1u T2u"),
+    ("Oh", 4, 1, "A1g Eg T1g T2g"),
+    ("Ih", 3, 1, "T2u Gu"),
+    ("Ih", 6, 1, "Ag T1g Gg Hg"),
+    ("C3h", 1, 1, "A'' E'"),
+    ("S4", 1, 1, "B E"),
+]
+
+
+@pytest.mark.parametrize(("symbol", "degree", "sigma", "parts"), BRANCHINGS)
+def test_branching(symbol: str, degree: int, sigma: int, parts: str) -> None:
+    found = PointGroup(symbol).branching(degree, sigma)
+    assert sorted(label for label, times in found.items() for _ in range(times)) == sorted(parts.split())
+
+
+def test_branching_is_refused_where_it_has_no_meaning() -> None:
+    with pytest.raises(ValueError, match="expected sigma as 1"):
+        PointGroup("Td").branching(1, 0)
+    with pytest.raises(ValueError, match="expected degree >= 0"):
+        PointGroup("Td").branching(-1)
+
+
 @pytest.mark.parametrize(
     ("text", "symbol"),
     [
