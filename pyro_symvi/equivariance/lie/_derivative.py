@@ -36,7 +36,7 @@ class Derivative(Value, ABC):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ForwardMode(Derivative):
-    """``torch.func.jvp``: exact, about twice the cost of a forward pass, no graph is kept."""
+    """``torch.func.jvp``: exact, at two to five times the cost of a forward pass; no graph is kept."""
 
     def _tangents(self, curve: Curve, zero: Tensor) -> tuple[Tensor, ...]:
         with torch.no_grad():

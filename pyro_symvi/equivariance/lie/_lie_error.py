@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT, layer_names, tensors
-from .._guards import buffers_kept
+from .._guards import buffers_kept, modules_of
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Sweep
@@ -73,7 +73,9 @@ def lie_error(
             given as a dict: always all). The derivative divides among them and what follows them, by the chain rule;
             see :attr:`LieError.sizes` and :attr:`LieError.shares`. Costs one derivative more for each of them.
         rho_hidden: actions on their outputs by name; invariance where nothing is declared. The terms depend on it,
-            their sum does not.
+            their sum does not: they are informative where features move in a known way (vectors, equivariant layers,
+            feature maps). With invariance declared throughout, the first layer that sees the moving inputs bears all
+            of it; see :func:`~pyro_symvi.equivariance.spectrum` for such a network.
         average: None at x alone; the degree of the group's rule (16 is exact for responses of band 8);
             :class:`MonteCarlo`; or a rule.
         probes: random directions (signs) in the Lie algebra in place of its basis, for groups of large dimension.
@@ -109,8 +111,9 @@ def lie_error(
     names = layer_names(model, layers)
     hidden = _checked_hidden(rho_hidden, group, names)
     if double:
-        model = copy.deepcopy(model).double() if isinstance(model, nn.Module) else model
+        _require_module(model)
         inputs = inputs.map(lambda leaf: leaf.double() if leaf.is_floating_point() else leaf)
+        model = copy.deepcopy(model).double() if isinstance(model, nn.Module) else model
     rule = _rule(group, average)
     found = {}
     for output, action in actions.items():
@@ -278,6 +281,19 @@ def _require_lie(group: Group) -> None:
                 repr(group),
                 "a discrete group has no derivative",
                 "equivariance_error(model, x, group, rho_in, rho_out)",
+            )
+        )
+
+
+def _require_module(model: Any) -> None:
+    """A function that refers to a module can't be copied in another precision."""
+    if not isinstance(model, nn.Module) and modules_of(model):
+        raise ValueError(
+            sentence(
+                "a torch module with double=True",
+                "a function that calls one",
+                "the copy in float64 is made of the model itself",
+                "the module, or a function of a module that is in float64 already",
             )
         )
 

@@ -76,6 +76,11 @@ class LieError:
         return self.mean_square**0.5
 
     @property
+    def significant(self) -> bool:
+        """Whether L is above 4 times :attr:`floor`: a broken symmetry, not rounding."""
+        return self.L > 4 * self.floor
+
+    @property
     def standard_error(self) -> float:
         """Of :attr:`L`, from random draws of elements or generators; 0 where sums are exact."""
         return self.draws_error / (2 * self.L) if self.L > 0 else 0.0

@@ -78,7 +78,7 @@ def test_the_broken_layer_is_found() -> None:
 
 def test_averages_and_functions_in_a_chain() -> None:
     model, x = net(), normal(2, 3)
-    whole = lie_error(model, x, SO3, rho_out=VECTORS, layers=None, average=3, batch=16)
+    whole = lie_error(model, x, SO3, rho_out=VECTORS, layers=None, average=1, batch=4)
     assert whole.vector is None and whole.terms[0].vector is None
     assert math.isclose(sum(whole.shares.values()), 1, rel_tol=1e-12)
     chain = {"twice": lambda x: 2 * x, "squares": lambda x: x.square(), "sum": lambda x: x.sum(-1)}
