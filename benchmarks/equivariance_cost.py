@@ -17,12 +17,8 @@ Everything runs on one thread; times are CPU seconds, medians of repetitions.
 
 from __future__ import annotations
 
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import multiprocessing
+import os
 import platform
 import resource
 import sys
@@ -118,7 +114,9 @@ def _memory(degree: int, pipe: Any) -> None:
     rows.clear()
     spectrum(model, x, O3, 2, rho_in=rho, degree=degree)
     handle.remove()
-    pipe.send((len(O3.quadrature(degree).weights), max(rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+    pipe.send(
+        (len(O3.quadrature(degree).weights), max(rows), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    )
 
 
 def memory(degrees: list[int]) -> None:
@@ -174,10 +172,8 @@ def pairs(degrees: list[int], channels: int, repeats: int) -> None:
         if apart > 1e-6:
             raise SystemExit(f"the two disagree by {apart:.1e} at degree {degree}")
         first, second = seconds(one, repeats), seconds(two, repeats)
-        print(
-            f"   {degree:6d} {len(u):9d} {1e3 * first:7.2f} ms {1e3 * second:9.2f} ms {second / first:8.2f} {apart:12.1e}",
-            flush=True,
-        )
+        times = f"{1e3 * first:7.2f} ms {1e3 * second:9.2f} ms {second / first:8.2f}"
+        print(f"   {degree:6d} {len(u):9d} {times} {apart:12.1e}", flush=True)
 
 
 def peers(degree: int, samples: int, repeats: int) -> None:

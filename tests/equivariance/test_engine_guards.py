@@ -339,3 +339,11 @@ def test_models_that_differentiate_inside_run_and_leave_no_graph() -> None:
     wanted = -2 * (found.inputs.moved(RULE.elements) @ matrix.T + net.first.bias) @ matrix
     torch.testing.assert_close(values["output[1]"].flatten(0, 1), wanted.detach())
     assert x.grad is None and matrix.grad is None
+
+
+def test_a_spectrum_says_what_was_left_out() -> None:
+    net = Net(lambda net, x: net.second(net.first(x.transpose(0, 1)).sum(0)))
+    found = spectrum(net, X, SO3, 1)
+    assert list(found) == ["second", "output"] and found.left_out is not None
+    assert "samples were expected on the first axis" in found.left_out["first"]
+    assert type(found).from_dict(found.to_dict()).left_out == found.left_out

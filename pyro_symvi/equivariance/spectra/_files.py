@@ -41,6 +41,7 @@ def as_dict(spectrum: Spectrum) -> dict[str, Any]:
         "evaluations": spectrum.evaluations,
         "changes": spectrum.changes,
         "seed": spectrum.seed,
+        "left_out": spectrum.left_out,
         "layers": layers,
     }
 
@@ -67,7 +68,8 @@ def from_dict(values: dict[str, Any]) -> Spectrum:
         layers[found["name"]] = LayerSpectrum(found["name"], labels, energies, total, replicates)
     group, degree = group_from_dict(values["group"]), float(values["degree"])
     dimensions = tuple(values["dimensions"])
-    return Spectrum(layers, group, labels, dimensions, degree, values["evaluations"], values["changes"], values["seed"])
+    changes, seed, skipped = values["changes"], values["seed"], values.get("left_out")
+    return Spectrum(layers, group, labels, dimensions, degree, values["evaluations"], changes, seed, skipped)
 
 
 def write(spectrum: Spectrum, path: str | os.PathLike[str]) -> Path:

@@ -30,6 +30,8 @@ class Spectrum:
         changes: for each layer, where ``check=True`` was asked for: the largest change of an energy when the degree
             grows by 2, as a fraction of the energy that varies along the orbit. Above 0.01 the degree is too small.
         seed: of the draws, for estimates.
+        left_out: layers (or entries of what they put out) that were not looked at, with the reason: no samples on the
+            first axis, never called, no floating numbers, compiled. None in a spectrum read from a file without them.
     """
 
     layers: dict[str, LayerSpectrum]
@@ -40,6 +42,7 @@ class Spectrum:
     evaluations: int
     changes: dict[str, float] | None = None
     seed: int | None = None
+    left_out: dict[str, str] | None = None
 
     def __getitem__(self, name: str) -> LayerSpectrum:
         if name not in self.layers:

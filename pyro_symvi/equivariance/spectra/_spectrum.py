@@ -53,7 +53,8 @@ def spectrum(
         group: compact.
         cutoff: largest label of the irreps of a Lie group; a finite group has all of them.
         rho_in: how the group moves the inputs; may be left out for vectors on the last axis of a single tensor.
-        layers: names or patterns of modules; None for every module without children, () for the output alone.
+        layers: names or patterns of modules; None for every module without children, () for the output alone. Modules
+            that were not asked for by name and have no samples on the first axis are left out, see ``left_out``.
         degree: of the rule, at least (and by default) 2 ``cutoff``; more where the response has a larger band.
         rule: :class:`MonteCarlo` for unbiased estimates with standard errors, :func:`lebedev_rule`, or a rule of your
             own, which has to pass :func:`gram_error`.
@@ -77,15 +78,21 @@ def spectrum(
     counts = checked_mask(mask, inputs.samples)
     chosen = _rule(group, cutoff, degree, rule)
 
+    left_out: dict[str, str] = {}
+
     def layers_by(rule: Quadrature, estimate: bool = False) -> dict[str, LayerSpectrum]:
         sweep = Sweep(model, inputs, rule, layers, batch, allow_training)
-        return _layers(sweep, irreps, counts, estimate)
+        found = _layers(sweep, irreps, counts, estimate)
+        left_out.update(sweep.left_out)
+        return found
 
     estimate = isinstance(rule, MonteCarlo)
     labels, dimensions = tuple(irrep.label for irrep in irreps), tuple(irrep.dimension for irrep in irreps)
     coarse = layers_by(chosen, estimate)
     seed = rule.seed if isinstance(rule, MonteCarlo) else None
-    found = Spectrum(coarse, group, labels, dimensions, chosen.degree, len(chosen.weights), seed=seed)
+    found = Spectrum(
+        coarse, group, labels, dimensions, chosen.degree, len(chosen.weights), seed=seed, left_out=left_out
+    )
     if check and not group.is_finite and not estimate:
         fine = layers_by(group.quadrature(_next_degree(chosen.degree, cutoff)))
         found = replace(found, changes={name: change(layer, fine[name]) for name, layer in coarse.items()})
