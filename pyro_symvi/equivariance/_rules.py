@@ -16,7 +16,7 @@ class MonteCarlo(Value):
     """Independent Haar draws in place of an exact rule, for groups that have none, or as a cross-check.
 
     Energies and variances are then unbiased estimates (U-statistics) with standard errors, never plug-in values:
-    those are too large by d^2 E|u|^2 / n for an irreducible representation of dimension d.
+    those are too large by d^2/e E|u|^2 / n for an irreducible representation of dimension d (e = 1, 2, 4 by kind).
 
     Attributes:
         n: number of draws, at least 16.

@@ -24,7 +24,7 @@ class Quadrature(NamedTuple):
     """A quadrature rule for normalised Haar measure: ``int f dg = sum_i weights[i] f(elements[i])``.
 
     Exact for every f in the span of the matrix entries of irreducible representations of label up to ``degree``
-    (for a finite group: every f, ``degree = inf``). Weights are positive and sum to one.
+    (for a finite group: every f, ``degree = inf``). Weights sum to one; those of ``group.quadrature`` are positive.
     """
 
     elements: Tensor

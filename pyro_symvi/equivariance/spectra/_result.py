@@ -114,8 +114,8 @@ class LayerSpectrum:
         """Of any function of the spectrum, by the jackknife over blocks of draws; None for an exact rule.
 
         sqrt((K - 1) / K sum_k (q_k - mean q)^2), q_k without block k. The draws are common to samples and channels,
-        so their dependence is in it. It errs upwards, up to a factor sqrt(2) where the true energy is 0 (Efron and
-        Stein, Ann. Statist. 9 (1981) 586-596), and is itself known to about 20 %.
+        so their dependence is in it. It errs upwards (Efron and Stein, Ann. Statist. 9 (1981) 586-596), by a factor
+        of about 1.5 where the true energy is 0, and is itself known to about 20 %.
 
         >>> layer = LayerSpectrum("output", (0,), torch.ones(1, 1, 1), torch.ones(1, 1))
         >>> layer.standard_error(lambda layer: layer.per_channel) is None
