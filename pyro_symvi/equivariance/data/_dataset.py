@@ -52,6 +52,13 @@ class Dataset(ABC):
             return {name: tuple(target.shape[1:]) for name, target in self.targets.items()}
         return tuple(self.targets.shape[1:])
 
+    @property
+    def scales(self) -> Any:
+        """Root of the mean square of the targets' components: a number, or a dict of them; what models scale by."""
+        if isinstance(self.targets, dict):
+            return {name: _size(target) for name, target in self.targets.items()}
+        return _size(self.targets)
+
     def __len__(self) -> int:
         return len(self.groups)
 
@@ -119,3 +126,7 @@ def _pieces(items: Tensor, fractions: Sequence[float]) -> list[Tensor]:
     for k in range(len(fractions)):
         edges.append(round(sum(fractions[: k + 1]) * len(items)))
     return [items[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def _size(target: Tensor) -> float:
+    return float(target.double().square().mean().sqrt()) or 1.0

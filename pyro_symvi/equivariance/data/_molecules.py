@@ -81,9 +81,9 @@ class MoleculeDataset(Dataset):
 
 
 def molecules(
-    which: int | Sequence[str] = 30,
+    which: int | Sequence[str] = 15,
     *,
-    conformers: int = 50,
+    conformers: int = 100,
     distortion: float = 0.02,
     dilation: float = 0.06,
     elements: Sequence[str] = ("H", "C", "N", "O"),

@@ -31,7 +31,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class SumPooling(nn.Module):
-    """sum_i h_i / sqrt(scale): ``[B, N, d]`` to ``[B, d]``. For extensive properties."""
+    """Sum over the points that there are, ``[B, N, d]`` to ``[B, d]``. For extensive properties."""
 
     def forward(self, h: Tensor, mask: Tensor) -> Tensor:
         """Sum over the points that ``mask [B, N]`` has."""
@@ -79,6 +79,18 @@ def checked_outputs(
                 f"expected {name!r} of shape {basis.shape}, got {shapes[name]}, because of its basis {basis!r}"
             )
     return shapes, dict(bases)
+
+
+def checked_scales(shapes: Mapping[str, tuple[int, ...]], scales: Mapping[str, float] | float) -> dict[str, float]:
+    """The factor of each output by name."""
+    found = dict(scales) if isinstance(scales, Mapping) else dict.fromkeys(shapes, scales)
+    strange = [name for name in found if name not in shapes]
+    if strange:
+        raise ValueError(f"expected scales for outputs among {', '.join(shapes)}, got {', '.join(strange)}")
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+            raise ValueError(f"expected a positive number as scale of {name!r}, got {value!r}; try data.scales")
+    return {name: float(found.get(name, 1.0)) for name in shapes}
 
 
 def checked_points(positions: Tensor, mask: Tensor | None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..._value import positive_int
 from ..biases import HarmonicFeatures, TensorBasis, TensorBasisHead
-from ._parts import MeanPooling, Shapes, checked_outputs, checked_points, seeded, structured
+from ._parts import MeanPooling, Shapes, checked_outputs, checked_points, checked_scales, seeded, structured
 
 
 class PointLayer(nn.Module):
@@ -41,6 +41,7 @@ class PointNet(nn.Module):
         depth: layers before the pooling; layers after it.
         pooling: a module of (``h [B, N, d]``, ``mask [B, N]``); by default :class:`MeanPooling`.
         harmonics: degree of :class:`~pyro_symvi.equivariance.HarmonicFeatures` at the input; 0 for raw coordinates.
+        scales: factor of each output (of all, for a number), such as ``data.scales``; not trained.
         tensor_basis: outputs made by a :class:`~pyro_symvi.equivariance.TensorBasisHead`: ``data.tensor_basis``.
         seed: of the parameters; the global generator is not touched.
     """
@@ -54,11 +55,13 @@ class PointNet(nn.Module):
         depth: tuple[int, int] = (3, 2),
         pooling: nn.Module | None = None,
         harmonics: int = 0,
+        scales: Mapping[str, float] | float = 1.0,
         tensor_basis: TensorBasis | Mapping[str, TensorBasis] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.shapes, bases = checked_outputs(outputs, tensor_basis)
+        self.scales = checked_scales(self.shapes, scales)
         positive_int(width, "width")
         before, after = (positive_int(n, "depth") for n in depth)
         self.charges = positive_int(charges, "charges", 0)
@@ -106,5 +109,5 @@ class PointNet(nn.Module):
         found = {}
         for name, head in self.heads.items():
             value = head(both, positions, mask) if isinstance(head, TensorBasisHead) else head(whole)
-            found[name] = value.reshape(len(value), *self.shapes[name])
+            found[name] = self.scales[name] * value.reshape(len(value), *self.shapes[name])
         return structured(found)

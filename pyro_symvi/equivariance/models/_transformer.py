@@ -11,18 +11,24 @@ from torch import Tensor, nn
 
 from ..._value import positive_int
 from ..biases import HarmonicFeatures, TensorBasis, TensorBasisHead
-from ._parts import Shapes, SumPooling, checked_outputs, checked_points, seeded, structured
+from ._parts import Shapes, SumPooling, checked_outputs, checked_points, checked_scales, seeded, structured
 
 
 class EdgeEmbedding(nn.Module):
-    """Edges i -> j: SiLU of a linear map of the displacement r_j - r_i and both species, then one more layer."""
+    """Edges i -> j: a linear map of the displacement r_j - r_i plus both species, SiLU, then one more layer.
 
-    def __init__(self, features: int, species: int, width: int) -> None:
+    Displacements enter with weights of order one, so that lengths a few percent apart are told apart early.
+    """
+
+    def __init__(self, features: int, species: int, hidden: int, width: int) -> None:
         super().__init__()
-        self.displacement = nn.Linear(features, width)
-        self.centre = nn.Embedding(species, width)
-        self.neighbour = nn.Embedding(species, width)
-        self.mix = nn.Linear(width, width)
+        self.displacement = nn.Linear(features, hidden)
+        self.centre = nn.Embedding(species, hidden)
+        self.neighbour = nn.Embedding(species, hidden)
+        self.mix = nn.Linear(hidden, width)
+        nn.init.normal_(self.displacement.weight, std=math.sqrt(3 / features))
+        nn.init.normal_(self.centre.weight, std=0.5)
+        nn.init.normal_(self.neighbour.weight, std=0.5)
 
     def forward(self, features: Tensor, species: Tensor) -> Tensor:
         """``[B, N, N, width]``."""
@@ -94,6 +100,7 @@ class Atoms(nn.Module):
         super().__init__()
         self.species = nn.Embedding(species, width)
         self.edges = nn.Linear(edge_width, width)
+        nn.init.normal_(self.species.weight, std=0.3)
 
     def forward(self, species: Tensor, edges: Tensor, weight: Tensor, present: Tensor) -> Tensor:
         """``[B, N, width]``."""
@@ -120,7 +127,7 @@ class PointCloudTransformer(nn.Module):
     Edges are embedded from the three components of the raw displacement vector and the two species; atoms attend to
     their edges within a smooth cutoff; every atom's output is summed. Invariant under translations and permutations
     by construction, and smooth. In the spirit of the point-edge transformer of Pozdnyakov and Ceriotti (NeurIPS
-    2023), much smaller: about 35,000 parameters.
+    2023), much smaller: about 49,000 parameters.
 
     Modules by name: ``edges``, ``atoms``, ``blocks.0.attention``, ``blocks.0.feedforward``, ``blocks.0``, ...,
     ``heads.energy`` (by atom), ...
@@ -133,6 +140,7 @@ class PointCloudTransformer(nn.Module):
         attention_heads: of each block.
         cutoff: radius within which atoms see each other, in the unit of the positions; edges fade smoothly to it.
         harmonics: degree of :class:`~pyro_symvi.equivariance.HarmonicFeatures` of displacements; 0 for the raw ones.
+        scales: factor of each output (of all, for a number), such as ``data.scales``; not trained.
         tensor_basis: outputs made by a :class:`~pyro_symvi.equivariance.TensorBasisHead` on the displacements.
         seed: of the parameters; the global generator is not touched.
     """
@@ -148,11 +156,13 @@ class PointCloudTransformer(nn.Module):
         attention_heads: int = 4,
         cutoff: float = 5.0,
         harmonics: int = 0,
+        scales: Mapping[str, float] | float = 1.0,
         tensor_basis: TensorBasis | Mapping[str, TensorBasis] | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.shapes, bases = checked_outputs(outputs, tensor_basis)
+        self.scales = checked_scales(self.shapes, scales)
         for value, name in ((species, "species"), (width, "width"), (edge_width, "edge_width"), (depth, "depth")):
             positive_int(value, name)
         if width % positive_int(attention_heads, "attention_heads"):
@@ -162,7 +172,7 @@ class PointCloudTransformer(nn.Module):
         self.species, self.cutoff = species, float(cutoff)
         with seeded(seed):
             self.harmonics = HarmonicFeatures(harmonics) if positive_int(harmonics, "harmonics", 0) else None
-            self.edges = EdgeEmbedding(3 if self.harmonics is None else self.harmonics.size, species, edge_width)
+            self.edges = EdgeEmbedding(3 if self.harmonics is None else self.harmonics.size, species, 64, edge_width)
             self.atoms = Atoms(species, edge_width, width)
             self.blocks = nn.ModuleList(Block(width, edge_width, attention_heads, width) for _ in range(depth))
             self.heads, self.pairs = nn.ModuleDict(), nn.ModuleDict()
@@ -172,7 +182,9 @@ class PointCloudTransformer(nn.Module):
                     self.heads[name] = TensorBasisHead(edge_width, bases[name])
                 else:
                     numbers = int(torch.Size(shape).numel())
-                    self.heads[name] = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, numbers))
+                    last = nn.Linear(width, numbers)
+                    last.weight.data *= 0.1  # a sum over atoms starts small
+                    self.heads[name] = nn.Sequential(nn.Linear(width, width), nn.SiLU(), last)
             self.pool = SumPooling()
 
     @property
@@ -205,7 +217,7 @@ class PointCloudTransformer(nn.Module):
                 value = head(features, displacement.flatten(1, 2), others.flatten(1, 2))
             else:
                 value = self.pool(head(h), mask)
-            found[name] = value.reshape(len(value), *self.shapes[name])
+            found[name] = self.scales[name] * value.reshape(len(value), *self.shapes[name])
         return structured(found)
 
     def _envelope(self, displacement: Tensor) -> Tensor:

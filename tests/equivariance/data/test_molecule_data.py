@@ -77,9 +77,10 @@ def test_layout_centres_seeds_and_spread(data: MoleculeDataset) -> None:
     again = molecules(NAMES, conformers=8, seed=3, dtype=torch.float64)
     assert torch.equal(again.positions, data.positions)
     assert torch.equal(again.energy, data.energy)
-    relaxed = molecules(["acetamide"], conformers=4, distortion=0)
+    relaxed = molecules(["acetamide"], conformers=4, distortion=0, dilation=0)
     assert relaxed.positions.dtype == torch.float32
     assert float(relaxed.reference[0]) < float(data.reference[0]) - 5
+    assert math.isclose(data.scales["energy"], float(data.energy.square().mean().sqrt()), rel_tol=1e-12)
 
 
 def test_parts_by_conformer_and_by_molecule(data: MoleculeDataset) -> None:
