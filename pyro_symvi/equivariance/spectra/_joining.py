@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -31,9 +32,8 @@ def joined(spectra: Sequence[Spectrum]) -> Spectrum:
     changes = None
     if all(spectrum.changes is not None for spectrum in spectra):
         changes = {name: max((s.changes or {})[name] for s in spectra) for name in first}
-    return Spectrum(
-        layers, first.group, first.labels, first.dimensions, first.degree, first.evaluations, changes, first.seed
-    )
+    left_out = {name: why for spectrum in spectra for name, why in (spectrum.left_out or {}).items()}
+    return replace(first, layers=layers, changes=changes, left_out=left_out)
 
 
 def joined_layer(parts: list[LayerSpectrum]) -> LayerSpectrum:

@@ -74,7 +74,10 @@ def plain(spectrum: Spectrum, columns: int, varying: bool = False) -> str:
         aligned = [text.rjust(w) if i else text.ljust(w) for i, (text, w) in enumerate(zip(row, widths, strict=True))]
         lines.append("  ".join(aligned))
     lines.insert(1, "-" * len(lines[0]))
-    return "\n".join([*lines, title(spectrum, varying)])
+    lines.append(title(spectrum, varying))
+    if spectrum.left_out:
+        lines.append(f"Not looked at: {', '.join(f'{name} ({why})' for name, why in spectrum.left_out.items())}.")
+    return "\n".join(lines)
 
 
 def title(spectrum: Spectrum, varying: bool = False) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def test_table_of_what_varies() -> None:
     assert found.table().splitlines()[2].split()[1] == "0.9901"
     still = spectrum(lambda x: torch.ones(len(x), 1, dtype=torch.float64), x, SO3, 1)
     assert still.table(varying=True).splitlines()[2].split() == ["output", "0", "0", "0"]
+
+
+def test_layers_that_were_left_out_are_named_and_kept(tmp_path: Path) -> None:
+    found = replace(layered(), left_out={"3": "never called"})
+    assert found.table().splitlines()[-1] == "Not looked at: 3 (never called)."
+    assert Spectrum.from_json(found.to_json(tmp_path / "s.json")).left_out == found.left_out
+    assert Spectrum.joined([found, found]).left_out == found.left_out
 
 
 def test_terminal_table() -> None:
