@@ -14,7 +14,7 @@ from .._capture import OUTPUT
 from ._rounding import Rounding
 
 #: An error is called significant above this many times the noise floor.
-SIGNIFICANCE = 4.0
+SIGNIFICANCE = 3.0
 
 T = TypeVar("T")
 
@@ -133,7 +133,7 @@ class EquivarianceError:
 
     @property
     def significant(self) -> bool:
-        """Whether A is above 4 times the noise floor: broken symmetry, not rounding."""
+        """Whether A is above 3 times the noise floor: broken symmetry, not rounding."""
         return self.A > SIGNIFICANCE * self.floor
 
     def __str__(self) -> str:

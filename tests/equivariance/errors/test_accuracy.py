@@ -122,6 +122,12 @@ def test_translations_move_what_depends_on_the_origin() -> None:
     assert not single.significant and single.relative > 1e-6  # rounding grows with the shift, and so does the floor
 
 
+def test_shifts_that_are_none_are_refused() -> None:
+    for shifts in (torch.zeros(3), torch.zeros(2, 2), torch.full((1, 3), math.inf)):
+        with pytest.raises(ValueError, match="expected finite shifts"):
+            translation_error(lambda r: r.sum(1), normal(2, 4, 3), shifts=shifts)
+
+
 def test_translations_of_some_inputs_and_outputs() -> None:
     moves = TranslationAction(3)
 

@@ -120,6 +120,18 @@ def test_the_model_comes_back_as_it_was_and_the_reason_is_told_where_no_copy_run
     assert frozen.rounding is not None and "stays in torch.float32" in frozen.rounding.how
 
 
+def test_reasons_for_a_floor_that_is_estimated() -> None:
+    x = normal(2, 5, 3)
+    model = Radial(torch.float64)
+    training = equivariance_error(model, x, O3, VECTOR, VECTOR, allow_training=True, degree=2)
+    assert training.rounding is not None and "training mode" in training.rounding.how
+    asked = equivariance_error(model.eval(), x, O3, VECTOR, VECTOR, measure_floor=False, degree=2)
+    assert asked.rounding is not None and "as asked" in asked.rounding.how
+    assert asked.noise_floor == pytest.approx(8 * 2.0**-52 * math.sqrt(float(asked.norm.mean())))
+    large = equivariance_error(lambda r: 1e30 * r.sum(1), x * 1e10, O3, VECTOR, VECTOR, degree=2)
+    assert large.rounding is not None and "nan or inf" in large.rounding.how  # beyond float32
+
+
 def test_forces_that_a_model_differentiates_itself() -> None:
     class Forces(nn.Module):
         def forward(self, r: Tensor) -> Tensor:
