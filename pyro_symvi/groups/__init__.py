@@ -34,6 +34,7 @@ from ._elliptical_rotation import EllipticalRotation as EllipticalRotation
 from ._errors import InfiniteGroupError as InfiniteGroupError
 from ._errors import NonCompactGroupError as NonCompactGroupError
 from ._errors import UnsupportedError as UnsupportedError
+from ._fourier_translation import FourierTranslation as FourierTranslation
 from ._gig import GeneralizedInverseGaussian as GeneralizedInverseGaussian
 from ._grid_actions import GridRotations as GridRotations
 from ._grid_actions import GridTranslation as GridTranslation
@@ -102,6 +103,7 @@ __all__ = [
     "DirectSumAction",
     "EllipticalRotation",
     "FiniteMatrixGroup",
+    "FourierTranslation",
     "GeneralizedInverseGaussian",
     "GridRotations",
     "GridTranslation",

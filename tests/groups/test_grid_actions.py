@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from pyro_symvi.groups import Action, GridRotations, GridTranslation
+from pyro_symvi.groups import Action, FourierTranslation, GridRotations, GridTranslation
 from tests.contracts.action import ActionContract
 
 ACTIONS = {"square": GridRotations(), "quarter turns": GridRotations(mirrors=False), "torus": GridTranslation(2, 3)}
+ACTIONS |= {"waves": FourierTranslation(3, 1)}
 
 
 class TestContract(ActionContract):
@@ -46,7 +47,24 @@ def test_shifts_against_numpy_and_their_phases() -> None:
         assert torch.allclose(torch.fft.fft2(image), phase * torch.fft.fft2(x), atol=1e-12)
 
 
+def test_waves_are_moved_exactly() -> None:
+    """cos of a wave at any shift; whole pixels as the grid; two shifts by half a pixel are one pixel."""
+    action, generator = FourierTranslation(5, 7), torch.Generator().manual_seed(3)
+    rows, columns = torch.arange(5).double()[:, None], torch.arange(7).double()
+    for u, v in ((2, 3), (-1, 2), (0, 0), (2, -3)):
+        g = action.group.sample(3, generator=generator)
+        wave = torch.cos(2 * torch.pi * (u * rows / 5 + v * columns / 7))
+        moved = torch.cos(2 * torch.pi * (u * rows / 5 + v * columns / 7) - (g @ g.new_tensor([u, v]))[:, None, None])
+        assert torch.allclose(action.act(g, wave), moved, atol=1e-12)
+    x, pixel = images(5, 7), 2 * torch.pi * torch.tensor([2 / 5, 3 / 7], dtype=torch.float64)
+    assert torch.allclose(action.act(pixel, x), x.roll((2, 3), (0, 1)), atol=1e-12)
+    assert torch.allclose(action.act(pixel / 2, action.act(pixel / 2, x)), x.roll((2, 3), (0, 1)), atol=1e-12)
+    assert torch.allclose(action.pixels(pixel), torch.tensor([2.0, 3.0]).double())
+
+
 def test_errors() -> None:
+    with pytest.raises(ValueError, match="expected odd sizes, got 4 x 3"):
+        FourierTranslation(4, 3)
     with pytest.raises(ValueError, match=r"expected square images x \[..., H, H\], got \[2, 3\].*try ImageFlip"):
         GridRotations().orbit(images(2, 3))
     with pytest.raises(ValueError, match=r"expected x of shape \[..., 2, 3\], got \[3, 2\]"):

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyro_symvi.equivariance import equivariance_error, image_error, inscribed_disc, rotated_images
-from pyro_symvi.groups import GridRotations, GridTranslation, ImageFlip
+from pyro_symvi.equivariance import equivariance_error, image_error, inscribed_disc, lie_error, rotated_images
+from pyro_symvi.groups import FourierTranslation, GridRotations, GridTranslation, ImageFlip
 
 SIZE = 32
 CENTRES = torch.tensor([[4.0, 1.5], [-3.0, 3.5], [-1.0, -4.0]], dtype=torch.float64)
@@ -165,6 +165,23 @@ def test_masks_and_smaller_outputs() -> None:
     assert found.turned.A == pytest.approx(clean.turned.A, rel=1e-9) and found.grid.relative > 0.5
     pooled = image_error(nn.AvgPool2d(2).eval(), IMAGES, GridRotations(), angles=8)
     assert pooled.grid.relative < 1e-14 and pooled.turned.squared.shape == (2, 1)
+
+
+@pytest.mark.parametrize(("frequency", "error"), [(1, 0.0), (2, 1.0)])
+def test_aliasing_breaks_translations_by_a_known_amount(frequency: int, error: float) -> None:
+    """The square of a wave of frequency k on H pixels: exact if 2 k < H / 2, else 2 k comes back as 2 k - H.
+
+    Turned back, that wave of amplitude 1 / 2 keeps the phase H a at angle a: A^2 = H W / 8, and its derivative H.
+    Whole pixels don't see it.
+    """
+    size = 7
+    wave = torch.cos(2 * math.pi * frequency * torch.arange(size).double() / size).expand(1, size, size)
+    moves, steps = FourierTranslation(size, size), GridTranslation(size, size)
+    found = equivariance_error(torch.square, wave, moves.group, moves, moves, degree=2 * size + 1)
+    assert float(found.squared[0]) == pytest.approx(error * size**2 / 8, abs=1e-12)
+    slope = lie_error(torch.square, wave, moves.group, moves, moves)
+    assert slope.mean_square == pytest.approx(error * size**2 * size**2 / 8, abs=1e-9)
+    assert equivariance_error(torch.square, wave, steps.group, steps, steps).relative < 1e-14
 
 
 def test_refusals() -> None:
