@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ...groups import Action, Group, Quadrature
 from ...groups._errors import sentence
 from .._capture import OUTPUT, layer_names, tensors
+from .._foreign import as_action
 from .._guards import buffers_kept, modules_of
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
@@ -36,7 +37,7 @@ def lie_error(
     rho_out: Any = None,
     *,
     layers: Sequence[str] | str | None = (),
-    rho_hidden: Mapping[str, Action] | None = None,
+    rho_hidden: Mapping[str, Any] | None = None,
     average: int | MonteCarlo | Quadrature | None = None,
     probes: MonteCarlo | None = None,
     method: Derivative | None = None,
@@ -298,13 +299,14 @@ def _require_module(model: Any) -> None:
         )
 
 
-def _checked_hidden(rho_hidden: Mapping[str, Action] | None, group: Group, names: list[str]) -> Mapping[str, Action]:
-    for name, action in (rho_hidden or {}).items():
+def _checked_hidden(rho_hidden: Mapping[str, Any] | None, group: Group, names: list[str]) -> Mapping[str, Action]:
+    found = {name: as_action(action, group) for name, action in (rho_hidden or {}).items()}
+    for name, action in found.items():
         if not isinstance(action, Action) or action.group != group:
             raise TypeError(f"expected an action of {group!r} on {name!r} in rho_hidden, got {action!r}")
         if name.split("@")[0].split("[")[0] not in names:
             raise ValueError(f"expected rho_hidden for layers among {names}, got {name!r}; try layers=[{name!r}, ...]")
-    return rho_hidden or {}
+    return found
 
 
 def _rule(group: Group, average: Any) -> Quadrature:

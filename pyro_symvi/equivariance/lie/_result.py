@@ -147,7 +147,7 @@ class LieError:
                 f"  blind to parity: {self.group!r} is not connected, and a derivative sees its identity component "
                 "alone; equivariance_error sees the rest"
             )
-        lines += [f"  {name}: {size:.4g} (share {self.shares[name]:+.2f})" for name, size in self.sizes.items()]
+        lines += [f"  {name}: {size:.4g} (share {self.shares[name]:+.2g})" for name, size in self.sizes.items()]
         return "\n".join(lines)
 
     def _pooled(self, values: Tensor) -> float:

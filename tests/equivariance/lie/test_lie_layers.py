@@ -115,6 +115,22 @@ def test_any_graph_of_modules(layers: list[str] | None) -> None:
     assert not any(module._forward_hooks for module in model.modules())
 
 
+def test_layers_of_e3nn() -> None:
+    o3 = pytest.importorskip("e3nn.o3")
+    irreps = o3.Irreps("2x0e+1o+1x2e")
+    torch.manual_seed(0)
+    model = nn.Sequential(o3.Linear(irreps, irreps), o3.Linear(irreps, irreps)).eval()
+    found = lie_error(
+        model, normal(3, irreps.dim).float(), SO3, irreps, irreps, layers=["0"], rho_hidden={"0": irreps}, double=True
+    )
+    assert found.relative < 1e-14 and found.sizes.get("0", 0.0) < 1e-14
+    blind = lie_error(model, normal(3, irreps.dim).float(), SO3, irreps, None, double=True)
+    # a vector and a quadrupole declared scalars: sum l(l+1) of their energies
+    y = model(normal(3, irreps.dim).float()).detach().double().square()
+    exact = (2 * y[:, 2:5].sum() + 6 * y[:, 5:].sum()) / y.numel()
+    torch.testing.assert_close(torch.tensor(blind.mean_square).double(), exact, rtol=1e-5, atol=0)
+
+
 def test_actions_on_layers_that_are_not_looked_at_are_refused() -> None:
     with pytest.raises(ValueError, match="rho_hidden for layers among"):
         lie_error(net(), normal(2, 3), SO3, rho_hidden={"0": VECTORS})
