@@ -20,19 +20,23 @@ class TensorBasis(Value):
         label: (l, sigma): sigma = +1 for tensors made of vectors, -1 for pseudotensors.
         cartesian: components in the order (x, y, z), for l = 1 only; otherwise m = -l, ..., l.
         copies: products of learnt vectors in the sum.
+        gain: factor of the initial weights of the coefficients. Products of two or three learnt vectors are flat where
+            these are short: 5 helps a pseudoscalar to start.
         softening: s in r / sqrt(|r|^2 + s^2), in the units of the vectors.
     """
 
     label: Label
     cartesian: bool = False
     copies: int = 4
+    gain: float = 1.0
     softening: float = 1.0
 
     def __post_init__(self) -> None:
         degree, _ = checked_label(self.label)
         positive_int(self.copies, "copies")
-        if not self.softening > 0:
-            raise ValueError(f"expected softening > 0, got {self.softening!r}")
+        for value, name in ((self.softening, "softening"), (self.gain, "gain")):
+            if not 0 < value < float("inf"):
+                raise ValueError(f"expected {name} > 0, got {value!r}")
         if self.cartesian and degree != 1:
             raise ValueError(f"expected l = 1 for components (x, y, z), got {self.label}; try cartesian=False")
 
@@ -78,7 +82,9 @@ class TensorBasisHead(nn.Module):
         outputs = basis.copies * basis.vectors + 1
         units = positive_int(width if hidden is None else hidden, "hidden")
         first = nn.Linear(positive_int(width, "width"), units)
-        self.coefficients = nn.Sequential(first, nn.SiLU(), nn.Linear(units, outputs))
+        last = nn.Linear(units, outputs)
+        last.weight.data *= basis.gain
+        self.coefficients = nn.Sequential(first, nn.SiLU(), last)
         self.weights = nn.Parameter(torch.full((basis.copies,), basis.copies**-0.5))
 
     def forward(self, features: Tensor, vectors: Tensor, mask: Tensor | None = None) -> Tensor:

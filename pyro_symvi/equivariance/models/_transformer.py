@@ -200,7 +200,9 @@ class PointCloudTransformer(nn.Module):
             species: long ``[B, N]``.
             mask: bool ``[B, N]``, atoms that there are; by default those with species > 0.
         """
-        mask = checked_points(positions, species > 0 if mask is None else mask)
+        given = checked_points(positions, mask)
+        self._require_known(species, positions)
+        mask = species > 0 if mask is None else given
         displacement = positions[:, None] - positions[:, :, None]  # r_j - r_i
         pairs = mask[:, :, None] & mask[:, None]
         weight = pairs.to(positions) * self._envelope(displacement)
@@ -219,6 +221,16 @@ class PointCloudTransformer(nn.Module):
                 value = self.pool(head(h), mask)
             found[name] = self.scales[name] * value.reshape(len(value), *self.shapes[name])
         return structured(found)
+
+    def _require_known(self, species: Tensor, positions: Tensor) -> None:
+        if species.shape != positions.shape[:2]:
+            raise ValueError(f"expected species of shape {list(positions.shape[:2])}, got {list(species.shape)}")
+        low, high = species.aminmax()
+        if low < 0 or high >= self.species:
+            raise ValueError(
+                f"expected species from 0 to {self.species - 1}, got {int(low)} to {int(high)}, because each has an "
+                f"embedding of its own; try species={int(high) + 1}"
+            )
 
     def _envelope(self, displacement: Tensor) -> Tensor:
         """(1 - |r|^2 / R^2)^2 within the cutoff R: one at zero, and once differentiable everywhere."""

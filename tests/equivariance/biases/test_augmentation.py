@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from pyro_symvi.equivariance import Augmentation, HarmonicMoment, TripleProduct, decorated_clouds
-from pyro_symvi.groups import Orthogonal
+from pyro_symvi.groups import CoordinatePermutation, Orthogonal, Symmetric, Translation
 
 O3 = Orthogonal(3)
 
@@ -31,3 +32,16 @@ def test_every_sample_has_its_own_element() -> None:
     proper = (torch.linalg.det(g) > 0).double().mean()
     assert abs(float(proper) - 0.5) < 4 * 0.5 / 500**0.5  # 4 standard errors
     assert float(g.mean(0).abs().max()) < 4 * (1 / 3) ** 0.5 / 500**0.5
+
+
+def test_permutations_dicts_of_targets_and_refusals() -> None:
+    group, x = Symmetric(4), torch.arange(12).reshape(3, 4)
+    action = CoordinatePermutation(4)
+    moved, targets = Augmentation(group, action, {"same": action})(x, {"same": x.double(), "sum": x.sum(1)})
+    assert torch.equal(moved.sort(-1).values, x)
+    torch.testing.assert_close(targets["same"], moved.double())
+    assert torch.equal(targets["sum"], x.sum(1))
+    with pytest.raises(ValueError, match="expected a compact group"):
+        Augmentation(Translation(3))
+    with pytest.raises(ValueError, match="samples on the first axis"):
+        Augmentation(group, [action, action])([x, x[:2]])

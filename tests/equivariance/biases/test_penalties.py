@@ -73,7 +73,7 @@ def test_from_draws_values_and_gradients_have_no_bias() -> None:
         exact = make(O3.quadrature(6))(model, x)
         slope = gradient(exact, model)
         draws, slopes = [], []
-        for _ in range(120):
+        for _ in range(80):
             value = make(None)(model, x, generator=generator)
             draws.append(value.detach())
             slopes.append(gradient(value, model) @ slope / slope.norm())

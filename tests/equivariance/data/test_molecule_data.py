@@ -98,6 +98,14 @@ def test_parts_by_conformer_and_by_molecule(data: MoleculeDataset) -> None:
         data.split((0.8, 0.4))
 
 
+def test_without_rdkit_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "rdkit", None)
+    with pytest.raises(ImportError, match=r"pyro-symvi\[molecules\]"):
+        molecules(2)
+
+
 @pytest.mark.parametrize(
     ("which", "error"),
     [

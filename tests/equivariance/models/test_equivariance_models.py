@@ -86,6 +86,14 @@ def test_point_nets_respect_masks_and_pool_as_named() -> None:
     torch.testing.assert_close(SumPooling()(h, mask)[1], some.sum(0))
 
 
+def test_gradients_against_finite_differences() -> None:
+    basis = TensorBasis((1, 1), cartesian=True, gain=2.0)
+    small = {"width": 8, "edge_width": 4, "attention_heads": 2, "depth": 1}
+    model = PointCloudTransformer((3,), harmonics=2, tensor_basis=basis, **small).double().eval()  # type: ignore[arg-type]
+    r = normal(1, 3, 3).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: model(x, SPECIES[1:, :3]), (r,))
+
+
 def test_layers_have_spectra_and_the_first_one_is_a_vector_plus_a_constant() -> None:
     x = {"positions": normal(1, 3, 3), "species": SPECIES[:1, :3], "mask": torch.ones(1, 3, dtype=torch.bool)}
     rho = {"positions": NaturalAction(O3), "species": None}
@@ -125,6 +133,8 @@ def test_seeds_scales_and_refusals() -> None:
         (lambda: first(r), "expected charges"),
         (lambda: first(r[0], q), r"\[B, N, 3\]"),
         (lambda: first(r, q, torch.ones(2, 3)), "expected mask"),
+        (lambda: PointCloudTransformer((), species=8)(r, SPECIES[:, :4]), "species from 0 to 7, got 0 to 8"),
+        (lambda: PointCloudTransformer(())(r, SPECIES), "expected species of shape"),
         (lambda: PointCloudTransformer((), width=10, attention_heads=4), "multiple of attention_heads"),
         (lambda: PointNet({"a": (3,), "b": ()}, tensor_basis={"c": TensorBasis((1, 1))}), "among a, b, got 'c'"),
     ):
