@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def spherical_harmonics(degree: int, x: Tensor, *, squared_norm: float | None = 
     x = x / torch.where(size > 0, size, torch.ones_like(size))
     square = x.square().sum(-1, keepdim=True)
     unit = x * torch.where(size > 0, square, torch.ones_like(square)).rsqrt()
-    return _scaled(solid_harmonics_up_to(degree, unit)[-1], degree, squared_norm)
+    return _scaled(next(_by_degree(unit, degree, degree)), degree, squared_norm)
 
 
 def solid_harmonics(degree: int, x: Tensor, *, squared_norm: float | None = None) -> Tensor:
@@ -39,7 +40,7 @@ def solid_harmonics(degree: int, x: Tensor, *, squared_norm: float | None = None
     Convention and ``squared_norm`` as in :func:`spherical_harmonics`: S_l(R x) = D^l(R) S_l(x).
     """
     _checked(degree, x)
-    return _scaled(solid_harmonics_up_to(degree, x)[-1], degree, squared_norm)
+    return _scaled(next(_by_degree(x, degree, degree)), degree, squared_norm)
 
 
 def solid_harmonics_up_to(degree: int, x: Tensor) -> list[Tensor]:
@@ -48,39 +49,45 @@ def solid_harmonics_up_to(degree: int, x: Tensor) -> list[Tensor]:
     S_lm = Q_lm(z, r^2) Re (x + iy)^m, and Im for -m, with Q by the stable three-term recursion of normalised
     associated Legendre functions in the degree, homogenised by powers of r.
     """
-    first, second, z = x.unbind(-1)
-    square = x.square().sum(-1, keepdim=True)
+    return list(_by_degree(x, degree))
+
+
+def _by_degree(x: Tensor, degree: int, first: int = 0) -> Iterator[Tensor]:
+    """S_k(x) for k = first, ..., degree. Inside, m is the leading axis, so that batches are contiguous."""
+    right, up, z = x.unbind(-1)
+    square = x.square().sum(-1)
     real, imaginary = torch.ones_like(z), torch.zeros_like(z)
     cosines: list[Tensor] = []
     sines: list[Tensor] = []
-    z = z[..., None]
-    q = torch.full_like(z, math.sqrt(0.25 / math.pi))
-    before = q[..., :0]
-    found = [q]
+    q = torch.full_like(z, math.sqrt(0.25 / math.pi))[None]
+    before = q[:0]
+    if first == 0:
+        yield q.movedim(0, -1)
     for k in range(1, degree + 1):
-        real, imaginary = first * real - second * imaginary, first * imaginary + second * real
+        real, imaginary = right * real - up * imaginary, right * imaginary + up * real
         cosines.append(real)
         sines.append(imaginary)
-        diagonal, up, down = _coefficients(k)
-        lower = up.to(x) * z * q
+        diagonal, ahead, behind = (t.to(x).reshape(-1, *(1,) * z.ndim) for t in _coefficients(k))
+        lower = ahead * (z * q)
         if k > 1:
-            lower = lower - torch.nn.functional.pad(down.to(x) * square * before, (0, 1))
-        before, q = q, torch.cat([lower, torch.full_like(z, diagonal)], -1)
-        tail = q[..., 1:]
-        left = (torch.stack(sines, -1) * tail).flip(-1)
-        found.append(torch.cat([left, q[..., :1], torch.stack(cosines, -1) * tail], -1))
-    return found
+            lower = torch.cat([lower[:-1] - behind * (square * before), lower[-1:]])
+        before, q = q, torch.cat([lower, diagonal.expand(1, *z.shape)])
+        if k >= first:
+            tail = q[1:]
+            parts = [(torch.stack(sines) * tail).flip(0), q[:1], torch.stack(cosines) * tail]
+            yield torch.cat(parts).movedim(0, -1).contiguous()
 
 
 @functools.lru_cache(maxsize=64)
-def _coefficients(k: int) -> tuple[float, Tensor, Tensor]:
+def _coefficients(k: int) -> tuple[Tensor, Tensor, Tensor]:
     """Q_kk, and Q_km = up_m z Q_(k-1)m - down_m r^2 Q_(k-2)m for m < k (down has k - 1 entries); float64."""
     diagonal = math.sqrt(0.25 / math.pi)
     for m in range(1, k + 1):
         diagonal *= math.sqrt((2 * m + 1) / (2 * m)) * (math.sqrt(2) if m == 1 else 1)
     up = [math.sqrt((4 * k * k - 1) / (k * k - m * m)) for m in range(k)]
     down = [up[m] * math.sqrt(((k - 1) ** 2 - m * m) / (4 * (k - 1) ** 2 - 1)) for m in range(k - 1)]
-    return diagonal, torch.tensor(up, dtype=torch.float64), torch.tensor(down, dtype=torch.float64)
+    wide = torch.float64
+    return torch.tensor(diagonal, dtype=wide), torch.tensor(up, dtype=wide), torch.tensor(down, dtype=wide)
 
 
 def _scaled(values: Tensor, degree: int, squared_norm: float | None) -> Tensor:
