@@ -70,7 +70,7 @@ class SectorPenalty(OrbitPenalty):
 
     B_beta = d / e |E[rho_beta(g) u(g)]|_F^2 for any layer, channels as a vector; nothing needs to be known of how the
     layer transforms within the sector. From n draws B_beta is estimated without bias by the pairs of different ones.
-    Its standard error by sample is of the size of d E|u|^2 / n, so for large representations a rule is better.
+    Its standard error by sample is of the size of d E|u|^2 / n: for d = 7 a dozen draws tell little, a rule is better.
 
     It does not see the right sector filled with the wrong copy: f(x) = M x has all its energy in the vectors for every
     matrix M. For outputs use :class:`EquivariancePenalty`, alone or besides.
@@ -135,7 +135,8 @@ class EquivariancePenalty(OrbitPenalty):
     """A^2 = E|z|^2 - |E z|^2 with z(g) = rho_out(g^-1) f(g x): the squared equivariance error, mean over objects.
 
     From n draws: the sum of |z_k - mean|^2 over n - 1, unbiased; two draws give |z_1 - z_2|^2 / 2. Zero means
-    equivariant with values as declared, right copy included. It also vanishes for f = 0: keep the data term.
+    equivariant with values as declared, right copy included. It also vanishes for f = 0: a large weight from the first
+    step holds a model there, so raise it once the data term has fallen, or take ``relative=True``.
 
     Args:
         group, rho_in, elements, rule: see :class:`OrbitPenalty`.
