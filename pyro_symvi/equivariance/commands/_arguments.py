@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--rho-out", default=None, metavar="KIND", help=f"{KINDS} (default scalar)")
     parser.add_argument("--target", nargs="+", default=None, metavar="LABEL", help="irreps of the output")
+    parser.add_argument("--output", default=None, metavar="NAME", help="key or place, where the model returns several")
     parser.add_argument("--batch", type=int, default=256, help="samples a forward pass (default 256)")
     parser.add_argument("--allow-training", action="store_true", help="take a model in training mode")
     parser.add_argument("--json", type=Path, default=None, metavar="PATH", help="write the numbers")
@@ -95,6 +96,7 @@ def _report(options: argparse.Namespace) -> EquivarianceReport:
         target=target,
         layers=options.layers,
         degree=options.degree,
+        output=int(options.output) if options.output and options.output.isdigit() else options.output,
         batch=options.batch,
         allow_training=options.allow_training,
         title=f"{options.model} under {group!r}",

@@ -52,7 +52,7 @@ def diagnose(
 
     Rules with documented thresholds, one a class: :class:`MissingDegree`, :class:`MissingParity`,
     :class:`LateCleanUp`, :class:`WrongCopy`, :class:`Leakage`, :class:`OtherSector`, :class:`LostInTraining`;
-    :class:`NotLearnt` where the error is large and none of them shows; :class:`NotConverged` and
+    :class:`NotLearnt` where the error is large and none of them explains it; :class:`NotConverged` and
     :class:`RoundingFloor`, after which nothing else is said. Other thresholds: pass
     ``modes=(MissingDegree(missing=0.001), ...)``.
 
@@ -81,9 +81,12 @@ def diagnose(
         if found is not None:
             return Diagnosis((found,), labels, evidence.relative)
     findings: list[Finding] = []
+    explained = False
     for mode in sorted((mode for mode in modes if not mode.alone), key=lambda mode: mode.last):
-        found = None if mode.last and findings else mode.find(evidence)
-        findings += [] if found is None else [found]
+        found = None if mode.last and explained else mode.find(evidence)
+        if found is not None:
+            findings.append(found)
+            explained = explained or mode.explains
     return Diagnosis(tuple(findings), labels, evidence.relative)
 
 

@@ -118,11 +118,16 @@ def is_output(name: str) -> bool:
 
 
 def feeding_layer(spectrum: Spectrum) -> str:
-    """The last layer before the output that isn't the output itself (a last module returns the same numbers)."""
-    output = spectrum.output
-    for name in reversed([name for name in spectrum if not is_output(name)]):
+    """The layer before the one whose numbers are the output's own (the last module of its head), else the last one."""
+    output, names = spectrum.output, [name for name in spectrum if not is_output(name)]
+
+    def is_same(name: str) -> bool:
         layer = spectrum[name]
-        same = layer.total.shape == output.total.shape and torch.allclose(layer.total, output.total, rtol=1e-6, atol=0)
-        if not (same and torch.allclose(layer.energies, output.energies, rtol=1e-6, atol=1e-30)):
-            return name
-    return ""
+        if layer.total.shape != output.total.shape or not torch.allclose(layer.total, output.total, rtol=1e-6, atol=0):
+            return False
+        return torch.allclose(layer.energies, output.energies, rtol=1e-6, atol=1e-30)
+
+    same = [name for name in names if is_same(name)]
+    before = names[: names.index(same[-1])] if same else names
+    others = [name for name in before if name not in same]
+    return others[-1] if others else ""

@@ -46,6 +46,10 @@ class LateCleanUp(FailureMode):
             {"outside_before": before, "outside_after": after, "mixed": mixed, "relative": evidence.relative},
             (
                 Repair("symmetrize", "symmetrize(model, group, rho_in, rho_out)", "an average over the group, exact"),
-                Repair("SectorPenalty", "SectorPenalty(...)", "holds down the energy outside the target in training"),
+                Repair(
+                    "SectorPenalty",
+                    f"SectorPenalty(group, {list(evidence.target)!r}, rho_in)",
+                    "holds down the energy outside the target in training",
+                ),
             ),
         )

@@ -25,6 +25,7 @@ class Leakage(FailureMode):
     leak: float = LEAK
     growth: float = GROWTH
     name: ClassVar[str] = "leakage"
+    explains: ClassVar[bool] = False
 
     def find(self, evidence: Evidence) -> Finding | None:
         names = list(evidence.spectrum)

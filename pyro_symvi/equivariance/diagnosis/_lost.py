@@ -22,6 +22,7 @@ class LostInTraining(FailureMode):
     gain: float = GAIN
     relative: float = RELATIVE
     name: ClassVar[str] = "lost in training"
+    explains: ClassVar[bool] = False
 
     def find(self, evidence: Evidence) -> Finding | None:
         if len(evidence.history) < 2:
@@ -36,6 +37,6 @@ class LostInTraining(FailureMode):
             {"least": least, "epoch": when, "last": last},
             (
                 Repair("Augmentation", "Augmentation(group, rho_in, rho_out)", "in every step, to the end of training"),
-                Repair("EquivariancePenalty", "EquivariancePenalty(...)", "A^2 in the loss"),
+                Repair("EquivariancePenalty", "EquivariancePenalty(group, rho_in, rho_out)", "A^2 in the loss"),
             ),
         )

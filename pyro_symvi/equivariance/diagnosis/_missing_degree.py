@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
+from ...groups import Orthogonal, SpecialOrthogonal
 from ._evidence import Evidence
 from ._finding import Finding, Repair
 from ._mode import FailureMode, called, degree_of
@@ -37,15 +39,13 @@ class MissingDegree(FailureMode):
             if label == trivial or share >= self.missing or self._is_parity(evidence, label):
                 continue
             best = max(evidence.hidden, key=lambda name: evidence.varying(name, label))
-            degree = degree_of(label)
-            features = () if degree is None else (self._features(degree),)
             return Finding(
                 self.name,
                 layer,
                 f"{share:.2%} of what varies in the layer that feeds the head lies in {called((label,))}, and "
                 f"{evidence.shortfall:.1%} of the output's energy isn't equivariant.",
                 {"share": share, "largest_share": evidence.varying(best, label), "shortfall": evidence.shortfall},
-                (*features, Repair("TensorBasisHead", f"TensorBasisHead({label!r})", "coefficients times a basis")),
+                self._repairs(evidence, label),
             )
         return None
 
@@ -55,5 +55,14 @@ class MissingDegree(FailureMode):
         return improper and evidence.improper(evidence.feeding) < self.missing
 
     @staticmethod
-    def _features(degree: int) -> Repair:
-        return Repair("HarmonicFeatures", f"HarmonicFeatures({degree})", "degree-l functions of the inputs, appended")
+    def _repairs(evidence: Evidence, label: Hashable) -> tuple[Repair, ...]:
+        degree, group = degree_of(label), evidence.spectrum.group
+        if degree is None or not (isinstance(group, Orthogonal | SpecialOrthogonal) and group.n == 3):
+            return (Repair("", "", f"functions of the inputs that transform as {label}, as features"),)
+        pair = label if isinstance(label, tuple) else (degree, 1)
+        return (
+            Repair("HarmonicFeatures", f"HarmonicFeatures({degree})", "degree-l functions of the inputs, appended"),
+            Repair(
+                "TensorBasisHead", f"TensorBasisHead(width, TensorBasis({pair}))", "coefficients times a tensor basis"
+            ),
+        )

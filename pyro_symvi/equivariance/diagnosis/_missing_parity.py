@@ -44,7 +44,11 @@ class MissingParity(FailureMode):
             f"sigma = -1 {where} ({shares[-1]:.2%} in the one that feeds the head).",
             {"share": shares[-1], "largest_share": max(shares), "layers_without": float(first or len(hidden))},
             (
-                Repair("TensorBasisHead", f"TensorBasisHead({label!r})", "cross and triple products in its basis"),
+                Repair(
+                    "TensorBasisHead",
+                    f"TensorBasisHead(width, TensorBasis({label!r}))",
+                    "cross and triple products in its basis",
+                ),
                 Repair("", "", "cross or triple products of the inputs as features"),
                 Repair("Augmentation", "Augmentation(Orthogonal(3), rho_in, rho_out)", "inversions in training too"),
             ),

@@ -14,13 +14,14 @@ class FailureMode(ABC):
     """A named way in which a symmetry is missed, with the rule that sees it.
 
     To implement one: a frozen dataclass with its thresholds as fields, ``name``, and ``find``. ``alone`` marks a mode
-    that leaves nothing to say about the others and is asked before them; ``last`` one that is asked when no other
-    shows.
+    that leaves nothing to say about the others and is asked before them; ``last`` one that is asked when nothing
+    that ``explains`` an error has been found.
     """
 
     name: ClassVar[str]
     alone: ClassVar[bool] = False
     last: ClassVar[bool] = False
+    explains: ClassVar[bool] = True
 
     @abstractmethod
     def find(self, evidence: Evidence) -> Finding | None:

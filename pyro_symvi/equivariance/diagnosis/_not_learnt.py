@@ -15,7 +15,7 @@ LARGE = 0.1
 
 @dataclass(frozen=True)
 class NotLearnt(FailureMode):
-    """A relative error of 10 % and more, with everything there that the target takes: asked when nothing else shows."""
+    """A relative error of 10 % and more, with all that the target takes there: asked when nothing else explains it."""
 
     large: float = LARGE
     name: ClassVar[str] = "symmetry not learnt"
@@ -34,6 +34,6 @@ class NotLearnt(FailureMode):
             (
                 Repair("Augmentation", "Augmentation(group, rho_in, rho_out)", "random images in every training step"),
                 Repair("symmetrize", "symmetrize(model, group, rho_in, rho_out)", "an average over the group, exact"),
-                Repair("EquivariancePenalty", "EquivariancePenalty(...)", "A^2 in the loss"),
+                Repair("EquivariancePenalty", "EquivariancePenalty(group, rho_in, rho_out)", "A^2 in the loss"),
             ),
         )

@@ -47,7 +47,9 @@ class WrongCopy(FailureMode):
                 Repair("", "rho_out", "are the components in the declared order? (Y_1 is y, z, x; a vector x, y, z)"),
                 Repair("symmetrize", "symmetrize(model, group, rho_in, rho_out)", "an average over the group, exact"),
                 Repair(
-                    "EquivariancePenalty", "EquivariancePenalty(...)", "A^2 in the loss, as a sector penalty sees 0"
+                    "EquivariancePenalty",
+                    "EquivariancePenalty(group, rho_in, rho_out)",
+                    "A^2 in the loss, as a sector penalty sees 0",
                 ),
             ),
         )

@@ -17,6 +17,7 @@ from ..diagnosis._target import checked_target
 from ..errors import EquivarianceError, equivariance_error
 from ..lie import LieError, lie_error
 from ..spectra import ConvergenceWarning, Spectrum, spectrum
+from ._picked import picked
 from ._result import EquivarianceReport
 
 SPARE = 4
@@ -41,6 +42,7 @@ def report(
     history: Any = None,
     feeding: str | None = None,
     modes: Sequence[FailureMode] = MODES,
+    output: str | int | None = None,
     lie: bool = True,
     batch: int = 256,
     allow_training: bool = False,
@@ -58,6 +60,7 @@ def report(
         rule: :class:`MonteCarlo` or a rule of your own; convergence is then unknown.
         history: of the training, from :class:`~pyro_symvi.equivariance.SpectrumLogger`, or pairs of epoch and error.
         feeding, modes: as in :func:`~pyro_symvi.equivariance.diagnose`.
+        output: key or place of the output that is looked at, where the model returns several.
         lie: take the Lie derivative where the group has one and the model can be differentiated.
         title: of the page.
 
@@ -75,20 +78,22 @@ def report(
     if exact and degree is None:
         degree = 2 * (cutoff or 0) + SPARE
     shared: dict[str, Any] = {"mask": mask, "batch": batch, "allow_training": allow_training}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the report says so itself
-        found = spectrum(
-            model, x, group, cutoff, rho_in=rho_in, layers=layers, degree=degree, rule=rule, check=exact, **shared
-        )
-    error = equivariance_error(model, x, group, rho_in, action, degree=degree, rule=rule, **shared)
-    change = math.nan
-    if exact and degree is not None:
-        finer = equivariance_error(model, x, group, rho_in, action, degree=degree + 2, **shared)
-        change = _change(error, finer)
-    converged = _converged(found, change) if exact else (True if group.is_finite and rule is None else None)
-    derivative, reason = _derivative(model, x, group, rho_in, action, shared) if lie else (None, "")
+    with picked(model, output) as alone:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the report says so itself
+            found = spectrum(
+                alone, x, group, cutoff, rho_in=rho_in, layers=layers, degree=degree, rule=rule, check=exact, **shared
+            )
+        error = equivariance_error(alone, x, group, rho_in, action, degree=degree, rule=rule, **shared)
+        change = math.nan
+        if exact and degree is not None:
+            finer = equivariance_error(alone, x, group, rho_in, action, degree=degree + 2, **shared)
+            change = _change(error, finer)
+        converged = _converged(found, change) if exact else (True if group.is_finite and rule is None else None)
+        derivative, reason = _derivative(alone, x, group, rho_in, action, shared) if lie else (None, "")
     diagnosis = diagnose(found, error, target=aim, history=history, converged=converged, feeding=feeding, modes=modes)
-    name = title or f"{type(model).__name__ if hasattr(model, 'parameters') else _name(model)} under {group!r}"
+    called = type(model).__name__ if hasattr(model, "parameters") else getattr(model, "__name__", "model")
+    name = title or f"{called}{'' if output is None else f' ({output})'} under {group!r}"
     return EquivarianceReport(name, found, error, aim, diagnosis, change, converged, derivative, reason, history)
 
 
@@ -120,7 +125,3 @@ def _derivative(
         except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
             reason = (str(error).split(";")[0].splitlines() or [type(error).__name__])[0]
     return None, reason
-
-
-def _name(model: Any) -> str:
-    return getattr(model, "__name__", "model")

@@ -18,6 +18,7 @@ from pyro_symvi.equivariance.diagnosis import (
     diagnose,
     target_labels,
 )
+from pyro_symvi.equivariance.diagnosis._evidence import feeding_layer
 from pyro_symvi.groups import (
     Action,
     CoordinatePermutation,
@@ -46,8 +47,10 @@ class Polynomial(nn.Module):
 
 
 class Sine(nn.Module):
+    """Every odd degree, on a constant."""
+
     def forward(self, x: Tensor) -> Tensor:
-        return torch.sin(2 * x)
+        return 2 + torch.sin(2 * x)
 
 
 class Sum(nn.Module):
@@ -82,8 +85,19 @@ def linear(weight: Any, bias: bool = False) -> nn.Linear:
     with torch.no_grad():
         made.weight.copy_(weight)
         if bias:
-            made.bias.copy_(normal(len(weight), seed=9))
+            made.bias.fill_(50.0)
     return made
+
+
+class Shifted(nn.Module):
+    """x + c."""
+
+    def __init__(self, constant: float) -> None:
+        super().__init__()
+        self.constant = constant
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.constant
 
 
 EYE = torch.eye(3, dtype=torch.float64)
@@ -92,7 +106,9 @@ CLEAN = nn.Sequential(linear(torch.cat([EYE, -EYE])), Polynomial(), linear([[0.5
 DEGREE = nn.Sequential(linear(normal(12, 3)), Polynomial(), linear(normal(7, 12, seed=3)))
 PARITY = nn.Sequential(linear(normal(8, 3)), Polynomial(), Sum(), linear(normal(1, 8, seed=4)))
 COPY = nn.Sequential(linear(normal(3, 3, seed=5)))
-LEAK = nn.Sequential(linear(normal(6, 3)), Sine(), linear(normal(6, 6, seed=6)), Sine(), linear(normal(1, 6, seed=7)))
+LEAK = nn.Sequential(
+    linear(normal(6, 3)), Sine(), linear(normal(6, 6, seed=6)), Sine(), linear(normal(1, 6, seed=7), bias=True)
+)
 Planted = tuple[nn.Module, Tensor, Any, int, Action]
 PLANTED: dict[str, Planted] = {
     "missing degree at input": (DEGREE, VECTORS, SO3, 3, IrrepAction(SO3, 3)),
@@ -172,11 +188,7 @@ def test_layers_of_irreps_do_not_clean_up_late() -> None:
 
 
 def test_an_error_outside_the_sector_is_no_wrong_copy() -> None:
-    class Shifted(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return x + 0.05
-
-    assert examined((Shifted(), VECTORS, SO3, 2, NaturalAction(SO3))).modes == ()
+    assert examined((Shifted(0.05), VECTORS, SO3, 2, NaturalAction(SO3))).modes == ()
 
 
 def test_the_square_of_the_error_divides_exactly() -> None:
@@ -241,6 +253,23 @@ def test_thresholds_can_be_changed_and_the_layer_named() -> None:
     assert examined(planted, feeding="0")["missing degree at input"].layer == "0"
     with pytest.raises(ValueError, match="feeding among the layers"):
         examined(planted, feeding="nowhere")
+
+
+def test_the_layer_before_the_head_of_this_output_feeds_it() -> None:
+    class Heads(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.mine, self.other = linear(normal(5, 3)), linear(normal(2, 5)), linear(normal(4, 5))
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.trunk(x).square()
+            mine = self.mine(h)
+            self.other(h)
+            return mine
+
+    assert feeding_layer(spectrum(Heads().eval(), VECTORS, SO3, 2)) == "trunk"
+    assert feeding_layer(spectrum(nn.Sequential(Sum()).eval(), CLOUDS, SO3, 2)) == ""
+    assert feeding_layer(spectrum(nn.Sequential(Scaled(), Sum(), Scaled()).eval(), CLOUDS, SO3, 2)) == "1"
 
 
 def test_records_are_plain() -> None:

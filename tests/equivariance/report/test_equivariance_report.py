@@ -91,6 +91,25 @@ def test_it_is_saved_as_a_page_a_record_a_picture_and_a_folder(made: Equivarianc
         made.save(tmp_path / "page.docx")
 
 
+def test_one_output_of_several_and_the_model_as_it_was() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.same = nn.Identity()
+
+        def forward(self, x: Tensor) -> dict[str, Tensor]:
+            return {"energy": x.square().sum(-1), "vector": self.same(x)}
+
+    model, x = Two().eval(), normal(3, 3)
+    found = report(model, x, SO3, 1, rho_out=NaturalAction(SO3), output="vector", lie=False)
+    assert found.diagnosis.modes == ("nothing to mend",) and list(found.spectrum) == ["same", "output"]
+    assert "(vector)" in found.title and not model._forward_hooks and isinstance(model(x), dict)
+    with pytest.raises(ValueError, match="output among"):
+        report(model, x, SO3, 1, output="dipole")
+    pair = report(lambda x: (x, 2 * x), x, SO3, 1, rho_out=NaturalAction(SO3), output=1, lie=False)
+    assert pair.diagnosis.sound and not model._forward_hooks
+
+
 def test_a_band_beyond_the_rule_is_not_read() -> None:
     """A power 16 of a component of the direction: its square has degree 32, the rule 6."""
     wild = report(lambda x: nn.functional.normalize(x, dim=-1)[:, :1] ** 16, normal(3, 3), SO3, 1, lie=False)
