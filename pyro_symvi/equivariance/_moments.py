@@ -30,17 +30,24 @@ class Moments:
 
     def add(self, weights: Tensor, values: Tensor) -> None:
         """Add a block: ``weights [k]``, ``values [k, *shape]`` in float64."""
+        self._away(weights, values)
+
+    def _away(self, weights: Tensor, values: Tensor) -> Tensor:
+        """Add a block, and return it relative to the centre, ``[k, entries]``."""
         if not self.started:
             self.started = True
             self.centre = values[0].clone()
             self.first, self.second = torch.zeros_like(self.centre), torch.zeros_like(self.centre)
-        away = values - self.centre
+        shape = self.centre.shape
+        away = (values - self.centre).reshape(len(values), -1)
+        squares = away.square()
         self.count += len(weights)
-        self.first += torch.tensordot(weights, away, dims=1)
-        self.second += torch.tensordot(weights, away.square(), dims=1)
+        self.first += (weights @ away).reshape(shape)
+        self.second += (weights @ squares).reshape(shape)
         if bool((weights < 0).any()):
-            below = torch.tensordot(weights.clamp(max=0), away.square(), dims=1)
+            below = (weights.clamp(max=0) @ squares).reshape(shape)
             self.negative = below if self.negative is None else self.negative + below
+        return away
 
     @property
     def mean(self) -> Tensor:
@@ -73,52 +80,31 @@ class FourierSums(Moments):
         self.irreps = tuple(irreps)
         self.columns = columns or Columns(irreps)
         self._sums: list[Tensor | None] = [None, None]
+        self._plain: Tensor | None = None
 
     def add_block(self, matrices: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Add a block; ``matrices [k, sum d^2]`` are the irreps at its elements, from :meth:`matrices`."""
-        self._add(matrices, None, weights, values, full=True)
+        """Add a block; ``matrices [k, sum d^2]`` are the irreps at its elements, from :meth:`matrices`. Differentiable."""
+        away = self._away(weights, values)
+        found = (matrices * weights[:, None]).mT @ away
+        self._plain = found if self._plain is None else self._plain + found
 
     def add_at(self, elements: Tensor, weights: Tensor, values: Tensor, block: int | None = None) -> None:
-        """Add a block by its elements, the fast way: see :class:`~._columns.Columns`."""
-        self._add(*self.columns.at(elements, block), weights, values)
+        """Add a block by its elements: faster, not differentiable; see :class:`~._columns.Columns`."""
+        away = self._away(weights, values)
+        self.columns.add(self._sums, self.columns.at(elements, block), weights, away)
 
     def matrices(self, elements: Tensor) -> Tensor:
         """The entries of all irreps at ``elements``, ``[k, sum d^2]``."""
         return self.columns.full(elements)
 
-    def _add(self, entries: Tensor, proper: Tensor | None, weights: Tensor, values: Tensor, full: bool = False) -> None:
-        self._full = full
-        self.add(weights, values)
-        away = (values - self.centre).reshape(len(values), -1)
-        weighted = entries * weights[:, None]
-        if proper is None or bool(proper.all()):
-            self._accumulate(0, weighted, away)
-        elif not bool(proper.any()):
-            self._accumulate(1, weighted, away)
-        else:
-            self._accumulate(0, weighted[proper], away[proper])
-            self._accumulate(1, weighted[~proper], away[~proper])
-
-    def _accumulate(self, which: int, weighted: Tensor, away: Tensor) -> None:
-        sums = self._sums[which]
-        if sums is None:
-            self._sums[which] = weighted.mT @ away
-        elif torch.is_grad_enabled() and (sums.requires_grad or away.requires_grad):
-            self._sums[which] = sums + weighted.mT @ away
-        else:
-            sums.addmm_(weighted.mT, away)
-
     @property
     def coefficients(self) -> Tensor:
         """E[rho_beta(g) (u(g) - centre)] of all irreps, ``[sum d^2, entries]``."""
-        first, second = self._sums
-        present = first if first is not None else second
-        if present is None:
-            raise ValueError("expected at least one block, got none")
-        if self._full or not self.columns.folded:
-            return present
-        zero = torch.zeros_like(present)
-        return self.columns.unfolded(zero if first is None else first, zero if second is None else second)
+        if self._plain is None:
+            return self.columns.coefficients(self._sums)
+        if self._sums == [None, None]:
+            return self._plain
+        return self._plain + self.columns.coefficients(self._sums)
 
     def energies(self) -> Tensor:
         """B_beta by entry, ``[irreps, *shape]``; the trivial one is the squared mean."""

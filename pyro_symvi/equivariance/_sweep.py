@@ -101,20 +101,25 @@ class Sweep:
         """Elements per forward pass."""
         return self._block or max(1, self.batch // self.inputs.samples)
 
-    def parts(self) -> Iterator[tuple[slice, Sweep]]:
+    def parts(self, multiple: int = 1) -> Iterator[tuple[slice, Sweep]]:
         """Sweeps over few samples each, one after the other, every forward pass as large as before.
 
         For sums that hold much for each sample, such as Fourier coefficients: their memory is then that of the few
         samples, and each block has so many elements that the sums are read and written rarely. Only the first sweep
         is checked, and entries have the same layout in all of them.
+
+        Args:
+            multiple: elements of which a block holds a multiple, if it can.
         """
         size = min(self.inputs.samples, max(1, self.batch // len(self.rule.weights)))
+        block = max(1, self.batch // size)
+        block = block // multiple * multiple or block
         part = self
         for first in range(0, self.inputs.samples, size):
             last = min(first + size, self.inputs.samples)
             part = copy.copy(part)
             part.inputs = self.inputs.part(first, last)
-            part._block = max(1, self.batch // size)
+            part._block = block
             part.checks = self.checks and first == 0
             yield slice(first, last), part
 

@@ -121,7 +121,8 @@ def _next_degree(degree: float, cutoff: int | None) -> int:
 def _layers(sweep: Sweep, irreps: Sequence[Irrep], mask: Tensor | None, estimate: bool) -> dict[str, LayerSpectrum]:
     """Spectra of a few samples at a time, joined: coefficients of all samples at once would take much memory."""
     columns = Columns(irreps)
-    parts = [_part(part, columns, None if mask is None else mask[rows], estimate) for rows, part in sweep.parts()]
+    few = sweep.parts(columns.run_length(sweep.rule.elements))
+    parts = [_part(part, columns, None if mask is None else mask[rows], estimate) for rows, part in few]
     return {name: joined_layer([part[name] for part in parts]) for name in parts[0]}
 
 
