@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,6 +36,21 @@ class Block:
     runs: Runs | None
 
 
+class Scratch:
+    """Memory that is used again: large tensors made anew for each block cost more than what is computed in them."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, Tensor] = {}
+
+    def of(self, slot: int, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A tensor of a shape, of unknown contents, until the slot is asked for again."""
+        size = math.prod(shape)
+        known = self._kept.get(slot)
+        if known is None or known.numel() < size or known.device != like.device or known.dtype != like.dtype:
+            known = self._kept[slot] = like.new_empty(size)
+        return known[:size].view(*shape)
+
+
 class Columns:
     """Matrix entries of ``irreps`` at blocks of elements, and sums of these entries times responses.
 
@@ -54,6 +70,7 @@ class Columns:
         self._rotations = self.folded or all(_is_wigner(irrep) for irrep in self.irreps)
         self._degree = len(self.irreps) // (2 if self.folded else 1) - 1
         self._waves = WaveOrder(self._degree) if self._rotations else None
+        self.scratch = Scratch()
         self._kept: dict[int, Block] = {}
         self._room = KEPT
 
@@ -124,7 +141,9 @@ class Columns:
             if known is None:
                 known = sums[which] = values.new_zeros(entries.shape[1], values.shape[-1])
             if runs is not None and waves is not None:
-                waves.accumulate(known, w, runs.waves, v)
+                along = self.scratch.of(1, (len(w), len(runs.waves), v.shape[-1]), v)
+                torch.bmm(runs.waves.expand(len(w), -1, -1), v, out=along)
+                waves.accumulate(known, w, along)
             else:
                 known.addmm_(w.mT, v)
             if proper is None:

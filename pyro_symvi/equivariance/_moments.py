@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..groups import Irrep
 from ..groups._irreps import COMMUTANT_DIMENSION
-from ._columns import Columns
+from ._columns import Columns, Scratch
 from ._settle import model_rounding, settled
 
 
@@ -32,15 +32,20 @@ class Moments:
         """Add a block: ``weights [k]``, ``values [k, *shape]`` in float64."""
         self._away(weights, values)
 
-    def _away(self, weights: Tensor, values: Tensor) -> Tensor:
-        """Add a block, and return it relative to the centre, ``[k, entries]``."""
+    def _away(self, weights: Tensor, values: Tensor, scratch: Scratch | None = None) -> Tensor:
+        """Add a block, and return it relative to the centre, ``[k, entries]`` (in ``scratch``, where that is given)."""
         if not self.started:
             self.started = True
             self.centre = values[0].clone()
             self.first, self.second = torch.zeros_like(self.centre), torch.zeros_like(self.centre)
         shape = self.centre.shape
-        away = (values - self.centre).reshape(len(values), -1)
-        squares = away.square()
+        values, centre = values.reshape(len(values), -1), self.centre.reshape(-1)
+        if scratch is None:
+            away = values - centre
+            squares = away.square()
+        else:
+            away = torch.sub(values, centre, out=scratch.of(0, values.shape, values))
+            squares = torch.mul(away, away, out=scratch.of(1, values.shape, values))
         self.count += len(weights)
         self.first += (weights @ away).reshape(shape)
         self.second += (weights @ squares).reshape(shape)
@@ -90,7 +95,7 @@ class FourierSums(Moments):
 
     def add_at(self, elements: Tensor, weights: Tensor, values: Tensor, block: int | None = None) -> None:
         """Add a block by its elements: faster, not differentiable; see :class:`~._columns.Columns`."""
-        away = self._away(weights, values)
+        away = self._away(weights, values, self.columns.scratch)
         self.columns.add(self._sums, self.columns.at(elements, block), weights, away)
 
     def matrices(self, elements: Tensor) -> Tensor:

@@ -84,15 +84,13 @@ class WaveOrder:
         counts = torch.tensor(frequency).bincount(minlength=degree + 1)
         self.bounds = [0, *counts.cumsum(0).tolist()]
 
-    def accumulate(self, sums: Tensor, starts: Tensor, waves: Tensor, values: Tensor) -> None:
+    def accumulate(self, sums: Tensor, starts: Tensor, along: Tensor) -> None:
         """Add the sum over a block of entries times values to ``sums [entries, n]``, in place.
 
         Args:
             starts: ordered entries at the starts of the runs, times the weight of each run, ``[runs, entries]``.
-            waves: of the runs.
-            values: ``[runs * length, n]``.
+            along: the sums of waves times values along each run, ``[runs, 2 L + 1, n]``.
         """
-        along = waves @ values.reshape(len(starts), waves.shape[1], -1)  # [runs, 2 L + 1, n]
         even = starts.mT
         odd = even[self.partner.to(even.device)] * self.sign.to(even)[:, None]
         both = torch.stack([even, odd], 2).flatten(1)  # [entries, runs * 2]: cosine and sine of each run in turn
