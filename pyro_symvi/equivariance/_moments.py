@@ -88,7 +88,7 @@ class FourierSums(Moments):
         self._plain: Tensor | None = None
 
     def add_block(self, matrices: Tensor, weights: Tensor, values: Tensor) -> None:
-        """Add a block; ``matrices [k, sum d^2]`` are the irreps at its elements, from :meth:`matrices`. Differentiable."""
+        """Add a block; ``matrices [k, sum d^2]`` from :meth:`matrices`. Differentiable."""
         away = self._away(weights, values)
         found = (matrices * weights[:, None]).mT @ away
         self._plain = found if self._plain is None else self._plain + found

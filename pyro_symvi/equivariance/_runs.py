@@ -70,7 +70,7 @@ class WaveOrder:
     def __init__(self, degree: int) -> None:
         turn = wigner_d(degree, plane_rotation(torch.tensor(0.1, dtype=torch.float64)))
         frequency, mirrored, sign, start = [], [], [], 0
-        for l in range(degree + 1):  # noqa: E741
+        for l in range(degree + 1):
             for m in range(2 * l + 1):
                 for n in range(-l, l + 1):
                     frequency.append(abs(n))

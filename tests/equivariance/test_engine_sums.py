@@ -92,7 +92,7 @@ class Counting(nn.Module):
 
 
 def test_parts_of_the_samples_give_what_all_of_them_give_in_passes_of_one_size() -> None:
-    """Rows of the largest pass for 150 and 2366 elements of O(3), for 3 samples and 7: at most ``batch``, whole runs."""
+    """Rows of the largest pass for 150 and 2366 elements of O(3), 3 samples and 7: at most ``batch``, whole runs."""
     net, x, scale = Counting(), draws(7, 2, 3), draws(6, seed=1)
     rho: Any = (NaturalAction(O3), None)
     found = spectrum(net, (x, Shared(scale)), O3, 2, rho_in=rho, batch=64)
