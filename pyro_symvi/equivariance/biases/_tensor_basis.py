@@ -20,8 +20,8 @@ class TensorBasis(Value):
         label: (l, sigma): sigma = +1 for tensors made of vectors, -1 for pseudotensors.
         cartesian: components in the order (x, y, z), for l = 1 only; otherwise m = -l, ..., l.
         copies: products of learnt vectors in the sum.
-        gain: factor of the initial weights of the coefficients. Products of two or three learnt vectors are flat where
-            these are short: 5 helps a pseudoscalar to start.
+        gain: factor of the initial weights of the coefficients; products of two or three learnt vectors are flat where
+            these are short.
         softening: s in r / sqrt(|r|^2 + s^2), in the units of the vectors.
     """
 
