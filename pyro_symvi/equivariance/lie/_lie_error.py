@@ -23,8 +23,9 @@ from ..errors._outputs import declared, is_structure, require_names, require_sha
 from ..errors._result import ByOutput
 from ._derivative import CentralDifferences, Curve, Derivative, DoubleBackward, ForwardMode, disagreement, working
 from ._flow import floats, moving, velocity
-from ._result import LayerTerm, LieError
+from ._result import LieError
 from ._split import Chain, LayerSplit
+from ._sums import LieSums
 
 AUTOMATIC: tuple[Derivative, ...] = (ForwardMode(), DoubleBackward(), CentralDifferences())
 
@@ -141,7 +142,7 @@ class _Task:
     def run(self, method: Derivative | None, check: bool, allow_training: bool, average: Any, probed: bool) -> LieError:
         """Block by block."""
         group, chosen, reasons = self.inputs.group, method or AUTOMATIC[0], tuple[str, ...]()
-        sums = _Sums(self.action, self.mask, keep=average is None)
+        sums = LieSums(self.action, self.mask, keep=average is None)
         sweep = Sweep(self.model, self.inputs, self.rule, (), self.batch, allow_training)
         for elements, weights, responses in sweep.blocks():
             y, moved = self._response(responses), self.inputs.moved(elements)
@@ -176,102 +177,6 @@ class _Task:
         if not self.names:
             return None
         return LayerSplit(self.model, self.inputs, x, self.names, self.hidden, self.output, self.action)
-
-
-class _Sums:
-    """Sums of squares over elements, weighted, and the table of pooled values that errors come from."""
-
-    def __init__(self, action: Action, mask: Tensor | None, keep: bool) -> None:
-        self.events, self.mask, self.keep = len(action.event_shape), mask, keep
-        self.count = 0
-        self.squared: dict[int, Tensor] = {}
-        self.terms: dict[str, tuple[Tensor, Tensor]] = {}
-        self.vectors: dict[str, list[Tensor]] = {}
-        self.table: list[list[Tensor]] = []
-        self.norm = torch.zeros(())
-
-    def start(self, weights: Tensor, y: Tensor) -> None:
-        """A block of elements with responses ``y [k, B, *rest]``."""
-        self.block, self.shape, self.number = weights, y.shape, 0
-        self.norm = self.norm + self._mean(self._object(y.square()))
-        self.table.append([])
-        self.weights = torch.ones_like(self._object(y)[0])
-        mask = self.mask
-        if mask is not None and self.weights.shape[: mask.ndim] == mask.shape:
-            self.weights = self.weights * mask.to(self.weights).reshape(
-                *mask.shape, *(1,) * (self.weights.ndim - mask.ndim)
-            )
-
-    def add(self, tangent: Tensor, turn: Tensor | None, terms: dict[str, Tensor]) -> None:
-        """The next direction: tangent of the output, velocity of rho_out at it, terms of layers."""
-        whole = self._part(tangent, turn)
-        squares = self._object(whole.square())
-        pooled = (squares * self.weights).flatten(1).sum(1) / self.weights.sum()
-        self.table[-1].append(pooled)
-        self.squared[self.number] = self.squared.get(self.number, 0) + self._mean(squares)
-        if self.keep:
-            self.vectors.setdefault("", []).append(whole[0])
-        for name, term in terms.items():
-            part = self._part(term, turn if name == OUTPUT else None)
-            before = self.terms.get(name, (0, 0))
-            square, inner = self._mean(self._object(part.square())), self._mean(self._object(part * whole))
-            self.terms[name] = (before[0] + square, before[1] + inner)
-            if self.keep:
-                self.vectors.setdefault(name, []).append(part[0])
-        self.number += 1
-        self.count += 1
-
-    def result(
-        self, group: Group, method: Derivative, reasons: tuple[str, ...], probed: bool, average: Any, floor: float
-    ) -> LieError:
-        """Everything in its place; with probes a mean over directions."""
-        share = 1 / self.number if probed else 1.0
-        by_generator = torch.stack(list(self.squared.values()))
-        if probed:
-            by_generator = by_generator.mean(0, keepdim=True)
-        terms = tuple(
-            LayerTerm(name, square * share, inner * share, self._vector(name))
-            for name, (square, inner) in self.terms.items()
-            if name != OUTPUT or bool(square.any())
-        )
-        error = self._error(probed, isinstance(average, MonteCarlo))
-        return LieError(
-            by_generator,
-            self.norm,
-            self.weights,
-            terms,
-            self._vector(""),
-            group,
-            method,
-            reasons,
-            average is not None,
-            error,
-            floor,
-        )
-
-    def _error(self, probed: bool, sampled: bool) -> float:
-        """Standard error of the mean square over probes and draws (crossed: their variances add)."""
-        table = torch.cat([torch.stack(block) for block in self.table], 1)  # [directions, elements]
-        table = table if probed else table.sum(0, keepdim=True)
-        variance = 0.0
-        if probed:
-            variance += float(table.mean(1).var()) / len(table)
-        if sampled:
-            variance += float(table.mean(0).var()) / table.shape[1]
-        return math.sqrt(variance)
-
-    def _vector(self, name: str) -> Tensor | None:
-        return torch.stack(self.vectors[name]) if self.keep else None
-
-    def _part(self, tangent: Tensor, turn: Tensor | None) -> Tensor:
-        values = tangent.double().reshape(self.shape)
-        return values if turn is None else values - turn
-
-    def _object(self, values: Tensor) -> Tensor:
-        return values.sum(tuple(range(-self.events, 0))) if self.events else values
-
-    def _mean(self, values: Tensor) -> Tensor:
-        return torch.tensordot(self.block, values, dims=1)
 
 
 def _require_lie(group: Group) -> None:
