@@ -41,7 +41,7 @@ def overlaps(figure: Any) -> list[tuple[str, str]]:
     return found
 
 
-@pytest.mark.parametrize(("layers", "cutoff"), [(1, 0), (4, 2), (40, 6)])
+@pytest.mark.parametrize(("layers", "cutoff"), [(1, 0), (4, 2), (30, 5)])
 def test_the_heat_map_shows_the_fractions_and_no_label_lies_on_another(layers: int, cutoff: int) -> None:
     found = made(layers, cutoff)
     figure = plot_spectrum(found, target=((0, 1),))
