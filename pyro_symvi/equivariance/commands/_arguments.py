@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from ..._user_files import UserError, require_writable, write_beside
-from ...groups import Group
+from ...groups import Group, Orthogonal
 from ..report import EquivarianceReport, report
 from ._actions import KINDS, parse_action, parse_inputs, parse_label
 from ._groups import KNOWN, parse_group
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "converged; 2 for bad input."
     )
     parser.add_argument("model", metavar="FILE.py:MODEL", help="a torch module, what makes one, or a function of x")
-    parser.add_argument("--group", default=None, metavar="GROUP", help=KNOWN)
+    parser.add_argument("--group", default=None, metavar="GROUP", help=f"{KNOWN} (default o3 for vectors in space)")
     parser.add_argument("--cutoff", type=int, default=None, metavar="L", help=f"largest irrep (default {CUTOFF})")
     parser.add_argument("--degree", type=int, default=None, metavar="D", help="of the rule (default 2 L + 4)")
     parser.add_argument("--layers", nargs="+", default=None, metavar="PATTERN", help="names (default: every leaf)")
@@ -109,6 +109,8 @@ def _group(options: argparse.Namespace, module: Any, x: Any) -> Group:
     found = getattr(module, "group", None)
     if isinstance(found, str):
         return parse_group(found, last_size(x))
+    if found is None and last_size(x) == 3:
+        return Orthogonal(3)
     if not isinstance(found, Group):
         raise UserError(f"expected --group, or a variable group in the file, got none; try --group o3, or {KNOWN}")
     return found

@@ -90,7 +90,7 @@ def test_a_class_is_made_and_looked_at(capsys: pytest.CaptureFixture[str], file:
 
 def test_models_of_every_kind(capsys: pytest.CaptureFixture[str], file: Path) -> None:
     for model, flags in (
-        ("factory", ("--group", "o3", "--rho-out", "vector", "--cutoff", 1)),
+        ("factory", ("--rho-out", "vector", "--cutoff", 1)),
         ("scaled", ("--group", "point:C3v", "--rho-out", "doubled")),
         ("scaled", ("--group", "cyclic:5", "--inputs", "plane", "--rho-out", "vector")),
         ("energy", ("--group", "o3", "--cutoff", 1, "--inputs", "clouds", "--rho-in", "positions=vector")),
@@ -118,7 +118,7 @@ def test_bad_input_exits_with_2_and_writes_nothing(
 ) -> None:
     page = tmp_path / "page.html"
     for arguments, message in {
-        ("mine.py:fixed",): "--group",
+        ("mine.py:first", "--inputs", "plane"): "--group o3",
         ("mine.py:nope", "--group", "so3"): "it has Settings, Matrix",
         ("mine.py", "--group", "so3"): "FILE.py:MODEL",
         ("other.py:net", "--group", "so3"): "not there",
