@@ -104,7 +104,7 @@ class Task:
         )
 
 
-LOOKS = (0, 1 / 8, 1 / 2, 1)
+LOOKS = (0, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 3 / 4, 1)
 """Spectra after these parts of the training."""
 CLOUDS = Size(1200, 300, 8, 60, LOOKS, 96)
 TASKS = {
