@@ -75,7 +75,7 @@ class Task:
     cost: tuple[float, ...]
 
     def stream(self, purpose: int, seed: int) -> int:
-        """A seed of its own for each task and purpose: 0 data, 1 split, 2 orientations, 3 to 7 training, 9 parameters."""
+        """A seed for each task and purpose: 0 data, 1 split, 2 orientations, 3 to 7 training, 9 parameters."""
         return 1_000_000 * (1 + list(TASKS).index(self.name)) + 10_000 * purpose + seed
 
     @property
