@@ -131,9 +131,7 @@ def _memory(degree: int, pipe: Any) -> None:
 def memory(degrees: list[int]) -> None:
     """Table 2."""
     print("\n2. memory of the spectra of all layers of the PointNet, O(3) through l = 2")
-    print(
-        "   degree  elements  rows of the largest pass   largest growth of resident memory (after a first run of degree 4)"
-    )
+    print("   degree  elements  rows of the largest pass   growth of resident memory after a first run")
     context = multiprocessing.get_context("spawn")
     for degree in degrees:
         ours, theirs = context.Pipe()
