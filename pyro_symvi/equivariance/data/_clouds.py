@@ -15,7 +15,7 @@ from ._dataset import Dataset
 from ._targets import CloudTarget, HarmonicMoment
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CloudDataset(Dataset):
     """Points ``positions [B, P, 3]`` with ``charges [B, P]`` and the property ``target``.
 
@@ -54,6 +54,9 @@ class CloudDataset(Dataset):
     def tensor_basis(self) -> TensorBasis:
         """The basis in which the property has invariant coefficients."""
         return TensorBasis(self.kind.label)
+
+    def _sizes(self) -> str:
+        return f"{len(self)} clouds of {self.positions.shape[1]} points, {self.kind!r}"
 
     def _tensors(self) -> dict[str, Tensor]:
         return {name: getattr(self, name) for name in ("positions", "charges", "values", "groups")}

@@ -14,7 +14,7 @@ from torch import Tensor
 from ...groups import Action, Group
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset(ABC):
     """Samples ``[B, ...]`` with inputs, targets, and the actions that move both.
 
@@ -58,6 +58,9 @@ class Dataset(ABC):
         if isinstance(self.targets, dict):
             return {name: _size(target) for name, target in self.targets.items()}
         return _size(self.targets)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._sizes()})"
 
     def __len__(self) -> int:
         return len(self.groups)
@@ -115,6 +118,10 @@ class Dataset(ABC):
 
     def _with(self, fields: dict[str, Any]) -> Self:
         return replace(self, **fields)
+
+    def _sizes(self) -> str:
+        """How much there is of what, in a line."""
+        return f"{len(self)} samples"
 
     @abstractmethod
     def _tensors(self) -> dict[str, Tensor]:

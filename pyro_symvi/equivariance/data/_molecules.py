@@ -21,7 +21,7 @@ DEBYE = 4.803204712570263
 TARGETS = ("energy", "dipole")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MoleculeDataset(Dataset):
     """Distorted conformers. ``groups`` says which of the molecules ``names`` a sample is.
 
@@ -74,6 +74,11 @@ class MoleculeDataset(Dataset):
     def tensor_basis(self) -> dict[str, TensorBasis]:
         """The basis in which the dipole has invariant coefficients."""
         return {"dipole": TensorBasis((1, 1), cartesian=True)} if "dipole" in self.wanted else {}
+
+    def _sizes(self) -> str:
+        kinds, atoms = len(self.groups.unique()), self.positions.shape[1]
+        words = f"{len(self)} conformers of {kinds} molecule{'s' * (kinds != 1)} of at most {atoms} atoms"
+        return f"{words}, {' and '.join(self.wanted)}"
 
     def _tensors(self) -> dict[str, Tensor]:
         names = ("positions", "species", "mask", "energy", "dipole", "reference", "groups")

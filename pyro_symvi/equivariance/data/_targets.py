@@ -33,13 +33,13 @@ class CloudTarget(Value, ABC):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HarmonicMoment(CloudTarget):
-    """sum_i q_i S_l(r_i), the multipole moment of degree l; linear in the harmonics of single points.
-
-    S_l(r) = |r|^l Y_l(r / |r|), the solid harmonics in the order m = -l, ..., l.
-    """
+class _OfDegree(CloudTarget):
+    """A tensor made of vectors, (l, 1)."""
 
     degree: int = 3
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.degree})"
 
     def __post_init__(self) -> None:
         positive_int(self.degree, "degree", 0)
@@ -47,23 +47,22 @@ class HarmonicMoment(CloudTarget):
     @property
     def label(self) -> Label:
         return self.degree, 1
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class HarmonicMoment(_OfDegree):
+    """sum_i q_i S_l(r_i), the multipole moment of degree l; linear in the harmonics of single points.
+
+    S_l(r) = |r|^l Y_l(r / |r|), the solid harmonics in the order m = -l, ..., l.
+    """
 
     def _value(self, r: Tensor, q: Tensor) -> Tensor:
         return (q[..., None] * solid_harmonics(self.degree, r)).sum(-2)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HarmonicOfDipole(CloudTarget):
+class HarmonicOfDipole(_OfDegree):
     """S_l(sum_i q_i r_i): products of l points at a time, not linear in the harmonics of single points."""
-
-    degree: int = 3
-
-    def __post_init__(self) -> None:
-        positive_int(self.degree, "degree", 0)
-
-    @property
-    def label(self) -> Label:
-        return self.degree, 1
 
     def _value(self, r: Tensor, q: Tensor) -> Tensor:
         return solid_harmonics(self.degree, (q[..., None] * r).sum(-2))

@@ -10,6 +10,7 @@ import torch
 
 from ...groups import Orthogonal
 from .._capture import OUTPUT
+from .._irrep_text import sigma_of
 from ..errors import EquivarianceError
 from ..spectra import LayerSpectrum, Spectrum
 from ._target import ratio
@@ -46,6 +47,10 @@ class Evidence:
         """Whether labels are (l, sigma) of O(3)."""
         return isinstance(self.spectrum.group, Orthogonal) and self.spectrum.group.n == 3
 
+    def is_improper(self, label: Hashable) -> bool:
+        """Whether a label is (l, -1) of O(3)."""
+        return self.parities and sigma_of(label, self.spectrum.group) == -1
+
     # -- shares of energy ------------------------------------------------------------------------------------------
     def share(self, name: str) -> float:
         """Of a layer's energy that lies in the target's sectors, between 0 and 1."""
@@ -65,7 +70,7 @@ class Evidence:
     def improper(self, name: str) -> float:
         """The share of sigma = -1 in what varies."""
         layer = self.spectrum[name]
-        return sum(self.varying(name, label) for label in layer.labels if isinstance(label, tuple) and label[1] == -1)
+        return sum(self.varying(name, label) for label in layer.labels if self.is_improper(label))
 
     def mixed(self, name: str) -> float:
         """Of a layer's energy, the part outside each channel's leading sector.

@@ -6,7 +6,6 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...groups import Orthogonal, SpecialOrthogonal
 from ._evidence import Evidence
 from ._finding import Finding, Repair
 from ._mode import FailureMode, called, degree_of
@@ -49,15 +48,14 @@ class MissingDegree(FailureMode):
             )
         return None
 
-    def _is_parity(self, evidence: Evidence, label: object) -> bool:
+    def _is_parity(self, evidence: Evidence, label: Hashable) -> bool:
         """Nothing at all of sigma = -1: then the degree is not what is missing."""
-        improper = evidence.parities and isinstance(label, tuple) and label[1] == -1
-        return improper and evidence.improper(evidence.feeding) < self.missing
+        return evidence.is_improper(label) and evidence.improper(evidence.feeding) < self.missing
 
     @staticmethod
     def _repairs(evidence: Evidence, label: Hashable) -> tuple[Repair, ...]:
-        degree, group = degree_of(label), evidence.spectrum.group
-        if degree is None or not (isinstance(group, Orthogonal | SpecialOrthogonal) and group.n == 3):
+        degree = degree_of(label, evidence.spectrum.group)
+        if degree is None:
             return (Repair("", "", f"functions of the inputs that transform as {label}, as features"),)
         pair = label if isinstance(label, tuple) else (degree, 1)
         return (

@@ -27,8 +27,8 @@ class MissingParity(FailureMode):
     name: ClassVar[str] = "missing parity"
 
     def find(self, evidence: Evidence) -> Finding | None:
-        improper = [label for label in evidence.target if isinstance(label, tuple) and label[1] == -1]
-        if not evidence.parities or not improper or not evidence.feeding or evidence.shortfall < self.shortfall:
+        improper = [label for label in evidence.target if evidence.is_improper(label)]
+        if not improper or not evidence.feeding or evidence.shortfall < self.shortfall:
             return None
         hidden = evidence.hidden[: evidence.hidden.index(evidence.feeding) + 1]
         shares = [evidence.improper(name) for name in hidden]

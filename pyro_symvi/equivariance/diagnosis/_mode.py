@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from typing import ClassVar
 
+from ...groups import Group, Orthogonal, SpecialOrthogonal
 from ._evidence import Evidence
 from ._finding import Finding
 
@@ -33,7 +34,9 @@ def called(labels: tuple[Hashable, ...]) -> str:
     return ", ".join(str(label) for label in labels)
 
 
-def degree_of(label: Hashable) -> int | None:
-    """The degree l of a label l or (l, sigma), None for other labels."""
-    entry = label[0] if isinstance(label, tuple) and len(label) == 2 and label[1] in (1, -1) else label
-    return entry if isinstance(entry, int) and not isinstance(entry, bool) else None
+def degree_of(label: Hashable, group: Group) -> int | None:
+    """The degree l of a label l of SO(3) or (l, sigma) of O(3), None for other groups."""
+    if not isinstance(group, Orthogonal | SpecialOrthogonal) or group.n != 3:
+        return None
+    entry = label[0] if isinstance(label, tuple) else label
+    return entry if isinstance(entry, int) else None

@@ -21,7 +21,7 @@ from ._sums import OutputSums
 class Accuracy:
     """Errors by component, root mean squares over samples, copies and the d components of an object.
 
-    ``oriented``^2 = ``averaged``^2 + ``equivariance``^2: the equivariance error is what averaging over the group takes
+    ``oriented^2 = averaged^2 + equivariance^2``: the equivariance error is what averaging over the group takes
     off the error, and a lower bound on it.
 
     Attributes:

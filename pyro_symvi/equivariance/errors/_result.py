@@ -26,7 +26,7 @@ class ParitySplit:
     Attributes:
         rotation_squared: the spread within each coset, averaged over both: the error under rotations alone, of the
             inputs and of their mirror images, ``[B, *copies]``.
-        parity_squared: |E_+ z - E_- z|^2 / 4, what inversion (or a mirror) changes once rotations are averaged out,
+        parity_squared: ``|E_+ z - E_- z|^2 / 4``, what inversion (or a mirror) changes once rotations are averaged out,
             ``[B, *copies]``. Derivatives at the identity cannot see this part.
         weights: ``[B, *copies]``, 1 where an object counts.
     """

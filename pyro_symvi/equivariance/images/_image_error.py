@@ -41,9 +41,9 @@ def image_error(
     """How far an image model is from f(T x) = f(x), or f(T x) = T f(x), for rotations T of its images.
 
     The clean number is that of the exact symmetries of the grid (quarter turns and mirror images). At other angles
-    pixels are interpolated, and the spread of z(a) = T_-a f(T_a x) over the angles holds the interpolation as well:
-    the same spread is measured for the identity map, and for f(T_-a T_a x), and all are reported. Content outside the
-    inscribed disc leaves the frame and counts as broken symmetry; see :func:`inscribed_disc`.
+    pixels are interpolated, and the spread of ``z(a) = T_-a f(T_a x)`` over the angles holds the interpolation as
+    well: the same spread is measured for the identity map, and for ``f(T_-a T_a x)``, and all are reported. Content
+    outside the inscribed disc leaves the frame and counts as broken symmetry; see :func:`inscribed_disc`.
 
     Args:
         model: maps ``[B, ..., H, H]`` to ``[B, ...]``.

@@ -13,7 +13,7 @@ from ._rotated import Mode, Padding, rotated_images
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Interpolated(Action):
-    """Images ``[..., H, W]`` turned by rotations ``[..., 2, 2]``. T_a T_b = T_ab holds for exact quarter turns only."""
+    """Images ``[..., H, W]`` turned by rotations ``[..., 2, 2]``. ``T_a T_b = T_ab`` for quarter turns only."""
 
     mode: Mode
     padding: Padding

@@ -57,10 +57,11 @@ class ImageError:
 
     Attributes:
         grid: under quarter turns (and mirror images), without interpolation: a clean number.
-        turned: under interpolated rotations, z(a) = T_-a f(T_a x) for outputs that are images, else f(T_a x). Holds
-            the error of the model and that of the interpolation.
-        identity: the same for the identity map of the images, T_-a T_a x: what interpolation does to these images.
-        round_trip: of z(a) = f(T_-a T_a x): what of it reaches the output through this model, in units of its output.
+        turned: under interpolated rotations, ``z(a) = T_-a f(T_a x)`` for outputs that are images, else ``f(T_a x)``.
+            Holds the error of the model and that of the interpolation.
+        identity: the same for the identity map of the images, ``T_-a T_a x``: what interpolation does to these images.
+        round_trip: of ``z(a) = f(T_-a T_a x)``: what of it reaches the output through this model, in units of its
+            output.
     """
 
     grid: EquivarianceError

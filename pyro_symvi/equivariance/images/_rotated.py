@@ -15,10 +15,10 @@ Padding = Literal["zeros", "border", "reflection"]
 def rotated_images(x: Tensor, angle: Tensor | float, mode: Mode = "bicubic", padding: Padding = "zeros") -> Tensor:
     """Images ``[*batch, height, width]`` turned about their centre, counterclockwise as displayed (first row on top).
 
-    (T_a x)(p) = x(R(-a) p), p the position of a pixel's centre in pixels, x between pixels by interpolation. The
+    ``(T_a x)(p) = x(R(-a) p)``, p the position of a pixel's centre in pixels, x between pixels by interpolation. The
     angle is in radians, ``[*batch]``, broadcast with the batch dimensions of x (which include channels). For square
     images multiples of a quarter turn agree with :class:`~pyro_symvi.groups.GridRotations` up to rounding. At other
-    angles T_a T_b is T_(a+b) only up to the error of interpolation.
+    angles ``T_a T_b`` is ``T_(a+b)`` only up to the error of interpolation.
 
     Args:
         x: floating images.

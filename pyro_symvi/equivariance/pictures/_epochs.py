@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from ..._figures import FAINT, INK, METHODS, tidy
-from ._labels import irrep_text
+from ...groups import Group
+from ._labels import drawn
 
 MOST_BANDS = 7
 """Irreps with a colour of their own; the others are summed."""
@@ -21,6 +22,7 @@ def draw_epochs(
     labels: Sequence[Hashable],
     *,
     target: tuple[Hashable, ...] = (),
+    group: Group | None = None,
     unit: str = "epoch",
 ) -> None:
     """Fractions of the output's energy stacked, from time to time; the target's at the bottom, what is left on top.
@@ -31,6 +33,7 @@ def draw_epochs(
         fractions: ``[times, irreps]``.
         labels: of the irreps.
         target: labels of the output's irreps.
+        group: whose irreps; it says how their labels are written.
         unit: of the time.
 
     Raises:
@@ -44,7 +47,7 @@ def draw_epochs(
     order = [*wanted, *sorted(others[: max(0, MOST_BANDS - len(wanted))])]
     rest = [i for i in others if i not in order]
     bands = [rows[:, i] for i in order]
-    names = [f"{irrep_text(labels[i])}{' (target)' if i in wanted else ''}" for i in order]
+    names = [f"{drawn(labels[i], group)}{' (target)' if i in wanted else ''}" for i in order]
     if rest:
         bands.append(rows[:, rest].sum(1))
         names.append("other irreps")
@@ -70,11 +73,12 @@ def plot_epochs(
     labels: Sequence[Hashable],
     *,
     target: tuple[Hashable, ...] = (),
+    group: Group | None = None,
     unit: str = "epoch",
 ) -> Any:
     """The stacked fractions as a figure; see :func:`draw_epochs`."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7.4, 3.6), layout="constrained")
-    draw_epochs(figure.add_subplot(), time, fractions, labels, target=target, unit=unit)
+    draw_epochs(figure.add_subplot(), time, fractions, labels, target=target, group=group, unit=unit)
     return figure

@@ -9,7 +9,7 @@ import torch
 from ..._figures import INK, tidy
 from ...groups import Orthogonal
 from ..spectra import Spectrum
-from ._labels import distinct, irrep_text
+from ._labels import distinct, drawn
 
 FAINTEST = 1e-4
 """Fractions below this have the colour of nothing."""
@@ -66,7 +66,7 @@ def plot_spectrum(spectrum: Spectrum, *, target: tuple[Any, ...] = ()) -> Any:
 
 
 def _columns(axis: Any, spectrum: Spectrum, count: int) -> None:
-    names = [irrep_text(label) for label in spectrum.labels]
+    names = [drawn(label, spectrum.group) for label in spectrum.labels]
     longest = max(len(name) for name in names)
     axis.set_xticks([*range(count), count + 1], [*names, "residual"])
     tidy(axis)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
+from .._irrep_text import irrep_text
+
 LONGEST = 26
 """Letters of a layer's name on an axis."""
 
@@ -26,8 +28,6 @@ def distinct(names: list[str], longest: int = LONGEST) -> list[str]:
     return [f"{text} #{short[:i].count(text) + 1}" if short.count(text) > 1 else text for i, text in enumerate(short)]
 
 
-def irrep_text(label: Hashable) -> str:
-    """A label on an axis: (1, -1) of O(3) as "1−", other tuples joined by commas."""
-    if isinstance(label, tuple) and len(label) == 2 and label[1] in (1, -1):
-        return f"{label[0]}{'+' if label[1] == 1 else '−'}"
-    return ",".join(map(str, label)) if isinstance(label, tuple) else str(label)
+def drawn(label: Hashable, group: object = None) -> str:
+    """A label on an axis: as in tables, with true minus signs."""
+    return irrep_text(label, group).replace("-", "−")

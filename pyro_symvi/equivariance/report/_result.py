@@ -132,7 +132,9 @@ class EquivarianceReport:
             errors = {"relative error": [float(error) for error in history.errors]}
             found["training"] = plot_training(times, errors, floor=floor)
         if hasattr(history, "fractions"):
-            found["epochs"] = plot_epochs(times, history.fractions[:, -1], history.labels, target=self.target)
+            found["epochs"] = plot_epochs(
+                times, history.fractions[:, -1], history.labels, target=self.target, group=self.spectrum.group
+            )
         return found
 
     def save(self, path: str | os.PathLike[str]) -> Path:

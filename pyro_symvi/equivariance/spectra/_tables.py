@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ...groups import Orthogonal
+from .._irrep_text import irrep_text
 from ._result import LayerSpectrum
 from ._spectra import Spectrum
 
 NOTHING = 1e-12
 """Fractions below it are printed as 0."""
-
-
-def label_text(label: Hashable, group: object = None) -> str:
-    """A label in few letters: (1, -1) of O(n) is "1-", other tuples are joined by commas."""
-    if isinstance(group, Orthogonal) and isinstance(label, tuple) and len(label) == 2:
-        return f"{label[0]}{'+' if label[1] > 0 else '-'}"
-    return ",".join(map(str, label)) if isinstance(label, tuple) else str(label)
 
 
 def number(value: float, error: float | None = None) -> str:
@@ -43,7 +35,7 @@ def cells(spectrum: Spectrum, columns: int, varying: bool = False) -> tuple[list
         shown = sorted(shown[i] for i in largest[:columns].tolist())
     parts = [[i] for i in shown]
     rest = [i for i in range(len(spectrum.labels)) if i not in shown and not (varying and i == 0)]
-    heads = ["layer", *(label_text(spectrum.labels[i], spectrum.group) for i in shown)]
+    heads = ["layer", *(irrep_text(spectrum.labels[i], spectrum.group) for i in shown)]
     if rest:
         parts.append(rest)
         heads.append("others")

@@ -42,7 +42,8 @@ def train(
     nan or infinite the run ends with the state before that epoch, and says so in ``stopped``.
 
     Args:
-        model: called as model(x), model(*x) or model(**x) by the structure of the inputs; returns a tensor or a dict.
+        model: called as ``model(x)``, ``model(*x)`` or ``model(**x)`` by the structure of the inputs; returns a
+            tensor or a dict.
         data: a pair (inputs, targets), samples first, or an object with ``inputs`` and ``targets``.
         recipe: settings; ``epochs=``, ``batch_size=``, ``learning_rate=``, ... replace single ones.
         validation: held-out data of the same kind, never augmented.

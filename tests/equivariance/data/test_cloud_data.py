@@ -73,5 +73,6 @@ def test_orientations_are_fixed_or_uniform() -> None:
     assert float((second.mean(0).diagonal().diff()).abs().min()) > 2
     assert float((off - off.diagonal().mean() * torch.eye(3)).abs().max()) < 4 * math.sqrt(2 * 7 / 50)  # 4 errors
     assert torch.equal(decorated_clouds(50, dtype=torch.float64).values, data.values)
+    assert repr(data) == "CloudDataset(50 clouds of 8 points, HarmonicMoment(3))"
     with pytest.raises(TypeError, match="expected a target"):
         decorated_clouds(3, target="dipole")  # type: ignore[arg-type]

@@ -68,6 +68,7 @@ def test_labels_of_moved_molecules_are_moved_labels_reflections_included(data: M
 def test_layout_centres_seeds_and_spread(data: MoleculeDataset) -> None:
     assert data.positions.shape == (24, 13, 3)
     assert data.shapes == {"energy": (), "dipole": (3,)}
+    assert repr(data[:3].only("energy")) == "MoleculeDataset(3 conformers of 1 molecule of at most 13 atoms, energy)"
     assert bool((data.positions[~data.mask] == 0).all())
     masses = torch.tensor([0, 1.008, 0, 0, 0, 0, 12.011, 14.007, 15.999], dtype=torch.float64)[data.species]
     assert float((masses[..., None] * data.positions).sum(1).abs().max()) < 1e-9

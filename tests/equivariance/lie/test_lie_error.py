@@ -193,6 +193,16 @@ def test_values_out_of_sight_are_refused() -> None:
     torch.testing.assert_close(found.vector, exact.vector, rtol=1e-8, atol=1e-8)
 
 
+def test_kinks_within_the_step_are_no_jumps() -> None:
+    """|x| in float32 at a distance of 0.002 from its kink, where the step is 0.005; rounding jumps there."""
+    x = torch.tensor([[1.0, 0.002]])
+    found = lie_error(lambda x: x[:, 1].abs(), x, SO2)
+    torch.testing.assert_close(found.vector.abs(), torch.ones(1, 1), check_dtype=False)
+    for hidden in (lambda x: (100 * x[:, 1]).round() + 0 * x[:, 0], lambda x: x[:, 1].detach().abs() + 0 * x[:, 0]):
+        with pytest.raises(ValueError, match="central differences"):
+            lie_error(hidden, torch.tensor([[1.0, 0.0051]]), SO2)
+
+
 def test_attention_and_the_users_settings() -> None:
     torch.manual_seed(0)
     layer = nn.TransformerEncoderLayer(3, 1, 8, batch_first=True).double().eval()

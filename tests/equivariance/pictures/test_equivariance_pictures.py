@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pyro_symvi.equivariance import EquivarianceError, LayerSpectrum, Spectrum
 from pyro_symvi.equivariance.pictures import plot_epochs, plot_samples, plot_spectrum, plot_training
-from pyro_symvi.equivariance.pictures._labels import distinct, irrep_text, shortened
-from pyro_symvi.groups import Orthogonal
+from pyro_symvi.equivariance.pictures._labels import distinct, drawn, shortened
+from pyro_symvi.groups import Orthogonal, Torus
 
 O3 = Orthogonal(3)
 LONG = "encoder.blocks.{}.attention.projection_of_values.linear"
@@ -66,7 +66,8 @@ def test_names_are_short_and_told_apart() -> None:
     names = [LONG.format(i) for i in (1, 2)]
     assert all(len(shortened(name)) <= 26 for name in names) and shortened("head") == "head"
     assert len(set(distinct(names))) == 2 and distinct(["a", "b"]) == ["a", "b"]
-    assert [irrep_text(label) for label in ((1, -1), 3, "T1u", (0, 2))] == ["1−", "3", "T1u", "0,2"]
+    assert [drawn(label) for label in ((1, -1), 3, "T1u", (0, 2))] == ["1,−1", "3", "T1u", "0,2"]
+    assert [drawn((1, sigma), group) for group in (O3, Torus(2)) for sigma in (1, -1)] == ["1+", "1−", "1,1", "1,−1"]
 
 
 def test_errors_against_time_with_the_floor() -> None:
@@ -85,7 +86,7 @@ def test_stacked_fractions_by_epoch() -> None:
     labels = [irrep.label for irrep in O3.irreps(4)]
     fractions = torch.full((3, 10), 0.02)
     fractions[:, 2] = torch.tensor([0.1, 0.5, 0.8])
-    axis = plot_epochs([0, 5, 10], fractions, labels, target=((1, 1),)).axes[0]
+    axis = plot_epochs([0, 5, 10], fractions, labels, target=((1, 1),), group=O3).axes[0]
     target = axis.collections[0].get_paths()[0].vertices[:, 1]
     assert target.max() == pytest.approx(0.8, abs=1e-6)
     texts = [text.get_text() for text in axis.get_legend().get_texts()]
