@@ -19,6 +19,8 @@ from ._dataset import Dataset
 DEBYE = 4.803204712570263
 """One elementary charge times one Angstrom, in Debye."""
 TARGETS = ("energy", "dipole")
+MINIMA = 10
+"""Minima looked for, of each molecule."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -127,6 +129,11 @@ def molecules(
     for value, name in ((distortion, "distortion"), (dilation, "dilation")):
         if not 0 <= value < 1:
             raise ValueError(f"expected {name} from 0 to below 1, got {value!r}, because molecules fall apart")
+    if distortion == dilation == 0 and conformers > MINIMA:
+        raise ValueError(
+            f"expected at most {MINIMA} conformers with distortion and dilation 0, got {conformers}, because minima "
+            "would come again, in training and in test data; try distortion=0.02"
+        )
     chem = require_rdkit()
     with quiet():
         chosen = _selection(chem, which, tuple(elements), max_atoms)
@@ -206,7 +213,7 @@ def _sampled(
     options: Any = rdDistGeom.ETKDGv3()
     options.randomSeed = seed + 1
     options.numThreads = 1
-    minima = list(rdDistGeom.EmbedMultipleConfs(mol, min(conformers, 10), options))
+    minima = list(rdDistGeom.EmbedMultipleConfs(mol, min(conformers, MINIMA), options))
     if not minima:
         raise RuntimeError(f"expected RDKit to embed {mol.GetNumAtoms()} atoms, got no conformer; try another seed")
     rdForceFieldHelpers.MMFFOptimizeMoleculeConfs(mol, numThreads=1, maxIters=500)

@@ -58,7 +58,8 @@ def diagnose(
 
     Args:
         spectrum: of the layers and the output, of one group.
-        error: of the output at the same inputs; without it neither the floor nor wrong copies can be seen.
+        error: of the output at the same inputs; without it neither the floor nor wrong copies can be seen. Of a model
+            with several outputs, the error of the one to look at: ``errors["energy"]``.
         target: the label of the output's irrep, or several; see :func:`target_labels`.
         history: epochs and relative errors of a training, as pairs, or with ``epochs`` and ``errors``.
         converged: whether the numbers stay where the rule is two degrees longer: a bool, or what
@@ -67,14 +68,21 @@ def diagnose(
         modes: the rules asked.
 
     Raises:
-        ValueError: a target beyond the cutoff, a layer that isn't there.
+        ValueError: a target beyond the cutoff, a layer that isn't there, an output left open.
     """
     labels = checked_target(target, spectrum.labels)
+    output = _output(spectrum, error)
     if feeding is not None and (feeding not in spectrum.layers or is_output(feeding)):
         raise ValueError(f"expected feeding among the layers {list(spectrum)}, got {feeding!r}")
     verdict = converged if converged is None or isinstance(converged, bool) else bool(converged.converged)
     evidence = Evidence(
-        spectrum, labels, error, feeding_layer(spectrum) if feeding is None else feeding, verdict, errors_of(history)
+        spectrum,
+        labels,
+        error,
+        feeding_layer(spectrum, output) if feeding is None else feeding,
+        verdict,
+        errors_of(history),
+        output,
     )
     for mode in modes:
         found = mode.find(evidence) if mode.alone else None
@@ -88,6 +96,25 @@ def diagnose(
             findings.append(found)
             explained = explained or mode.explains
     return Diagnosis(tuple(findings), labels, evidence.relative)
+
+
+def _output(spectrum: Spectrum, error: EquivarianceError | None) -> str:
+    """The output that is looked at: the one there is, or that of the error."""
+    known = [name for name in spectrum if is_output(name)]
+    if error is not None and not isinstance(error, EquivarianceError):
+        raise TypeError(
+            f"expected the error of one output, got {type(error).__name__}, because a diagnosis is of one; "
+            f"try error[{known[0]!r}]"
+        )
+    if error is not None and error.name in known:
+        return error.name
+    if len(known) > 1:
+        raise ValueError(
+            f"expected an error of one of the outputs {', '.join(known)}, got "
+            f"{'none' if error is None else error.name}, because a diagnosis is of one; try "
+            f"equivariance_error(...)[{known[0]!r}]"
+        )
+    return known[0]
 
 
 def errors_of(history: Any) -> tuple[tuple[float, float], ...]:

@@ -27,6 +27,7 @@ class Evidence:
         feeding: the layer that feeds the head; "" where there is none.
         converged: whether a rule two degrees longer gave the same numbers; None where that is unknown.
         history: errors by epoch, () where there are none.
+        looked_at: name of the output.
     """
 
     spectrum: Spectrum
@@ -35,6 +36,7 @@ class Evidence:
     feeding: str = ""
     converged: bool | None = None
     history: tuple[tuple[float, float], ...] = ()
+    looked_at: str = OUTPUT
 
     # -- layers ------------------------------------------------------------------------------------------------
     @property
@@ -84,8 +86,8 @@ class Evidence:
     # -- the output ------------------------------------------------------------------------------------------------
     @property
     def output(self) -> LayerSpectrum:
-        """The spectrum of what the model returns."""
-        return self.spectrum.output
+        """The spectrum of what the model returns, or of the output that is looked at."""
+        return self.spectrum[self.looked_at]
 
     @property
     def relative(self) -> float:
@@ -122,9 +124,9 @@ def is_output(name: str) -> bool:
     return name == OUTPUT or name.startswith(f"{OUTPUT}[")
 
 
-def feeding_layer(spectrum: Spectrum) -> str:
+def feeding_layer(spectrum: Spectrum, looked_at: str = OUTPUT) -> str:
     """The layer before the one whose numbers are the output's own (the last module of its head), else the last one."""
-    output, names = spectrum.output, [name for name in spectrum if not is_output(name)]
+    output, names = spectrum[looked_at], [name for name in spectrum if not is_output(name)]
 
     def is_same(name: str) -> bool:
         layer = spectrum[name]

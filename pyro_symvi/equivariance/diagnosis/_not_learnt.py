@@ -15,7 +15,7 @@ LARGE = 0.1
 
 @dataclass(frozen=True)
 class NotLearnt(FailureMode):
-    """A relative error of 10 % and more, with all that the target takes there: asked when nothing else explains it."""
+    """A relative error of 10 % and more, that nothing else explains: asked last."""
 
     large: float = LARGE
     name: ClassVar[str] = "symmetry not learnt"
@@ -28,8 +28,8 @@ class NotLearnt(FailureMode):
         return Finding(
             self.name,
             evidence.output.name,
-            f"The relative error is {evidence.relative:.2g}, {outside:.1%} of the output's energy lies outside the "
-            "target, and the layer before it holds what the target takes.",
+            f"The relative error is {evidence.relative:.2g}, and {outside:.1%} of the output's energy lies outside the "
+            "target; the layers looked at do not say why.",
             {"relative": evidence.relative, "outside": outside, "wrong_copies": evidence.wrong_copies},
             (
                 Repair("Augmentation", "Augmentation(group, rho_in, rho_out)", "random images in every training step"),

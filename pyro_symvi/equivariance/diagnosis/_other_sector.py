@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -35,8 +36,16 @@ class OtherSector(FailureMode):
             evidence.output.name,
             f"{share:.1%} of the output's energy lies in {label}, where {called(evidence.target)} was declared.",
             {"share": share, "target_share": evidence.share(evidence.output.name)},
-            (
-                Repair("", f"rho_out=IrrepAction(group, {label!r})", "if the declaration is wrong, and not the model"),
-                Repair("", "", "a longer training, if the output is a constant: nothing has been learnt of the target"),
-            ),
+            self._repairs(evidence, label),
         )
+
+    @staticmethod
+    def _repairs(evidence: Evidence, label: Hashable) -> tuple[Repair, ...]:
+        if label == evidence.spectrum.labels[0]:
+            return (
+                Repair(
+                    "", "", "a longer training: the output is a constant, and nothing has been learnt of the target"
+                ),
+                Repair("", "rho_out=None", "if the output ought to be invariant"),
+            )
+        return (Repair("", f"rho_out=IrrepAction(group, {label!r})", "if the declaration is wrong, and not the model"),)

@@ -13,7 +13,7 @@ from ._mode import FailureMode
 
 @dataclass(frozen=True)
 class RoundingFloor(FailureMode):
-    """A <= 4 times the floor: the output is equivariant as far as its precision can tell."""
+    """A <= 3 times the floor: the output is equivariant as far as its precision can tell."""
 
     name: ClassVar[str] = "nothing to mend"
     alone: ClassVar[bool] = True

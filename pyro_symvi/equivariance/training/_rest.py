@@ -11,12 +11,19 @@ from torch import nn
 
 
 @contextmanager
-def kept_generators(model: Any = None) -> Iterator[None]:
-    """The global random generators of the CPU and of the devices the model lies on come back as they were."""
+def kept_generators(model: Any = None, seed: int | None = None) -> Iterator[None]:
+    """The global random generators of the CPU and of the devices the model lies on come back as they were.
+
+    With ``seed`` all of them start from it inside.
+    """
     devices: set[int] = set()
     if isinstance(model, nn.Module) and torch.cuda.is_available():
         devices = {p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"}
     with torch.random.fork_rng(devices=sorted(devices)):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
+            for device in devices:
+                torch.cuda.default_generators[device].manual_seed(seed)
         yield
 
 

@@ -69,8 +69,7 @@ def train(
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ValueError("expected a model with parameters to train, got none that requires gradients")
     run = _Run(copy.deepcopy(model), samples, held_out, recipe, augmentation, penalty, tuple(callbacks))
-    with kept_generators(model):
-        torch.random.default_generator.manual_seed(recipe.seed)
+    with kept_generators(model, recipe.seed):
         return run.all(progress)
 
 
@@ -171,8 +170,8 @@ class _Run:
         with kept_generators(self.model):
             for callback in self.callbacks:
                 callback(self.model, epoch, **row)
-        if callable(progress):
-            progress(epoch, row)
+            if callable(progress):
+                progress(epoch, row)
         return row
 
     def _validated(self) -> dict[str, float]:

@@ -81,6 +81,8 @@ def test_layout_centres_seeds_and_spread(data: MoleculeDataset) -> None:
     relaxed = molecules(["acetamide"], conformers=4, distortion=0, dilation=0)
     assert relaxed.positions.dtype == torch.float32
     assert float(relaxed.reference[0]) < float(data.reference[0]) - 5
+    with pytest.raises(ValueError, match="come again"):
+        molecules(["acetamide"], conformers=11, distortion=0, dilation=0)
     assert math.isclose(data.scales["energy"], float(data.energy.square().mean().sqrt()), rel_tol=1e-12)
 
 

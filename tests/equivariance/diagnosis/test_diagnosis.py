@@ -228,6 +228,27 @@ def test_a_large_error_without_another_mode_is_not_learnt() -> None:
     assert "symmetry not learnt" not in examined(PLANTED["missing degree at input"])
 
 
+class Several(nn.Module):
+    """A constant, and a vector in the wrong order."""
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        return {"energy": torch.ones_like(x), "force": x.roll(1, -1)}
+
+
+def test_of_several_outputs_the_one_of_the_error_is_looked_at() -> None:
+    model, vector = Several().eval(), NaturalAction(O3)
+    found = spectrum(model, VECTORS, O3, 2)
+    errors = equivariance_error(model, VECTORS, O3, None, {"energy": vector, "force": vector}, degree=4)
+    force = diagnose(found, errors["force"], target=(1, 1))
+    assert force.modes == ("right sector, wrong copy",) and force.findings[0].layer == "output['force']"
+    constant = diagnose(found, errors["energy"], target=(1, 1)).findings[0]
+    assert constant.mode == "another sector than declared" and constant.repairs[0].why.startswith("a longer training")
+    with pytest.raises(TypeError, match="the error of one output"):
+        diagnose(found, errors, target=(1, 1))
+    with pytest.raises(ValueError, match="an error of one of the outputs"):
+        diagnose(found, target=(1, 1))
+
+
 def test_numbers_that_are_not_converged_are_not_read() -> None:
     found = examined(PLANTED["right sector, wrong copy"], converged=False)
     assert found.modes == ("not converged",) and not found.sound
