@@ -62,7 +62,10 @@ def _dispatched(options: argparse.Namespace) -> int:
                 file=sys.stderr,
             )
             return EXIT_USER
-        print(f"error: {type(error).__name__}: {error} (see the traceback with --debug)", file=sys.stderr)
+        print(
+            f"error: {type(error).__name__}: {error} (see python -m pyro_symvi --debug ...)",
+            file=sys.stderr,
+        )
         return EXIT_FAILED
 
 

@@ -148,7 +148,7 @@ def input_actions(x: Any, group: Group, rho_in: Any = None) -> Any:
                 "rho_in=, the action of the group on the inputs",
                 None,
                 f"nothing says how {group!r} moves a tensor of shape {list(x.shape)}",
-                "NaturalAction(group) for vectors on the last axis, CoordinatePermutation(n), ...",
+                "NaturalAction(group) for vectors on the last axis, GridRotations() for images, CoordinatePermutation",
             )
         )
     if rho_in is None and isinstance(x, dict | tuple | list):

@@ -259,7 +259,7 @@ class Group(Value, ABC):
         if cutoff is None:
             raise ValueError(
                 sentence(
-                    "cutoff=", None, f"{self!r} has infinitely many representations", "irreps(4), the largest label"
+                    "cutoff=", None, f"{self!r} has infinitely many representations", "cutoff=3, the largest degree"
                 )
             )
         return self._irreps(cutoff)

@@ -22,7 +22,9 @@ _PICTURES = (".png", ".pdf", ".svg")
 _FLAGS = (
     (r"\ballow_training=True", "--allow-training"),
     (r"\bdegree=(\d+)", r"--degree \1"),
+    (r"\brho_in=(?=,)", "--rho-in"),
     (r"\brho_in=", "--rho-in "),
+    (r"rho_out=\{'energy'.*", "--output NAME, one at a time"),
     (r"\bcutoff=(\d+)", r"--cutoff \1"),
     (r"a larger cutoff", "a larger --cutoff"),
 )
@@ -65,6 +67,11 @@ def _equivariance(options: argparse.Namespace) -> int:
         made = _report(options)
     except (ValueError, TypeError) as error:
         raise UserError(_as_flags(str(error))) from error
+    except RuntimeError as error:
+        raise UserError(
+            f"expected a model that runs on its inputs, got {type(error).__name__}: {error}; try calling it on them, "
+            "or python -m pyro_symvi --debug equivariance ... for the traceback"
+        ) from error
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(made)
     for path in (options.json, options.html, options.plot):

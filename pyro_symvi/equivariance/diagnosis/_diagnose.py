@@ -70,6 +70,8 @@ def diagnose(
     Raises:
         ValueError: a target beyond the cutoff, a layer that isn't there, an output left open.
     """
+    if not isinstance(spectrum, Spectrum):
+        raise TypeError(f"expected a Spectrum, got {type(spectrum).__name__}; try spectrum(model, x, group, cutoff)")
     labels = checked_target(target, spectrum.labels)
     output = _output(spectrum, error)
     if feeding is not None and (feeding not in spectrum.layers or is_output(feeding)):

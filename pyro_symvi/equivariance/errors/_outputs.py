@@ -74,7 +74,7 @@ def require_names(actions: dict[str, Action], names: Any) -> None:
         raise ValueError(
             sentence(
                 f"rho_out in the structure of what the model returns ({', '.join(there)})",
-                ", ".join(missing),
+                "one action for a single tensor" if missing == [OUTPUT] else ", ".join(missing),
                 "each output is turned back by its own action",
                 "rho_out={'energy': None, 'forces': NaturalAction(group)} for a dict, one action for one tensor",
             )

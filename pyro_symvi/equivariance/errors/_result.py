@@ -46,7 +46,7 @@ class ParitySplit:
         return _pooled(self.parity_squared, self.weights) ** 0.5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class EquivarianceError:
     """The spread of z(g) = rho_out(g^-1) f(g x) over the group.
 
@@ -136,6 +136,9 @@ class EquivarianceError:
         """Whether A is above 3 times the noise floor: broken symmetry, not rounding."""
         return self.A > SIGNIFICANCE * self.floor
 
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
     def __str__(self) -> str:
         error = f" +- {self.standard_error:.1g}" if self.squared_standard_error else ""
         parts = [f"{self.name}: A = {self.A:.4g}{error} ({self.relative:.2g} of the output"]
@@ -166,6 +169,9 @@ class ByOutput(Mapping[str, T], Generic[T]):
 
     def __len__(self) -> int:
         return len(self._found)
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         return "\n".join(str(value) for value in self._found.values())

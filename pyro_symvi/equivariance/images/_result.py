@@ -10,7 +10,7 @@ from torch import Tensor
 from ..errors import EquivarianceError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AngleError:
     """The spread over angles of responses z to turned images.
 
@@ -39,6 +39,9 @@ class AngleError:
         whole = float(self.norm.mean().sqrt())
         return self.A / whole if whole > 0 else 0.0
 
+    def __repr__(self) -> str:
+        return f"<A = {self.A:.4g} over {len(self.angles)} angles, relative {self.relative:.3g}>"
+
     @property
     def by_angle(self) -> Tensor:
         """Root of :attr:`deviation` by the root of the mean of E|z|^2, ``[n]``."""
@@ -51,7 +54,7 @@ class AngleError:
         return self.squared.reshape(len(self.squared), -1).mean(1).sqrt()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageError:
     """The error of an image model under exact symmetries of the grid, and under any angle beside two floors.
 
@@ -86,6 +89,12 @@ class ImageError:
     def resolved(self) -> bool:
         """Whether the error under interpolated rotations is more than twice the floor."""
         return self.turned.A > 2 * self.floor
+
+    def __str__(self) -> str:
+        return self.summary()
+
+    def __repr__(self) -> str:
+        return f"<{self.summary()}>"
 
     def summary(self) -> str:
         """Both errors beside the floors, in words."""

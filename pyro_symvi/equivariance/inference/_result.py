@@ -115,7 +115,7 @@ class SiteSymmetry:
         return math.nan if self.divergence is None else float(self.divergence.mean())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class GuideSymmetry:
     """Whether laws move with the group; see ``guide_equivariance`` and ``law_invariance``.
 
@@ -152,6 +152,9 @@ class GuideSymmetry:
 
     def __bool__(self) -> bool:
         return self.verdict is Symmetry.EQUIVARIANT
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         word = self.verdict.value if self.amortised else self.verdict.value.replace("equivariant", "invariant")

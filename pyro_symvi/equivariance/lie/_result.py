@@ -28,7 +28,7 @@ class LayerTerm:
     vector: Tensor | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class LieError:
     """The derivative along the group of a model's output turned back; see :func:`~pyro_symvi.equivariance.lie_error`.
 
@@ -131,6 +131,9 @@ class LieError:
         """
         whole = self.mean_square
         return {term.name: self._pooled(term.inner) / whole if whole > 0 else 0.0 for term in self.terms}
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
 
     def __str__(self) -> str:
         over = "averaged over the group" if self.averaged else "at the given inputs"

@@ -82,6 +82,18 @@ class SpectrumHistory:
         """The records up to ``time``, for a training that goes on from an earlier state."""
         return SpectrumHistory(self.labels, tuple(r for r in self._records if r.time <= time))
 
+    def __repr__(self) -> str:
+        if not self._records:
+            return f"<history of no records over {len(self.labels)} irreps>"
+        first, last = self._records[0], self._records[-1]
+        relative = "".join(
+            f"; {name}: relative error {first.relative[name]:.3g} to {last.relative[name]:.3g}" for name in self.outputs
+        )
+        return (
+            f"<history of {len(self)} records at {first.time:g} to {last.time:g}, {len(self.layers)} layers over "
+            f"{len(self.labels)} irreps{relative}>"
+        )
+
     def __len__(self) -> int:
         return len(self._records)
 

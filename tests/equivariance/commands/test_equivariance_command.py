@@ -53,6 +53,12 @@ def first(x):
 def noise():
     return 3
 
+def broken(x):
+    raise RuntimeError("inside")
+
+def two(x):
+    return {"energy": x.norm(dim=-1), "forces": x}
+
 def doubled(group):
     return NaturalAction(group)
 
@@ -118,6 +124,9 @@ def test_bad_input_exits_with_2_and_writes_nothing(
 ) -> None:
     page = tmp_path / "page.html"
     for arguments, message in {
+        ("mine.py:broken", "--group", "so3"): "got RuntimeError: inside",
+        ("mine.py:two", "--group", "so3"): "try --output NAME",
+        ("mine.py:first", "--group", "so2"): "expected --rho-in, the action",
         ("mine.py:first", "--inputs", "plane"): "--group o3",
         ("mine.py:nope", "--group", "so3"): "it has Settings, Matrix",
         ("mine.py", "--group", "so3"): "FILE.py:MODEL",

@@ -91,6 +91,7 @@ def test_the_identity_has_the_error_of_interpolation() -> None:
     assert 5e-3 < found.turned.relative < 2e-2
     assert float(found.turned.by_angle[::2].max()) < 1e-12 < 1e-5 < float(found.turned.by_angle[1::2].min())
     assert "not to be told from interpolation" in found.summary()
+    assert str(found) == found.summary() and "over 8 angles" in repr(found.turned)
     rough = image_error(lambda x: x, IMAGES, GridRotations(), angles=8, mode="bilinear")
     some = torch.tensor([0.3, 2.0])
     fine = image_error(lambda x: x, IMAGES, GridRotations(), angles=some, mode="fourier")

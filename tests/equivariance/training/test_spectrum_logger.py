@@ -3,13 +3,14 @@
 import json
 import math
 import os
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
 from pyro_symvi.equivariance import spectrum
-from pyro_symvi.equivariance.training import SpectrumHistory, SpectrumLogger
+from pyro_symvi.equivariance.training import Record, SpectrumHistory, SpectrumLogger
 from pyro_symvi.groups import InvariantAction, NaturalAction, Orthogonal, SpecialOrthogonal
 
 SO3 = SpecialOrthogonal(3)
@@ -175,3 +176,14 @@ def test_refusals(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match="expected a history as JSON"):
         SpectrumHistory.from_json(path)
+
+
+def test_a_history_in_one_line():
+    looks = (Record(time, 0.0, {"output": (0.5, 0.5)}, {"output": (1.0, 1.0)}, {"output": 0.0}) for time in (0, 5))
+    history = SpectrumHistory(((0, 1), (1, 1)))
+    assert repr(history) == "<history of no records over 2 irreps>"
+    for look in looks:
+        history.append(replace(look, A={"output": 2 / (1 + look.time)}, relative={"output": 1 / (1 + look.time)}))
+    assert repr(history) == (
+        "<history of 2 records at 0 to 5, 1 layers over 2 irreps; output: relative error 1 to 0.167>"
+    )
