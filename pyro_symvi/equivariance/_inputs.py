@@ -64,7 +64,9 @@ class Inputs:
                 raise ValueError(f"expected finite {name}, got nan or inf, because their images are compared")
             sizes[name] = len(leaf)
         if not sizes:
-            raise ValueError(f"expected at least one tensor among the inputs, got {type(x).__name__}")
+            raise ValueError(
+                f"expected at least one tensor among the inputs, got {type(x).__name__}; try torch.as_tensor(x)"
+            )
         if len(set(sizes.values())) > 1:
             raise ValueError(
                 f"expected inputs with the same number of samples, got {sizes}; try Shared(...) for an input that all "

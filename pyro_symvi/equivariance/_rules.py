@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -34,6 +35,16 @@ class MonteCarlo(Value):
         """The draws with equal weights; exact to no degree."""
         elements = group.sample(self.n, generator=torch.Generator().manual_seed(self.seed))
         return Quadrature(elements, torch.full((self.n,), 1 / self.n, dtype=torch.float64), -1)
+
+
+def given_rule(rule: Any) -> Quadrature:
+    """A rule of the user's own, checked for what it is."""
+    if not isinstance(rule, Quadrature):
+        raise TypeError(
+            f"expected rule as MonteCarlo(n) or a Quadrature, got {rule!r} of type {type(rule).__name__}; try "
+            "degree=n for the group's own rule, rule=MonteCarlo(n) for random elements"
+        )
+    return rule
 
 
 def exact_rule(group: Group, needed: int, degree: int | None = None) -> Quadrature:

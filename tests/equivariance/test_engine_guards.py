@@ -347,3 +347,10 @@ def test_a_spectrum_says_what_was_left_out() -> None:
     assert list(found) == ["second", "output"] and found.left_out is not None
     assert "samples were expected on the first axis" in found.left_out["first"]
     assert type(found).from_dict(found.to_dict()).left_out == found.left_out
+
+
+@pytest.mark.parametrize("metric", [spectrum, equivariance_error])
+def test_a_number_is_no_rule(metric: Callable[..., Any]) -> None:
+    arguments = (2,) if metric is spectrum else ()
+    with pytest.raises(TypeError, match="expected rule as MonteCarlo.* got 100 of type int.* try degree=n"):
+        metric(lambda x: x, X[:, 0], SO3, *arguments, rule=100)

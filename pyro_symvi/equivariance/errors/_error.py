@@ -11,7 +11,7 @@ from torch import Tensor
 from ...groups import Action, Group, InvariantAction, Quadrature
 from ...groups._errors import sentence
 from .._inputs import Inputs
-from .._rules import MonteCarlo, exact_rule
+from .._rules import MonteCarlo, exact_rule, given_rule
 from .._sweep import Sweep
 from ._outputs import band_of, declared, is_structure, require_names, require_shape
 from ._outputs import turned_back as turned_back
@@ -140,7 +140,7 @@ def chosen_rule(
     if isinstance(rule, MonteCarlo):
         return rule.draws(group)
     if rule is not None:
-        return rule
+        return given_rule(rule)
     band = max(band_of(action) for action in actions.values())
     return exact_rule(group, 2 * band, max(8, 2 * band + 4) if degree is None else degree)
 

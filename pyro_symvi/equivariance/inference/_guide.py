@@ -13,7 +13,7 @@ from ...groups._errors import sentence
 from .._capture import OUTPUT
 from .._foreign import as_action
 from .._inputs import Inputs
-from .._rules import MonteCarlo, exact_rule
+from .._rules import MonteCarlo, exact_rule, given_rule
 from .._sweep import Responses, Sweep
 from ._comparison import Comparison
 from ._moving import require_affine
@@ -130,7 +130,7 @@ def _rule(group: Group, degree: int, rule: Quadrature | MonteCarlo | None) -> Qu
     if isinstance(rule, MonteCarlo):
         return rule.draws(group)
     if rule is not None:
-        return rule
+        return given_rule(rule)
     if not group.is_compact:
         raise ValueError(
             sentence(

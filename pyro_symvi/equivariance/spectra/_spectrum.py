@@ -15,7 +15,7 @@ from .._capture import OUTPUT
 from .._columns import Columns
 from .._inputs import Inputs
 from .._moments import FourierSums
-from .._rules import MonteCarlo, exact_rule
+from .._rules import MonteCarlo, exact_rule, given_rule
 from .._sweep import Sweep
 from ._checks import ConvergenceWarning, change, checked_mask, convergence_text, masked, require_bessel, require_use
 from ._estimates import DrawSums
@@ -108,6 +108,7 @@ def _rule(group: Group, cutoff: int | None, degree: int | None, rule: Quadrature
         return rule.draws(group)
     if rule is None:
         return exact_rule(group, needed, degree)
+    rule = given_rule(rule)
     if not group.is_finite:
         rule.require(needed)
     return require_gram(group, rule, cutoff)
