@@ -125,16 +125,24 @@ def is_output(name: str) -> bool:
 
 
 def feeding_layer(spectrum: Spectrum, looked_at: str = OUTPUT) -> str:
-    """The layer before the one whose numbers are the output's own (the last module of its head), else the last one."""
+    """The layer before the one whose numbers are the output's own (the last module of its head), else the last one.
+
+    The very last layer may differ from the output by a factor, as where a model scales what its head returns.
+    """
     output, names = spectrum[looked_at], [name for name in spectrum if not is_output(name)]
 
-    def is_same(name: str) -> bool:
+    def is_same(name: str, factor: float = 1.0) -> bool:
         layer = spectrum[name]
-        if layer.total.shape != output.total.shape or not torch.allclose(layer.total, output.total, rtol=1e-6, atol=0):
+        if layer.total.shape != output.total.shape:
             return False
-        return torch.allclose(layer.energies, output.energies, rtol=1e-6, atol=1e-30)
+        if not torch.allclose(factor * layer.total, output.total, rtol=1e-6, atol=0):
+            return False
+        return torch.allclose(factor * layer.energies, output.energies, rtol=1e-6, atol=1e-30)
 
     same = [name for name in names if is_same(name)]
+    if names and not same:
+        factor = ratio(output.total.sum(), spectrum[names[-1]].total.sum())
+        same = [name for name in names[-1:] if factor > 0 and is_same(name, factor)]
     before = names[: names.index(same[-1])] if same else names
     others = [name for name in before if name not in same]
     return others[-1] if others else ""

@@ -12,6 +12,8 @@ from ._mode import FailureMode, called, degree_of
 
 MISSING = 0.01
 """Less of what varies in a layer than this is near nothing. One rectified linear layer holds 0.6 % at l = 4."""
+MADE = 0.5
+"""An output with this share of what varies in the target's label has been given it, past the layer that was asked."""
 SHORTFALL = 0.01
 """A share of the output's energy that isn't equivariant, from which on the output isn't right: 10 % relative error."""
 
@@ -21,11 +23,13 @@ class MissingDegree(FailureMode):
     """Near nothing at the target's label in the layer that feeds the head, and an output that isn't right.
 
     Linear maps between channels keep sectors apart, B_beta(W u) <= |W|^2 B_beta(u), so a linear head can't make one.
-    Inputs carry degree 1; pointwise nonlinearities spread to higher degrees with fast decay.
+    Inputs carry degree 1; pointwise nonlinearities spread to higher degrees with fast decay. An output with the label
+    all the same (half of what varies) has it from elsewhere, such as a tensor basis.
     """
 
     missing: float = MISSING
     shortfall: float = SHORTFALL
+    made: float = MADE
     name: ClassVar[str] = "missing degree at input"
 
     def find(self, evidence: Evidence) -> Finding | None:
@@ -35,7 +39,8 @@ class MissingDegree(FailureMode):
         layer = evidence.feeding
         for label in evidence.target:
             share = evidence.varying(layer, label)
-            if label == trivial or share >= self.missing or self._is_parity(evidence, label):
+            made = evidence.varying(evidence.output.name, label) >= self.made
+            if label == trivial or share >= self.missing or made or self._is_parity(evidence, label):
                 continue
             best = max(evidence.hidden, key=lambda name: evidence.varying(name, label))
             return Finding(

@@ -160,6 +160,36 @@ def test_a_degree_that_is_there_is_not_missing_whatever_the_head_makes_of_it() -
     assert "missing degree at input" not in found and found.relative > 0.5
 
 
+class Bypassed(nn.Module):
+    """Harmonics straight from the inputs, times coefficients that break the symmetry: a tensor basis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(linear(normal(5, 3)), Polynomial())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (5 + 0.5 * self.trunk(x)[:, :1]) * spherical_harmonics(3, x)
+
+
+def test_a_degree_from_elsewhere_is_not_missing() -> None:
+    found = examined((Bypassed(), VECTORS, SO3, 6, IrrepAction(SO3, 3)))
+    assert "missing degree at input" not in found and found.relative > 0.1
+
+
+def test_a_factor_behind_the_head_hides_nothing() -> None:
+    class Times(nn.Module):
+        def __init__(self, inner: nn.Module, factor: float) -> None:
+            super().__init__()
+            self.inner, self.factor = inner, factor
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.factor * self.inner(x)
+
+    for factor in (1.0, 0.3):
+        found = examined((Times(CLEAN, factor), VECTORS, SO3, 2, InvariantAction(SO3)), converged=True)
+        assert found.modes == ("late clean-up",) and found.findings[0].layer == "inner.1"
+
+
 def test_a_parity_that_is_there_early_is_not_missing() -> None:
     target = IrrepAction(O3, (0, -1))
     early = nn.Sequential(Triple(), linear([[1.0, 0.3, 0.3]]))
