@@ -169,14 +169,16 @@ def _of_affine(given: torch_dist.TransformedDistribution, name: str) -> Law:
         basis = torch.eye(event[0], dtype=_dtype(base)).reshape(event[0], *(1,) * len(batch), event[0])
         basis = basis.expand(event[0], *batch, event[0])
         columns = mapped(basis) - like
-        linear = torch.allclose(mapped(2 * basis) - like, 2 * columns)
+        linear = all(torch.allclose(mapped(c * basis) - like, c * columns) for c in (2, -1))
+        mixed = mapped(basis.cumsum(0)) - like  # and a sum of directions is the sum of their images
+        linear = linear and torch.allclose(mixed, columns.cumsum(0))
         root = columns.movedim(0, -1)
         loc = like + (root @ mean.double().expand(batch + event)[..., None])[..., 0]
         spread = _blocks(root @ torch.diag_embed(variance.double().expand(batch + event)) @ root.mT, name)
     else:
         ones = torch.ones(batch, dtype=_dtype(base))
         slope = mapped(ones) - like
-        linear = torch.allclose(mapped(2 * ones) - like, 2 * slope)
+        linear = all(torch.allclose(mapped(c * ones) - like, c * slope) for c in (2, -1))
         loc, spread = like + slope * mean.double(), _diagonal(slope.square() * variance.double().expand(batch), name)
     if not linear:
         raise TypeError(

@@ -19,6 +19,8 @@ class Symmetry(Enum):
     """The verdict."""
 
     EQUIVARIANT = "equivariant"
+    #: Location and scatter are, and say less than all about the law (a product of Laplace laws under rotations).
+    MOMENTS = "equivariant in location and scatter alone"
     NEARLY = "nearly equivariant"
     BROKEN = "not equivariant"
 
@@ -110,6 +112,12 @@ class SiteSymmetry:
         return max(self.location.in_sd, self.covariance.in_sd)
 
     @property
+    def is_decided(self) -> bool:
+        """Whether location and spread, moving as they should, make the law do so: for a law of another form than the
+        normal only where its family is known to hold the images of its laws."""
+        return self.kind is not Kind.MOMENTS or bool(self.closure)
+
+    @property
     def mean_divergence(self) -> float:
         """Over samples, in nats; nan where there is no closed form."""
         return math.nan if self.divergence is None else float(self.divergence.mean())
@@ -147,8 +155,10 @@ class GuideSymmetry:
 
     @property
     def verdict(self) -> Symmetry:
-        """By the largest deviation."""
-        return self.thresholds.verdict(self.size)
+        """By the largest deviation; never better than :attr:`Symmetry.MOMENTS` where two moments do not decide."""
+        found = self.thresholds.verdict(self.size)
+        decided = found is not Symmetry.EQUIVARIANT or all(site.is_decided for site in self.sites.values())
+        return found if decided else Symmetry.MOMENTS
 
     def __bool__(self) -> bool:
         return self.verdict is Symmetry.EQUIVARIANT

@@ -111,3 +111,16 @@ def test_wrong_spaces_are_refused() -> None:
         law_invariance(guide, {"w": SWAP})
     with pytest.raises(ValueError, match="one law of vectors"):
         law_invariance(dist.Normal(0.0, 1.0), SWAP)
+
+
+def test_two_moments_do_not_make_a_law_invariant() -> None:
+    """E exp(i t.z) = 1 / (1 + t_1^2) / (1 + t_2^2) for independent Laplace laws: no function of |t|."""
+    turns = NaturalAction(SpecialOrthogonal(2))
+    product = law_invariance(dist.Laplace(torch.zeros(2), torch.ones(2)).to_event(1), turns)
+    assert product.size < 1e-12 and product.verdict is Symmetry.MOMENTS and not product
+    assert str(product).startswith("invariant in location and scatter alone under")
+    skewed = dist.Gamma(torch.tensor([2.0]), torch.ones(1)).to_event(1)  # of mean 2
+    assert not law_invariance(skewed, PointReflection(center=[2.0]))
+    assert law_invariance(dist.Normal(torch.zeros(2), torch.ones(2)).to_event(1), turns)
+    with pytest.raises(TypeError, match="not affine"):
+        law_invariance(dist.HalfNormal(torch.ones(2)).to_event(1), turns)
