@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ...groups import Action
-from .._inputs import Inputs, Shared
-from ._outputs import band_of, raw_outputs
+from .._inputs import Inputs
+from ._outputs import band_of
+from ._precision import called, cast, coarsest_cast, nudged, own_precision
 
 DRAWS = 8
+#: What changes more than this many times sqrt(eps) of the size when inputs change by one unit is no rounding: a jump.
+LARGEST = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,13 +52,21 @@ def rounding_of(
 
     A model in float32 (or half) is compared with its copy in float64 at images made in float64, which counts its own
     rounding and that of its inputs. A model in float64 is compared with a copy in float32 and the difference scaled
-    by 2^-29, the ratio of the two units. The model itself is not changed. The floor is never below half a unit of
-    |z|, and 4 (1 + l) float64 units, which the matrices of degree l cost.
+    by 2^-29, the ratio of the two units. A model that computes in less than its dtype says (``x.float()`` inside) has
+    the same rounding in every copy, and is estimated. Where there is no copy in float64, roots of rounding and
+    cancellations are seen by how the output answers to inputs that change by one unit. The model itself is not
+    changed. The floor is never below half a unit of |z|, and 4 (1 + l) float64 units, which the matrices of degree l
+    cost.
     """
-    own, found, how = _own_precision(model, inputs), {}, ""
+    own, found, how = own_precision(model, inputs), {}, ""
     differences: dict[str, float] | None = None
+    coarsest = own
+    if measure:
+        coarsest = coarsest_cast(model, inputs, own)
     if not measure:
         how = "not measured, as asked"
+    elif coarsest != own:
+        how = f"the model computes in {coarsest} inside"
     elif isinstance(model, nn.Module) and any(module.training for module in model.modules()):
         how = "the model is in training mode"
     else:
@@ -61,45 +74,23 @@ def rounding_of(
             differences = _differences(model, inputs, actions, weights, own, elements)
         except Exception as error:  # a copy may fail in any way a model can fail
             how = f"no copy in another precision ran ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
-    eps = torch.finfo(own).eps
+    eps = torch.finfo(coarsest).eps
+    answers = dict.fromkeys(actions, 0.0)
+    if measure and (differences is None or own == torch.float64):
+        with contextlib.suppress(Exception):
+            answers = _answers(model, inputs, actions, weights, eps, elements)
     for name, action in actions.items():
         ours = 4 * (1 + band_of(action)) * torch.finfo(torch.float64).eps
         if differences is None:
-            found[name] = Rounding(max(8 * eps, ours) * size[name], False, f"estimated as 8 units of {own}: {how}")
+            floor = max(max(8 * eps, ours) * size[name], min(answers[name], LARGEST * eps**0.5 * size[name]))
+            found[name] = Rounding(floor, False, f"estimated as 8 units of {coarsest}: {how}")
         else:
-            floor = max(differences[name], max(eps / 2, ours) * size[name])
+            answer = min(answers[name], LARGEST * eps**0.5 * size[name])
+            floor = max(differences[name], answer, max(eps / 2, ours) * size[name])
             other = "float64" if own != torch.float64 else "float32, scaled,"
             text = f"measured: {own} against a copy in {other} at {DRAWS} elements".replace("torch.", "")
             found[name] = Rounding(floor, True, text)
     return found
-
-
-def _own_precision(model: Any, inputs: Inputs) -> torch.dtype:
-    """The coarsest floating dtype among inputs and parameters."""
-    kinds = [leaf.dtype for leaf in _floating(inputs.x)]
-    if isinstance(model, nn.Module):
-        kinds += [p.dtype for p in (*model.parameters(), *model.buffers()) if p.is_floating_point()]
-    return max(kinds, key=lambda kind: torch.finfo(kind).eps, default=torch.float64)
-
-
-def _floating(x: Any) -> list[Tensor]:
-    if isinstance(x, Shared):
-        return _floating(x.value)
-    if isinstance(x, dict):
-        return [leaf for value in x.values() for leaf in _floating(value)]
-    if isinstance(x, tuple | list):
-        return [leaf for value in x for leaf in _floating(value)]
-    return [x] if isinstance(x, Tensor) and x.is_floating_point() else []
-
-
-def _cast(x: Any, dtype: torch.dtype) -> Any:
-    if isinstance(x, Shared):
-        return Shared(_cast(x.value, dtype))
-    if isinstance(x, dict):
-        return {key: _cast(value, dtype) for key, value in x.items()}
-    if isinstance(x, tuple | list):
-        return type(x)(_cast(value, dtype) for value in x)
-    return x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() else x
 
 
 def _differences(
@@ -112,39 +103,72 @@ def _differences(
 ) -> dict[str, float]:
     other = torch.float32 if own == torch.float64 else torch.float64
     twin = copy.deepcopy(model).to(other) if isinstance(model, nn.Module) else model
-    there = dataclasses.replace(inputs, x=_cast(inputs.x, other))
+    there = dataclasses.replace(inputs, x=cast(inputs.x, other))
+
+    def both(g: Tensor, some: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        mine, theirs = _outputs(model, inputs, g, some), _outputs(twin, there, g, some)
+        for name in actions:
+            a, b = mine[name], theirs[name]
+            exact = own == torch.float64
+            if (b.dtype == torch.float64) == exact or (exact and a.dtype == b.dtype):
+                raise TypeError(f"{name} stays in {b.dtype} whatever the dtype of the inputs")
+        return mine, theirs
+
+    scale = 2.0**-29 if own == torch.float64 else 1.0
+    found = {name: scale * value for name, value in _apart(both, inputs, actions, weights, elements).items()}
+    if not all(value < float("inf") for value in found.values()):
+        raise ArithmeticError("the copy gave nan or inf")
+    return found
+
+
+def _answers(
+    model: Any,
+    inputs: Inputs,
+    actions: dict[str, Action],
+    weights: dict[str, Tensor],
+    eps: float,
+    elements: Tensor,
+) -> dict[str, float]:
+    """Root mean square of what changes in each output when every entry of the images changes by one unit, up or down.
+
+    That of a float64 model with a root of rounding, such as a distance of a point to itself, is 1e-8, not 1e-16.
+    """
+    chance = torch.Generator().manual_seed(1)
+
+    def both(g: Tensor, some: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        return _outputs(model, inputs, g, some), _outputs(model, inputs, g, some, lambda x: nudged(x, eps, chance))
+
+    found = _apart(both, inputs, actions, weights, elements)
+    return {name: value if value < float("inf") else 0.0 for name, value in found.items()}
+
+
+def _apart(
+    both: Callable[[Tensor, Tensor], tuple[dict[str, Tensor], dict[str, Tensor]]],
+    inputs: Inputs,
+    actions: dict[str, Action],
+    weights: dict[str, Tensor],
+    elements: Tensor,
+) -> dict[str, float]:
+    """Root mean square distance of two answers over a few elements and all samples, by output."""
     if inputs.group.is_compact:  # the nodes of a rule lie on axes, where products are often exact
         elements = inputs.group.sample(DRAWS, generator=torch.Generator().manual_seed(0))
     elements = elements[:DRAWS].to(inputs.device)
     sums = dict.fromkeys(actions, 0.0)
     rows = torch.arange(inputs.samples).split(256)
     for g, some in ((g, some) for g in elements.split(1) for some in rows):
-        mine, theirs = _outputs(model, inputs, g, some), _outputs(twin, there, g, some)
+        mine, theirs = both(g, some)
         for name, action in actions.items():
-            a, b = mine[name], theirs[name]
-            if (b.dtype == torch.float64) == (own == torch.float64) and a.dtype == b.dtype:
-                raise TypeError(f"{name} stays in {b.dtype} whatever the dtype of the inputs")
-            away = (a.double() - b.double()).square()
+            away = (mine[name].double() - theirs[name].double()).square()
             events = len(action.event_shape)
             away = away.sum(tuple(range(-events, 0))) if events else away
             part = weights[name][some.to(weights[name].device)] * away.to(weights[name])
             sums[name] += float(part.sum() / weights[name].sum()) / len(elements)
-    scale = 2.0**-29 if own == torch.float64 else 1.0
-    found = {name: scale * value**0.5 for name, value in sums.items()}
-    if not all(value < float("inf") for value in found.values()):
-        raise ArithmeticError("the copy gave nan or inf")
-    return found
+    return {name: value**0.5 for name, value in sums.items()}
 
 
-def _outputs(model: Any, inputs: Inputs, elements: Tensor, rows: Tensor) -> dict[str, Tensor]:
-    """One pass, no graph kept; models that differentiate inside get the graph they need."""
+def _outputs(
+    model: Any, inputs: Inputs, elements: Tensor, rows: Tensor, change: Callable[[Any], Any] | None = None
+) -> dict[str, Tensor]:
+    """The outputs by name at some rows of the images, changed if so wished."""
     images = inputs.picked(inputs.moved(elements), rows)
-    try:
-        with torch.no_grad():
-            output = inputs.call(model, images)
-    except RuntimeError as error:
-        if "does not require grad" not in str(error):
-            raise
-        with torch.enable_grad():
-            output = inputs.call(model, images)
-    return {name: value.detach() for name, value in raw_outputs(output).items()}
+    return called(model, inputs, images if change is None else change(images))

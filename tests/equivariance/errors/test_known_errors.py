@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -96,6 +97,34 @@ def test_a_small_breakage_is_seen_where_the_precision_allows_it() -> None:
     coarse = equivariance_error(broken(1e-7, torch.float32), x.float(), O3, VECTOR, VECTOR)
     assert not coarse.significant
     assert equivariance_error(broken(1e-3, torch.float32), x.float(), O3, VECTOR, VECTOR).significant
+
+
+class Short(nn.Module):
+    """|r|^2, computed in float32 whatever it is given."""
+
+    def forward(self, r: Tensor) -> Tensor:
+        return r.float().square().sum((1, 2)).to(r.dtype)
+
+
+class Distances(nn.Module):
+    """All distances, by the formula with |a|^2 + |b|^2 - 2 a.b: those of points to themselves are roots of rounding."""
+
+    def forward(self, r: Tensor) -> Tensor:
+        return torch.cdist(r, r, compute_mode="use_mm_for_euclid_dist").sum((1, 2))
+
+
+@pytest.mark.parametrize("model", [Short(), Distances(), lambda r: Distances()(r)], ids=["short", "roots", "function"])
+def test_rounding_larger_than_the_dtype_says_is_not_called_broken(model: Any) -> None:
+    x = normal(3, 12, 3)
+    if isinstance(model, nn.Module):
+        model.eval()
+    error = equivariance_error(model, x, SO3, NaturalAction(SO3))
+    assert 1e-12 * error.mean.mean() < error.A < 3 * error.floor < 1e-4 * error.mean.mean()
+
+    def planted(r: Tensor) -> Tensor:
+        return model(r) + 0.01 * r[:, 0, 0]
+
+    assert equivariance_error(planted, x, SO3, NaturalAction(SO3)).significant
 
 
 def test_the_model_comes_back_as_it_was_and_the_reason_is_told_where_no_copy_runs() -> None:
