@@ -30,6 +30,10 @@ class Derivative(Value, ABC):
         with differentiable_attention():
             return tuple(tangent.detach() for tangent in self._tangents(curve, like.new_zeros(())))
 
+    def rounding(self, eps: float, like: Tensor) -> float:
+        """Error of a derivative relative to the values, where one unit of these is ``eps``."""
+        return eps
+
     @abstractmethod
     def _tangents(self, curve: Curve, zero: Tensor) -> tuple[Tensor, ...]: ...
 
@@ -67,8 +71,15 @@ class CentralDifferences(Derivative):
         if self.step is not None and not (isinstance(self.step, float) and 0 < self.step < math.inf):
             raise ValueError(f"expected step as a positive float, got {self.step!r}; try CentralDifferences(1e-4)")
 
+    def rounding(self, eps: float, like: Tensor) -> float:
+        h = self._step(like)
+        return eps / h + h**2
+
+    def _step(self, like: Tensor) -> float:
+        return self.step or torch.finfo(like.dtype).eps ** (1 / 3)
+
     def _tangents(self, curve: Curve, zero: Tensor) -> tuple[Tensor, ...]:
-        h = self.step or torch.finfo(zero.dtype).eps ** (1 / 3)
+        h = self._step(zero)
         with torch.no_grad():
             ahead, behind = curve(zero + h), curve(zero - h)
         return tuple((a - b) / (2 * h) for a, b in zip(ahead, behind, strict=True))
@@ -101,11 +112,14 @@ def working(
     ) from failure
 
 
-def disagreement(exact: Tensor, differences: Tensor, output: Tensor) -> float:
-    """How far a derivative is from central differences, by the larger of the two; 0 within what rounding explains."""
+def disagreement(exact: Tensor, differences: Tensor, output: Tensor, eps: float) -> float:
+    """How far a derivative is from central differences, by the larger of the two; 0 within what rounding explains.
+
+    ``eps`` is the unit of the coarsest dtype in the model, whatever that of the tensors here.
+    """
     apart = float((exact - differences).double().norm())
     size = max(float(exact.double().norm()), float(differences.double().norm()))
-    floor = 100 * torch.finfo(output.dtype).eps ** (2 / 3) * float(output.double().norm())
+    floor = 100 * eps ** (2 / 3) * float(output.double().norm())
     return 0.0 if apart <= floor or size == 0 else apart / size
 
 

@@ -21,7 +21,9 @@ from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule
 from .._sweep import Sweep
 from ..errors._outputs import declared, is_structure, require_names, require_shape
+from ..errors._precision import coarsest_cast, is_training, nudged
 from ..errors._result import ByOutput
+from ..errors._rounding import LARGEST
 from ._derivative import CentralDifferences, Curve, Derivative, DoubleBackward, ForwardMode, disagreement, working
 from ._flow import floats, moving, velocity
 from ._result import LieError
@@ -143,6 +145,8 @@ class _Task:
     def run(self, method: Derivative | None, check: bool, allow_training: bool, average: Any, probed: bool) -> LieError:
         """Block by block."""
         group, chosen, reasons = self.inputs.group, method or AUTOMATIC[0], tuple[str, ...]()
+        eps = torch.finfo(coarsest_cast(self.model, self.inputs)).eps
+        noise: Tensor | None = None
         sums = LieSums(self.action, self.mask, keep=average is None)
         sweep = Sweep(self.model, self.inputs, self.rule, (), self.batch, allow_training)
         for elements, weights, responses in sweep.blocks():
@@ -153,15 +157,32 @@ class _Task:
                     oblique = torch.arange(1.0, group.dim + 1, dtype=torch.float64).cos()
                     curve = self._curve(moved, oblique)
                     chosen, (tangent,), reasons = working(curve, like, AUTOMATIC if method is None else (method,))
-                    _check(chosen, curve, like, tangent, y, check)
+                    _check(chosen, curve, like, tangent, y, check, eps)
+                    noise = self._noise(chosen, moved, oblique, tangent.reshape(y.shape), eps)
                 split = self._split(moved)
                 sums.start(weights, y)
                 for direction in self.directions:
                     (tangent,) = chosen.tangents(self._curve(moved, direction), like)
                     turn = velocity(self.action, y, direction)
                     sums.add(tangent, turn, {} if split is None else split.terms(direction, chosen, like))
-        size = math.sqrt(float(sums.norm.mean()) * group.dim)
-        return sums.result(group, chosen, reasons, probed, average, 8 * torch.finfo(like.dtype).eps * size)
+        size = math.sqrt(sums.pooled(sums.norm) * group.dim)
+        floor = 8 * chosen.rounding(eps, like) * size
+        if noise is not None:
+            answer = math.sqrt(group.dim * sums.pooled(sums.whole(noise.square()).mean(0)))
+            floor = max(floor, min(answer, LARGEST * eps**0.5 * size))
+        return sums.result(group, chosen, reasons, probed, average, floor)
+
+    def _noise(self, method: Derivative, moved: Any, direction: Tensor, tangent: Tensor, eps: float) -> Tensor | None:
+        """What one unit of rounding in the inputs changes in a derivative along a unit vector, ``[k, B, *rest]``."""
+        if is_training(self.model):
+            return None
+        changed = nudged(moved, eps, torch.Generator().manual_seed(1))
+        try:
+            (other,) = method.tangents(self._curve(changed, direction), next(floats(moved)))
+        except (RuntimeError, ValueError, ArithmeticError):
+            return None
+        away = (other.reshape(tangent.shape) - tangent).double() / float(direction.square().sum()) ** 0.5
+        return away if bool(torch.isfinite(away).all()) else None
 
     def _response(self, responses: dict[str, Tensor]) -> Tensor:
         require_names({self.output: self.action}, responses)
@@ -243,7 +264,7 @@ APART = 0.1
 """A derivative further than this from central differences is wrong."""
 
 
-def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Tensor, wanted: bool) -> None:
+def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Tensor, wanted: bool, eps: float) -> None:
     if not bool(torch.isfinite(tangent).all()):
         raise ValueError(
             sentence(
@@ -255,10 +276,11 @@ def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Ten
         )
     if not wanted or isinstance(method, CentralDifferences):
         return
-    (other,) = CentralDifferences().tangents(curve, like)
-    off = disagreement(tangent, other, y.to(tangent.dtype))
+    h = eps ** (1 / 3)
+    (other,) = CentralDifferences(h).tangents(curve, like)
+    off = disagreement(tangent, other, y, eps)
     if off > APART:  # the step may cross kinks: a difference is the integral of the derivative, unless that is wrong
-        off = disagreement(_along_the_step(method, curve, like), other, y.to(tangent.dtype))
+        off = disagreement(_along_the_step(method, curve, like, h), other, y, eps)
     if off <= APART:
         return
     raise ValueError(
@@ -271,9 +293,8 @@ def _check(method: Derivative, curve: Any, like: Tensor, tangent: Tensor, y: Ten
     )
 
 
-def _along_the_step(method: Derivative, curve: Any, like: Tensor, points: int = 16) -> Tensor:
+def _along_the_step(method: Derivative, curve: Any, like: Tensor, h: float, points: int = 16) -> Tensor:
     """The mean of the derivative over the step of central differences, by midpoints."""
-    h = torch.finfo(like.dtype).eps ** (1 / 3)
     found = []
     for k in range(points):
         at = h * ((2 * k + 1) / points - 1)

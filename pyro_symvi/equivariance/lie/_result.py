@@ -98,8 +98,8 @@ class LieError:
         return (flat / self.weights.reshape(len(flat), -1).sum(1)).sqrt()
 
     def quantiles(self, levels: tuple[float, ...] = (0.05, 0.5, 0.95, 1.0)) -> Tensor:
-        """Quantiles over samples of :attr:`per_sample`, ``[len(levels)]``."""
-        return torch.quantile(self.per_sample, torch.tensor(levels, dtype=torch.float64))
+        """Quantiles over samples of :attr:`per_sample`, ``[len(levels)]``; samples without objects are left out."""
+        return torch.nanquantile(self.per_sample, self.per_sample.new_tensor(levels))
 
     @property
     def bound(self) -> float | None:

@@ -25,14 +25,16 @@ class LieSums:
         self.terms: dict[str, tuple[Tensor, Tensor]] = {}
         self.vectors: dict[str, list[Tensor]] = {}
         self.table: list[list[Tensor]] = []
+        self.shares: list[Tensor] = []
         self.norm = torch.zeros(())
 
     def start(self, weights: Tensor, y: Tensor) -> None:
         """A block of elements with responses ``y [k, B, *rest]``."""
         self.block, self.shape, self.number = weights, y.shape, 0
-        self.norm = self.norm + self._mean(self._object(y.square()))
+        self.norm = self.norm + self._mean(self.whole(y.square()))
         self.table.append([])
-        self.weights = torch.ones_like(self._object(y)[0])
+        self.shares.append(weights)
+        self.weights = torch.ones_like(self.whole(y)[0])
         mask = self.mask
         if mask is not None and self.weights.shape[: mask.ndim] == mask.shape:
             self.weights = self.weights * mask.to(self.weights).reshape(
@@ -42,7 +44,7 @@ class LieSums:
     def add(self, tangent: Tensor, turn: Tensor | None, terms: dict[str, Tensor]) -> None:
         """The next direction: tangent of the output, velocity of rho_out at it, terms of layers."""
         whole = self._part(tangent, turn)
-        squares = self._object(whole.square())
+        squares = self.whole(whole.square())
         pooled = (squares * self.weights).flatten(1).sum(1) / self.weights.sum()
         self.table[-1].append(pooled)
         self.squared[self.number] = self.squared.get(self.number, 0) + self._mean(squares)
@@ -51,7 +53,7 @@ class LieSums:
         for name, term in terms.items():
             part = self._part(term, turn if name == OUTPUT else None)
             before = self.terms.get(name, (0, 0))
-            square, inner = self._mean(self._object(part.square())), self._mean(self._object(part * whole))
+            square, inner = self._mean(self.whole(part.square())), self._mean(self.whole(part * whole))
             self.terms[name] = (before[0] + square, before[1] + inner)
             if self.keep:
                 self.vectors.setdefault(name, []).append(part[0])
@@ -92,7 +94,7 @@ class LieSums:
         table = table if probed else table.sum(0, keepdim=True)
         variance = 0.0
         if probed:
-            variance += float(table.mean(1).var()) / len(table)
+            variance += float((table @ torch.cat(self.shares).to(table)).var()) / len(table)
         if sampled:
             variance += float(table.mean(0).var()) / table.shape[1]
         return math.sqrt(variance)
@@ -104,7 +106,12 @@ class LieSums:
         values = tangent.double().reshape(self.shape)
         return values if turn is None else values - turn
 
-    def _object(self, values: Tensor) -> Tensor:
+    def pooled(self, objects: Tensor) -> float:
+        """Mean over the objects that count."""
+        return float((self.weights * objects).sum() / self.weights.sum())
+
+    def whole(self, values: Tensor) -> Tensor:
+        """Sum over the components of an object, ``[..., B, *rest]`` to ``[..., B, *copies]``."""
         return values.sum(tuple(range(-self.events, 0))) if self.events else values
 
     def _mean(self, values: Tensor) -> Tensor:

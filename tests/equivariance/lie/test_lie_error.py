@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -282,3 +283,27 @@ def test_what_has_no_derivative_is_refused() -> None:
         lie_error(lambda x: (0 * x).square().sum(-1).sqrt(), normal(2, 3), SO3)
     with pytest.raises(ValueError, match="expected an action of SpecialOrthogonal"):
         lie_error(lambda x: x, normal(2, 3), SO3, rho_out=NaturalAction(O3))
+
+
+@pytest.mark.parametrize("method", [None, CentralDifferences()], ids=["exact", "differences"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_invariant_is_at_rounding_by_every_method_and_in_every_precision(dtype: torch.dtype, method: Any) -> None:
+    x = normal(4, 3).to(dtype)
+    for model in (lambda r: r.square().sum(-1), lambda r: r.float().square().sum(-1).to(dtype)):
+        if method is None or dtype == torch.float32:
+            assert not lie_error(model, x, SO3, method=method).significant
+        assert not lie_error(lambda r: r.square().sum(-1), x, SO3, method=method).significant
+    assert lie_error(lambda r: r.square().sum(-1) + 0.1 * r[:, 0], x, SO3, method=method).significant
+
+
+def test_padding_does_not_raise_the_floor() -> None:
+    """What a mask leaves out may be anything; L of the first coordinate is |r| without that coordinate."""
+    x, mask = normal(4, 2, 3), torch.tensor([[True, False]] * 4)
+
+    def padded(r: Tensor) -> Tensor:
+        return torch.stack([r[:, 0, 0], torch.full_like(r[:, 0, 0], 1e20)], 1)
+
+    found = lie_error(padded, x, SO3, mask=mask)
+    assert math.isclose(found.mean_square, float(x[:, 0, 1:].square().sum(-1).mean())) and found.significant
+    none = lie_error(padded, x, SO3, mask=torch.tensor([[False, False], [True, False], [True, False], [True, False]]))
+    assert bool(torch.isfinite(none.quantiles()).all())
