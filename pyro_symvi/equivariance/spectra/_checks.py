@@ -67,8 +67,8 @@ def require_bessel(layer: LayerSpectrum, evaluations: int) -> None:
 
 def change(coarse: LayerSpectrum, fine: LayerSpectrum) -> float:
     """Largest difference of pooled energies and totals, relative to the energy that varies along the orbit."""
-    varying = fine.square - float(fine.pooled[0])
-    if varying <= _FLOAT32 * fine.square:
+    varying = max(fine.varying, coarse.varying)  # a band may vanish on either of two rules
+    if varying <= _FLOAT32 * max(fine.square, coarse.square):
         return 0.0
     largest = max(float((coarse.pooled - fine.pooled).abs().max()), abs(coarse.square - fine.square))
     return largest / varying

@@ -14,6 +14,7 @@ from ...groups._errors import sentence
 from .._capture import OUTPUT
 from .._inputs import Inputs
 from .._rules import MonteCarlo
+from .._settle import model_rounding, settled
 from ..errors._error import chosen_rule
 from ..errors._outputs import declared, is_structure, raw_outputs, require_names, require_shape, turned_back
 from ..errors._sums import require_spread
@@ -111,12 +112,20 @@ class Symmetrized(nn.Module):
             first = totals[step * i]
             means[name] = (first + centre[name] if self.variance else first).to(dtypes[name])
             if self.variance:
-                spread = (totals[step * i + 1] - first.square()).clamp(min=0)
+                spread = self._settled(totals[step * i + 1], first.square(), centre[name])
                 axes = tuple(range(-len(action.event_shape), 0))
                 spread = spread.mean(axes) if axes else spread
                 variances[name] = (spread * draws / (draws - 1) if draws else spread).to(dtypes[name])
         mean = _structured(self.rho_out, OUTPUT, means)
         return (mean, _structured(self.rho_out, OUTPUT, variances)) if self.variance else mean
+
+    def _settled(self, second: Tensor, square: Tensor, centre: Tensor) -> Tensor:
+        """E z^2 - (E z)^2, not below 0: rounding is cut, what a rule with negative weights makes of it refused."""
+        spread = second - square
+        if self.rule is not None and bool((self.rule.weights < 0).any()):
+            floor = model_rounding(centre.square())
+            settled(spread.detach(), second.detach().abs() + square.detach(), len(self.rule.weights), floor)
+        return spread.clamp(min=0)
 
     def _fresh(self) -> Quadrature:
         elements = self.group.sample(self.draws, generator=self.generator)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyro_symvi.equivariance import LayerSpectrum, MonteCarlo, Spectrum, gram_error, spectrum
+from pyro_symvi.equivariance import ConvergenceWarning, LayerSpectrum, MonteCarlo, Spectrum, gram_error, spectrum
 from pyro_symvi.groups import (
     BlockSigns,
     ComposedAction,
@@ -233,3 +233,10 @@ def test_joined_spectra_are_those_of_all_samples() -> None:
         Spectrum.joined([spectrum(model, x, group, 2), spectrum(model, x, group, 2, degree=6)])
     with pytest.raises(ValueError, match="at least one"):
         Spectrum.joined([])
+
+
+def test_a_band_that_vanishes_on_the_finer_rule_is_a_change() -> None:
+    """cos 11 t is constant on the 11 angles of degree 10, and on the 9 of degree 8 it is cos 2 t."""
+    x = torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    with pytest.warns(ConvergenceWarning):
+        spectrum(lambda x: (11 * torch.atan2(x[:, 1:], x[:, :1]) + 0.3).cos(), x, SO2, 4, check=True)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pyro_symvi.equivariance import MonteCarlo, Symmetrized, equivariance_error, symmetrize
+from pyro_symvi.equivariance import MonteCarlo, Symmetrized, equivariance_error, lebedev_rule, symmetrize
 from pyro_symvi.groups import CoordinatePermutation, NaturalAction, Orthogonal, SpecialOrthogonal, Symmetric
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
@@ -173,3 +173,14 @@ def test_an_average_over_rotations_is_not_one_over_reflections() -> None:
         error.by_parity.parity_squared, torch.linalg.cross(r[:, 0], r[:, 1]).square().sum(-1), rtol=1e-11, atol=0
     )
     assert error.by_parity.rotation < 1e-13
+
+
+def test_a_variance_that_negative_weights_make_negative_is_refused() -> None:
+    """Lebedev's rule of degree 13 on a peak at a node of negative weight: 0 would read as a symmetry that is known."""
+    rule = lebedev_rule(SO3, 12)
+    x = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+    peak = rule.elements[rule.weights.argmin()] @ x[0]
+    average = symmetrize(lambda r: (-200 * (r - peak).square().sum(-1)).exp(), SO3, rule=rule, variance=True)
+    with pytest.raises(ValueError, match="not negative"):
+        average(x)
+    assert float(symmetrize(lambda r: r[:, 2], SO3, rule=rule, variance=True)(x)[1]) == pytest.approx(1 / 3)
