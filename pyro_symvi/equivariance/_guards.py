@@ -133,3 +133,21 @@ def not_finite(name: str) -> ValueError:
         f"expected finite outputs, got nan or inf in {name!r} at an image of the inputs, because sums over the group "
         "would be nan; try layers= without it, or larger floats"
     )
+
+
+#: Sums of squares below it have lost digits, or everything.
+SMALLEST = 1e-280
+
+
+def not_square(name: str, small: bool) -> ValueError:
+    """Of outputs whose squares are not floats."""
+    return ValueError(
+        sentence(
+            f"outputs whose squares are floats in {name!r}",
+            "no entry above 1e-140" if small else "entries above 1e150",
+            "energies and errors are sums of squares, which would be 0 and read as a symmetry"
+            if small
+            else "energies and errors are sums of squares, which would be inf",
+            "the output in other units, or its logarithm",
+        )
+    )

@@ -16,6 +16,7 @@ from ..groups import Quadrature
 from ._capture import OUTPUT, Found, captured, inside_closed, is_output, layer_names, owner, tensors
 from ._chance import Chance
 from ._guards import (
+    SMALLEST,
     among_others,
     another_shape,
     apart,
@@ -24,6 +25,7 @@ from ._guards import (
     misfit,
     no_samples,
     not_finite,
+    not_square,
     require_evaluation_mode,
 )
 from ._inputs import Inputs, leaves
@@ -132,6 +134,7 @@ class Sweep:
         elements = self.rule.elements.to(self.inputs.device)
         weights = self.rule.weights.to(self.inputs.device, torch.float64)
         first = True
+        largest: dict[str, float] = {}
         with buffers_kept(self.model, self.allow_training and not self.gradients):
             for g, w in zip(elements.split(self.block), weights.split(self.block), strict=True):
                 found = self._at(g, self._probe_rows(len(g)) if first and self.checks else None)
@@ -142,9 +145,15 @@ class Sweep:
                     names = {*layout, *now}
                     raise another_shape(sorted(n for n in names if layout.get(n) != now.get(n)))
                 for name, value in found.items():
-                    if not _is_finite(value):
-                        raise not_finite(name)
+                    energy = _energy(value)
+                    if not math.isfinite(energy):
+                        raise not_square(name, False) if bool(torch.isfinite(value).all()) else not_finite(name)
+                    if energy >= SMALLEST or bool(value.any()):
+                        largest[name] = max(energy, largest.get(name, 0.0))
                 yield g, w, found
+        for name, energy in largest.items():
+            if energy < SMALLEST:
+                raise not_square(name, True)
 
     # -- passes ------------------------------------------------------------------------------------------------
     def _at(self, elements: Tensor, probe: Tensor | None) -> Responses:
@@ -231,10 +240,15 @@ class Sweep:
 
     def _leave_out_infinite(self, found: Responses) -> None:
         for name, value in found.items():
-            if not _is_finite(value):
-                if is_output(name) or owner(name) in self._asked:
-                    raise not_finite(name)
-                self.left_out[name] = "nan or inf"
+            energy = _energy(value)
+            finite = math.isfinite(energy)
+            if finite and (energy >= SMALLEST or not bool(value.any())):
+                continue
+            if is_output(name) or owner(name) in self._asked:
+                if finite:
+                    continue  # other images may give more
+                raise not_square(name, False) if bool(torch.isfinite(value).all()) else not_finite(name)
+            self.left_out[name] = "entries whose squares are 0 as floats" if finite else "nan or inf"
 
     # -- is it one function of the image? --------------------------------------------------------------------------
     def _probe_rows(self, k: int) -> Tensor:
@@ -273,9 +287,10 @@ class Sweep:
         return other is None or other.shape != value.shape or apart(value, other, self._precision)
 
 
-def _is_finite(value: Tensor) -> bool:
-    """The sum is nan or inf where an entry is (and for entries near the largest float, which are looked at)."""
-    return math.isfinite(float(value.detach().sum())) or bool(torch.isfinite(value).all())
+def _energy(value: Tensor) -> float:
+    """Sum of squares: nan or inf where an entry or its square is."""
+    flat = value.detach().reshape(-1)
+    return float(flat @ flat)
 
 
 def _precision(model: Any, inputs: Inputs) -> float:

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from pyro_symvi.equivariance import equivariance_error, spectrum
+from pyro_symvi.equivariance import equivariance_error, lie_error, spectrum
 from pyro_symvi.equivariance._inputs import Inputs, Shared
 from pyro_symvi.equivariance._sweep import Sweep
-from pyro_symvi.groups import NaturalAction, SpecialOrthogonal
+from pyro_symvi.groups import Action, Cyclic, InvariantAction, NaturalAction, SpecialOrthogonal
 
 SO3 = SpecialOrthogonal(3)
 RULE = SO3.quadrature(2)
@@ -354,3 +354,42 @@ def test_a_number_is_no_rule(metric: Callable[..., Any]) -> None:
     arguments = (2,) if metric is spectrum else ()
     with pytest.raises(TypeError, match="expected rule as MonteCarlo.* got 100 of type int.* try degree=n"):
         metric(lambda x: x, X[:, 0], SO3, *arguments, rule=100)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e200])
+def test_outputs_whose_squares_are_no_floats_are_refused(scale: float) -> None:
+    """Their errors would be 0, or nan, and nothing would be called broken."""
+    group, x = SpecialOrthogonal(3), torch.ones(2, 3, dtype=torch.float64)
+    for measure in (equivariance_error, lambda *args: spectrum(*args, 2), lie_error):
+        with pytest.raises(ValueError, match="squares"):
+            measure(lambda r: scale * r[:, 2:], x, group)
+    assert equivariance_error(lambda r: 0 * r, x, group).A == 0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TooSlow(Action):
+    """A cyclic group of n turns in the plane, by angles of 2 pi / (n + 1): it does not close."""
+
+    turns: Cyclic
+
+    @property
+    def group(self) -> Cyclic:
+        return self.turns
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        return (2,)
+
+    def _act(self, g: Tensor, x: Tensor) -> Tensor:
+        angle = 2 * torch.pi / (self.turns.n + 1) * g.double()
+        c, s = angle.cos(), angle.sin()
+        return torch.stack([c * x[..., 0] - s * x[..., 1], s * x[..., 0] + c * x[..., 1]], -1)
+
+
+@pytest.mark.parametrize("n", [2, 3, 4, 60])
+def test_actions_of_small_groups_that_do_not_close_are_refused(n: int) -> None:
+    group, x = Cyclic(n), torch.ones(2, 2, dtype=torch.float64)
+    with pytest.raises(ValueError, match="action"):
+        spectrum(lambda r: r, x, group, rho_in=TooSlow(group))
+    with pytest.raises(ValueError, match="action"):
+        equivariance_error(lambda r: r, x, group, InvariantAction(group), TooSlow(group))

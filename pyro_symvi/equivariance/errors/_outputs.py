@@ -12,6 +12,7 @@ from ...groups import Action, Group, InvariantAction, IrrepAction, LinearAction,
 from ...groups._errors import sentence
 from .._capture import OUTPUT
 from .._foreign import MatrixAction, as_action, is_foreign
+from .._homomorphism import pairs
 
 
 def declared(rho_out: Any, group: Group) -> dict[str, Action]:
@@ -104,15 +105,16 @@ def require_shape(action: Action, shape: tuple[int, ...], name: str) -> None:
 def require_representation(action: Action, event: tuple[int, ...], name: str = OUTPUT) -> None:
     """Refuse what is no action by isometries: rho(a) rho(b) = rho(ab), rho(e) = 1, |rho(g) v - rho(g) w| = |v - w|.
 
-    Tested at a few Haar draws and random points, to 1e-6; interpolating actions (``is_exact = False``) are not.
+    Tested at a few Haar draws (and more of a finite group) and random points, to 1e-6; interpolating actions
+    (``is_exact = False``) are not.
     """
     group = action.group
     if isinstance(action, InvariantAction) or not group.is_compact or not getattr(action, "is_exact", True):
         return
     chance = torch.Generator().manual_seed(0)
     g = group.sample(6, generator=chance)
-    a, b = g[:3], g[3:]
-    v = torch.randn(3, 2, *event, generator=chance, dtype=torch.float64)
+    a, b = pairs(group, g)
+    v = torch.randn(len(a), 2, *event, generator=chance, dtype=torch.float64)
 
     def moved(h: Tensor, points: Tensor) -> Tensor:
         return action.act(h[:, None], points)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .._guards import modules_of
 from .._inputs import Inputs, Shared
 from ._outputs import raw_outputs
 
@@ -31,14 +32,21 @@ class _Casts(TorchDispatchMode):
         return found
 
 
+def is_training(model: Any) -> bool:
+    """Whether a pass may draw random numbers or change running statistics."""
+    return any(part.training for whole in modules_of(model) for part in whole.modules())
+
+
 def coarsest_cast(model: Any, inputs: Inputs, own: torch.dtype | None = None) -> torch.dtype:
     """The coarsest dtype in which a model computes: of inputs, parameters (``own``), and of casts in one pass."""
     own = own_precision(model, inputs) if own is None else own
+    if is_training(model):
+        return own
     rows = torch.arange(min(inputs.samples, 2))
     casts = _Casts()
     try:
         images = inputs.picked(inputs.moved(inputs.group.identity(device=inputs.device)[None]), rows)
-        with casts:
+        with torch.random.fork_rng(devices=[]), casts:
             called(model, inputs, images)
     except Exception:  # compiled code may not run so: then nothing is known
         return own

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ...groups import Action
 from .._inputs import Inputs
 from ._outputs import band_of
-from ._precision import called, cast, coarsest_cast, nudged, own_precision
+from ._precision import called, cast, coarsest_cast, is_training, nudged, own_precision
 
 DRAWS = 8
 #: What changes more than this many times sqrt(eps) of the size when inputs change by one unit is no rounding: a jump.
@@ -67,7 +67,7 @@ def rounding_of(
         how = "not measured, as asked"
     elif coarsest != own:
         how = f"the model computes in {coarsest} inside"
-    elif isinstance(model, nn.Module) and any(module.training for module in model.modules()):
+    elif is_training(model):
         how = "the model is in training mode"
     else:
         try:
@@ -76,7 +76,7 @@ def rounding_of(
             how = f"no copy in another precision ran ({type(error).__name__}: {(str(error).splitlines() or [''])[0]})"
     eps = torch.finfo(coarsest).eps
     answers = dict.fromkeys(actions, 0.0)
-    if measure and (differences is None or own == torch.float64):
+    if measure and not is_training(model) and (differences is None or own == torch.float64):
         with contextlib.suppress(Exception):
             answers = _answers(model, inputs, actions, weights, eps, elements)
     for name, action in actions.items():
