@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import equivariance_error, spectrum
 from pyro_symvi.groups import NaturalAction, Orthogonal, SpecialOrthogonal
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def test_a_matrix_is_a_vector_in_the_wrong_copy() -> None:

@@ -24,10 +24,7 @@ class Augmentation:
     """
 
     def __init__(self, group: Group, rho_in: Any = None, rho_out: Any = None) -> None:
-        if not isinstance(group, Group):
-            raise TypeError(f"expected a group, got {group!r}; try pyro_symvi.groups.Orthogonal(3)")
-        if not group.is_compact:
-            raise ValueError(f"expected a compact group, got {group!r}, because others have no uniform law")
+        require_compact(group)
         self.group, self.rho_in, self.rho_out = group, rho_in, rho_out
 
     def __call__(self, x: Any, y: Any = None, *, generator: torch.Generator | None = None) -> Any:
@@ -44,6 +41,14 @@ class Augmentation:
         if y is None:
             return moved
         return moved, moved_each(y, output_actions(y, self.group, self.rho_out), elements)
+
+
+def require_compact(group: Group) -> None:
+    """Refuse what has no uniform law."""
+    if not isinstance(group, Group):
+        raise TypeError(f"expected a group, got {group!r}; try pyro_symvi.groups.Orthogonal(3)")
+    if not group.is_compact:
+        raise ValueError(f"expected a compact group, got {group!r}, because others have no uniform law")
 
 
 def output_actions(y: Any, group: Group, rho_out: Any) -> Any:

@@ -16,7 +16,7 @@ from .._capture import OUTPUT
 from .._inputs import Inputs, input_actions
 from .._sweep import Responses, Sweep
 from ..errors._outputs import turned_back
-from ._augmentation import output_actions
+from ._augmentation import output_actions, require_compact
 
 EPSILON = 1e-30
 
@@ -36,10 +36,7 @@ class OrbitPenalty(ABC):
     """
 
     def __init__(self, group: Group, rho_in: Any = None, *, elements: int = 4, rule: Quadrature | None = None) -> None:
-        if not isinstance(group, Group):
-            raise TypeError(f"expected a group, got {group!r}; try pyro_symvi.groups.Orthogonal(3)")
-        if not group.is_compact:
-            raise ValueError(f"expected a compact group, got {group!r}, because others have no uniform law")
+        require_compact(group)
         if rule is not None and not isinstance(rule, Quadrature):
             raise TypeError(f"expected a quadrature rule, got {rule!r}; try group.quadrature(4)")
         self.group, self.rho_in, self.rule = group, rho_in, rule

@@ -12,13 +12,10 @@ from pyro_symvi.equivariance import HarmonicFeatures, PointNet, TensorBasis, Ten
 from pyro_symvi.equivariance._labels import spherical_action
 from pyro_symvi.equivariance.biases._tensor_basis import stretched
 from pyro_symvi.groups import NaturalAction, Orthogonal, SpecialOrthogonal, solid_harmonics, wigner_d
+from tests.equivariance_samples import normal
 
 O3, SO3 = Orthogonal(3), SpecialOrthogonal(3)
 LABELS = [(1, 1), (2, 1), (3, 1), (0, -1), (1, -1), (2, -1), (3, -1)]
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def test_harmonic_inputs_against_closed_forms() -> None:

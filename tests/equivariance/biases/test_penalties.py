@@ -10,12 +10,9 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import EquivariancePenalty, SectorPenalty, equivariance_error, spectrum
 from pyro_symvi.groups import Cyclic, IrrepAction, NaturalAction, Orthogonal, SpecialOrthogonal
+from tests.equivariance_samples import normal
 
 O3, SO3 = Orthogonal(3), SpecialOrthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class Cubic(nn.Module):

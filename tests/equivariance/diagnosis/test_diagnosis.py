@@ -32,12 +32,9 @@ from pyro_symvi.groups import (
     SpecialOrthogonal,
     spherical_harmonics,
 )
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class Polynomial(nn.Module):

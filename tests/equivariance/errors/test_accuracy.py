@@ -11,13 +11,10 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import Accuracies, MonteCarlo, accuracy, translation_error
 from pyro_symvi.groups import LinearAction, NaturalAction, Orthogonal, SpecialOrthogonal, TranslationAction
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
 VECTOR = NaturalAction(O3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def network() -> nn.Module:

@@ -20,14 +20,11 @@ from pyro_symvi.groups import (
     SpecialOrthogonal,
     Symmetric,
 )
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
 VECTOR = NaturalAction(O3)
 IN = {"positions": VECTOR, "charges": None}
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class Molecule(nn.Module):

@@ -11,16 +11,13 @@ from torch import Tensor, nn
 from pyro_symvi.equivariance import equivariance_error, spectrum
 from pyro_symvi.equivariance._foreign import MatrixAction
 from pyro_symvi.groups import NaturalAction, Orthogonal, PointReflection, Quadrature, SpecialOrthogonal, Symmetric
+from tests.equivariance_samples import normal
 
 o3 = pytest.importorskip("e3nn.o3")
 from e3nn import nn as e3nn_layers  # noqa: E402
 from e3nn.util.test import equivariance_error as trials  # noqa: E402
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def filled(module: nn.Module) -> nn.Module:

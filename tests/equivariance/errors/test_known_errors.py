@@ -19,13 +19,10 @@ from pyro_symvi.groups import (
     Symmetric,
     wigner_d,
 )
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
 VECTOR = NaturalAction(O3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class Radial(nn.Module):

@@ -22,13 +22,10 @@ from pyro_symvi.groups import (
     Translation,
     TranslationAction,
 )
+from tests.equivariance_samples import normal
 
 SO2, SO3 = SpecialOrthogonal(2), SpecialOrthogonal(3)
 VECTORS = NaturalAction(SO3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 CLOUD = normal(3, 5, 3)

@@ -11,13 +11,10 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import CentralDifferences, lie_error
 from pyro_symvi.groups import NaturalAction, SpecialOrthogonal
+from tests.equivariance_samples import normal
 
 SO3 = SpecialOrthogonal(3)
 VECTORS = NaturalAction(SO3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def net(width: int = 6, out: int = 3) -> nn.Sequential:

@@ -19,14 +19,11 @@ from pyro_symvi.equivariance import (
     spectrum,
 )
 from pyro_symvi.groups import NaturalAction, Orthogonal
+from tests.equivariance_samples import normal
 
 O3 = Orthogonal(3)
 SPECIES = torch.tensor([[1, 6, 8, 1, 7], [6, 6, 1, 0, 0]])
 CHOICES = {"raw": {}, "harmonics": {"harmonics": 2}, "basis": {"tensor_basis": {"dipole": TensorBasis((1, 1), True)}}}
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def close(a: Any, b: Any) -> None:

@@ -18,12 +18,9 @@ from torch import Tensor, nn
 from pyro_symvi.equivariance import EquivarianceReport, MonteCarlo, equivariance_error, report, spectrum
 from pyro_symvi.equivariance.report._report import UNREADABLE
 from pyro_symvi.groups import FiniteMatrixGroup, NaturalAction, Orthogonal, SpecialOrthogonal
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def matrix_model() -> nn.Module:

@@ -12,12 +12,9 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import ConvergenceWarning, spectrum
 from pyro_symvi.groups import AxialRotation, NaturalAction, Orthogonal, PolyhedralGroup, SpecialOrthogonal, wigner_d
+from tests.equivariance_samples import normal
 
 SO2, SO3, O3 = SpecialOrthogonal(2), SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def harmonics(degree: int, x: Tensor) -> Tensor:

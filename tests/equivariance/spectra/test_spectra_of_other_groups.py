@@ -28,12 +28,9 @@ from pyro_symvi.groups import (
     TorusAction,
 )
 from pyro_symvi.groups._quadrature import torus
+from tests.equivariance_samples import normal
 
 SO2 = SpecialOrthogonal(2)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def sectors(layer: LayerSpectrum) -> dict[object, float]:

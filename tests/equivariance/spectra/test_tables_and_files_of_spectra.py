@@ -24,12 +24,9 @@ from pyro_symvi.groups import (
     SpecialOrthogonal,
     Torus,
 )
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
-
-
-def normal(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def layered() -> Spectrum:

@@ -8,13 +8,10 @@ from torch import Tensor, nn
 
 from pyro_symvi.equivariance import MonteCarlo, Symmetrized, equivariance_error, lebedev_rule, symmetrize
 from pyro_symvi.groups import CoordinatePermutation, NaturalAction, Orthogonal, SpecialOrthogonal, Symmetric
+from tests.equivariance_samples import normal
 
 SO3, O3 = SpecialOrthogonal(3), Orthogonal(3)
 VECTOR = NaturalAction(O3)
-
-
-def normal(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 class Cubic(nn.Module):
