@@ -53,7 +53,7 @@ class Inputs:
             if leaf.ndim == 0 or leaf.ndim <= len(action.event_shape):
                 raise ValueError(
                     sentence(
-                        f"{name} of shape [samples, {', '.join(map(str, action.event_shape)) or '...'}]",
+                        f"{name} of shape [samples, {event_text(action.event_shape)}]",
                         list(leaf.shape),
                         "samples are on the first axis",
                         f"{name}[None] for a single sample, or Shared({name}) for an input without samples",
@@ -272,3 +272,8 @@ def _share_memory(a: Tensor, b: Tensor) -> bool:
         return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr()
     except (NotImplementedError, RuntimeError):  # inside a function transform: nothing is changed in place there
         return False
+
+
+def event_text(shape: tuple[int, ...]) -> str:
+    """Sizes as text; n for those that may be any (-1), ... where there are none."""
+    return ", ".join("n" if size == -1 else str(size) for size in shape) or "..."

@@ -107,6 +107,7 @@ def _report(options: argparse.Namespace) -> EquivarianceReport:
         batch=options.batch,
         allow_training=options.allow_training,
         title=f"{options.model} under {group!r}",
+        progress=sys.stderr.isatty(),
     )
 
 

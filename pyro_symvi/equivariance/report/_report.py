@@ -19,6 +19,7 @@ from ..lie import LieError, lie_error
 from ..spectra import ConvergenceWarning, Spectrum, spectrum
 from ._picked import picked
 from ._result import EquivarianceReport
+from ._stages import Progress, stages
 
 SPARE = 4
 """Degrees of the rule beyond twice the cutoff: networks have no band limit."""
@@ -47,6 +48,7 @@ def report(
     batch: int = 256,
     allow_training: bool = False,
     title: str = "",
+    progress: Progress = False,
 ) -> EquivarianceReport:
     """Spectrum, error, Lie derivative, convergence and diagnosis of a model at given inputs.
 
@@ -63,6 +65,7 @@ def report(
         output: key or place of the output that is looked at, where the model returns several.
         lie: take the Lie derivative where the group has one and the model can be differentiated.
         title: of the page.
+        progress: True for a bar, or a function of parts done, parts in all and the name of the next.
 
     Raises:
         ValueError, TypeError: as spectrum and equivariance_error do.
@@ -78,18 +81,25 @@ def report(
     if exact and degree is None:
         degree = 2 * (cutoff or 0) + SPARE
     shared: dict[str, Any] = {"mask": mask, "batch": batch, "allow_training": allow_training}
-    with picked(model, output) as alone:
+    finer_too = exact and degree is not None
+    names = ["spectrum", "error", *(["error at degree + 2"] if finer_too else []), *(["Lie derivative"] if lie else [])]
+    with stages(names, progress) as begin, picked(model, output) as alone:
+        begin("spectrum")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the report says so itself
             found = spectrum(
                 alone, x, group, cutoff, rho_in=rho_in, layers=layers, degree=degree, rule=rule, check=exact, **shared
             )
+        begin("error")
         error = equivariance_error(alone, x, group, rho_in, action, degree=degree, rule=rule, **shared)
         change = math.nan
-        if exact and degree is not None:
+        if finer_too and degree is not None:
+            begin("error at degree + 2")
             finer = equivariance_error(alone, x, group, rho_in, action, degree=degree + 2, **shared)
             change = _change(error, finer)
         converged = _converged(found, change) if exact else (True if group.is_finite and rule is None else None)
+        if lie:
+            begin("Lie derivative")
         derivative, reason = _derivative(alone, x, group, rho_in, action, shared) if lie else (None, "")
     diagnosis = diagnose(found, error, target=aim, history=history, converged=converged, feeding=feeding, modes=modes)
     called = type(model).__name__ if hasattr(model, "parameters") else getattr(model, "__name__", "model")

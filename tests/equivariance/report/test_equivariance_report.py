@@ -137,3 +137,12 @@ def test_a_model_that_cannot_be_differentiated_says_so() -> None:
     detached = report(lambda x: (3 * x).detach(), normal(2, 3), SO3, 1)
     assert detached.lie is None and "no Lie derivative: " + detached.lie_reason in detached.error_text
     assert detached.error.relative > 0.5
+
+
+def test_progress_names_every_part_in_order() -> None:
+    seen: list[tuple[int, int, str]] = []
+    arguments = (matrix_model(), normal(2, 3), SO3, 1)
+    report(*arguments, rho_out=NaturalAction(SO3), lie=False, progress=lambda *part: seen.append(part))
+    assert seen == [(0, 3, "spectrum"), (1, 3, "error"), (2, 3, "error at degree + 2")]
+    with pytest.raises(TypeError, match="expected progress as True, False or a function, got 'yes'"):
+        report(*arguments, rho_out=NaturalAction(SO3), progress="yes")
