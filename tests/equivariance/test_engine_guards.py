@@ -83,6 +83,7 @@ def test_dropout_that_ignores_the_mode_is_refused() -> None:
     ids=["torch", "numpy", "python"],
 )
 def test_chance_is_refused_and_the_global_generators_stay(rows: int, noise: Callable[[], Tensor]) -> None:
+    np.random.seed(0), random.seed(0)  # one pair of draws in a thousand agrees within rounding
     before = torch.get_rng_state(), np.random.get_state()[1].tolist(), random.getstate()
     for batch in (256, 1):
         with pytest.raises(ValueError, match="deterministic model, got two answers.*draws random numbers"):
