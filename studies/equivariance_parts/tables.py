@@ -111,7 +111,9 @@ def _spectra(found: Found, target: tuple[int, int]) -> list[str]:
         cells = of(found, regime)
         if not cells:
             continue
-        first = cells[0]["spectra"]
+        first = min(
+            (cell["spectra"] for cell in cells), key=lambda spectra: len(spectra["epochs"])
+        )  # a run may end early
         names = ["(" + ",".join(map(str, label)) + ")" for label in first["labels"]] + ["residual"]
         lines.append(f"{regime:<24}{'epoch':<6}" + "".join(f"{name:>17}" for name in names))
         for k, layer in enumerate(first["layers"]):

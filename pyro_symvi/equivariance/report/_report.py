@@ -104,7 +104,9 @@ def report(
     diagnosis = diagnose(found, error, target=aim, history=history, converged=converged, feeding=feeding, modes=modes)
     called = type(model).__name__ if hasattr(model, "parameters") else getattr(model, "__name__", "model")
     name = title or f"{called}{'' if output is None else f' ({output})'} under {group!r}"
-    return EquivarianceReport(name, found, error, aim, diagnosis, change, converged, derivative, reason, history)
+    return EquivarianceReport(
+        name, found, error, aim, diagnosis, change, converged, derivative, reason, history, output
+    )
 
 
 def _change(error: EquivarianceError, finer: EquivarianceError) -> float:

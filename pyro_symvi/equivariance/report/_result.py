@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ..._figures import save_figure
 from ..._page import picture, section, write_page, write_text
+from .._capture import OUTPUT
 from ..diagnosis import Diagnosis
 from ..errors import EquivarianceError
 from ..lie import LieError
@@ -40,6 +41,7 @@ class EquivarianceReport:
         lie: the Lie derivative at the inputs, None where there is none.
         lie_reason: why not.
         history: of the training, or None.
+        output: which of several outputs this is about, as it was asked for; None for a single one.
     """
 
     title: str
@@ -52,6 +54,7 @@ class EquivarianceReport:
     lie: LieError | None = None
     lie_reason: str = ""
     history: Any = None
+    output: str | int | None = None
 
     # -- words ---------------------------------------------------------------------------------------------------
     @property
@@ -129,13 +132,25 @@ class EquivarianceReport:
         if getattr(history, "outputs", True):
             size = self.error.A / self.error.relative if self.error.relative > 0 else 0.0
             floor = self.error.noise_floor / size if size > 0 else None
-            errors = {"relative error": [float(error) for error in history.errors]}
+            errors = {
+                "relative error": [float(error) for error in self._of_output("outputs", "relative", history.errors)]
+            }
             found["training"] = plot_training(times, errors, floor=floor)
         if hasattr(history, "fractions"):
             found["epochs"] = plot_epochs(
-                times, history.fractions[:, -1], history.labels, target=self.target, group=self.spectrum.group
+                times,
+                self._of_output("layers", "fractions", history.fractions[:, -1]),
+                history.labels,
+                target=self.target,
+                group=self.spectrum.group,
             )
         return found
+
+    def _of_output(self, names: str, values: str, otherwise: Any) -> Any:
+        """The column of a history that belongs to the output picked, where it has one of its name."""
+        known = list(getattr(self.history, names, ()))
+        name = f"{OUTPUT}[{self.output!r}]"
+        return getattr(self.history, values)[:, known.index(name)] if name in known else otherwise
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write the page as one ``.html`` file that needs no other, the numbers as ``.json``, or the spectrum as a

@@ -108,6 +108,18 @@ def test_one_output_of_several_and_the_model_as_it_was() -> None:
     found = report(model, x, SO3, 1, rho_out=NaturalAction(SO3), output="vector", lie=False)
     assert found.diagnosis.modes == ("nothing to mend",) and list(found.spectrum) == ["same", "output"]
     assert "(vector)" in found.title and not model._forward_hooks and isinstance(model(x), dict)
+    history = SimpleNamespace(
+        epochs=[0, 1],
+        errors=[0.9, 0.9],
+        labels=[0, 1],
+        layers=("output['vector']", "output['energy']"),
+        outputs=("output['vector']", "output['energy']"),
+        relative=torch.tensor([[0.4, 0.9], [0.2, 0.9]]),
+        fractions=torch.tensor([[[0.3, 0.7], [1.0, 0.0]]]).expand(2, 2, 2),
+    )
+    drawn = replace(found, history=Sized(vars(history)), output="vector").figures()
+    assert drawn["training"].axes[0].get_lines()[0].get_ydata() == pytest.approx([0.4, 0.2])
+    assert drawn["epochs"].axes[0].collections[0].get_paths()[0].vertices[:, 1].max() == pytest.approx(0.7)
     with pytest.raises(ValueError, match="output among"):
         report(model, x, SO3, 1, output="dipole")
     pair = report(lambda x: (x, 2 * x), x, SO3, 1, rho_out=NaturalAction(SO3), output=1, lie=False)
