@@ -14,7 +14,7 @@ def shortened(name: str, longest: int = LONGEST) -> str:
     """A name with its middle left out where it is long: the head says which block, the tail which layer.
 
     >>> shortened("encoder.blocks.11.attention.projection.out", 20)
-    'encoder.…jection.out'
+    'encoder…ojection.out'
     """
     if len(name) <= longest:
         return name
