@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...groups import Action, Group, InvariantAction, Quadrature
+from ...groups import Action, Group, InvariantAction, Quadrature, UnsupportedError
 from ...groups._errors import sentence
 from .._inputs import Inputs
 from .._rules import MonteCarlo, exact_rule, given_rule
 from .._sweep import Sweep
+from ..spectra._gram import require_gram
 from ._outputs import band_of, declared, is_structure, require_names, require_shape
 from ._outputs import turned_back as turned_back
 from ._result import EquivarianceError, EquivarianceErrors, ParitySplit
@@ -93,6 +94,8 @@ class Whole:
         self.actions = declared(rho_out, group)
         self.rule = chosen_rule(group, self.actions, degree, rule)
         require_spread(self.rule, group.order)
+        if isinstance(rule, Quadrature):
+            _require_claim(group, rule)
         self.sweep = Sweep(model, self.inputs, self.rule, (), batch, allow_training)
 
     def sums(self, truth: dict[str, Tensor] | None = None) -> dict[str, OutputSums]:
@@ -133,6 +136,20 @@ class Whole:
                 )
 
 
+def _require_claim(group: Group, rule: Quadrature) -> None:
+    """A rule of one's own keeps what its degree says: products of irreps through half of it, 4 at most, are looked at.
+
+    A rule that claims nothing (a degree below 2) is an average over the elements that were chosen, and no more.
+    """
+    if rule.degree < 2:
+        return
+    cutoff = None if group.is_finite else int(min(rule.degree, 8)) // 2
+    try:
+        require_gram(group, rule, cutoff)
+    except UnsupportedError:  # irreps that are not listed
+        return
+
+
 def chosen_rule(
     group: Group, actions: dict[str, Action], degree: int | None, rule: Quadrature | MonteCarlo | None
 ) -> Quadrature:
@@ -140,7 +157,9 @@ def chosen_rule(
     if isinstance(rule, MonteCarlo):
         return rule.draws(group)
     if rule is not None:
-        return given_rule(rule)
+        own = given_rule(rule)
+        group.require(own.elements)
+        return own
     band = max(band_of(action) for action in actions.values())
     return exact_rule(group, 2 * band, max(8, 2 * band + 4) if degree is None else degree)
 

@@ -137,6 +137,10 @@ def test_rules_over_which_nothing_can_be_learnt_are_refused() -> None:
     rule = SO3.quadrature(2)
     with pytest.raises(ValueError, match="sum to 1"):
         equivariance_error(lambda x: x, x, SO3, None, action, rule=rule._replace(weights=2 * rule.weights))
+    with pytest.raises(ValueError, match="error of .* in its Gram matrix"):  # one degree short of what it claims
+        equivariance_error(lambda x: x, x, SO3, None, action, rule=SO3.quadrature(3)._replace(degree=4))
+    with pytest.raises(ValueError, match="expected elements of"):
+        equivariance_error(lambda x: x, x, SO3, None, action, rule=rule._replace(elements=-rule.elements))
     with pytest.raises(ValueError, match="expected degree >= 10"):
         equivariance_error(lambda x: x[..., :1].expand(-1, 11), x, SO3, None, IrrepAction(SO3, 5), degree=8)
     with pytest.raises(TypeError, match="rule=MonteCarlo"):
