@@ -19,8 +19,6 @@ from pyro_symvi.groups import Orthogonal
 GROUP = Orthogonal(3)
 CUTOFF = 3
 """Largest degree of the spectra; what lies beyond is the residual."""
-DEGREE = 2 * CUTOFF + 2
-"""Of the rule of the spectra. At 2 * CUTOFF degree 4 of untamed models is folded into degree 3: 5 % where 0.01 % is."""
 REGIMES = ("none", "augmentation", "+ features", "+ basis", "+ both")
 """The last three have augmentation and a bias: harmonics at the input, a tensor basis at the output, or both."""
 CHOSEN_ON = 900
@@ -79,6 +77,11 @@ class Task:
     def stream(self, purpose: int, seed: int) -> int:
         """A seed for each task and purpose: 0 data, 1 split, 2 orientations, 3 to 7 training, 9 parameters."""
         return 1_000_000 * (1 + list(TASKS).index(self.name)) + 10_000 * purpose + seed
+
+    @property
+    def spectra_degree(self) -> int:
+        """Of the rule: what has l > degree - CUTOFF folds into the listed irreps; squares of harmonics have 2 l."""
+        return max(2 * CUTOFF + 2, 4 * self.harmonics)
 
     @property
     def quick(self) -> Size:
@@ -171,7 +174,7 @@ def cell(task: str, regime: str, seed: int, quick: bool) -> dict[str, Any]:
     probe = held_out[:: max(1, len(held_out) // size.probe)][: size.probe]
     logger = SpectrumLogger(
         probe.inputs, GROUP, CUTOFF, rho_in=probe.rho_in(GROUP), rho_out=probe.rho_out(GROUP),
-        layers=model.layers, degree=DEGREE,
+        layers=model.layers, degree=made.spectra_degree,
     )  # fmt: skip
     epochs = made.epochs(regime, size)
     looks = {round(look * epochs) for look in size.looks}
