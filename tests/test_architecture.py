@@ -35,7 +35,7 @@ class Room:
 
 
 BASEMENT = Room(-1, ("torch",), lazy=("matplotlib", "rdkit"))
-"""Private modules at the root (``_name.py``): shared by all, knowing nothing."""
+"""Private modules at the root (``_name.py``): shared by all, knowing nothing but ``_value``."""
 
 ROOMS = {
     "groups": Room(0, ("torch",), beside=("special",), lazy=("scipy", "sympy")),
@@ -97,7 +97,8 @@ def complaint(room: str, imported: str, inside_function: bool) -> str | None:
         if other == room or imported == f"{PACKAGE}.__version__":
             return None
         if other.startswith("_") and not other.startswith("__"):
-            return None if mine is not BASEMENT else f"{room} (basement) imports {other}: the basement knows no room"
+            allowed = mine is not BASEMENT or other == "_value"
+            return None if allowed else f"{room} (basement) imports {other}: the basement knows _value alone"
         if other not in ROOMS:
             return None if mine.floor >= ROOMS["__init__"].floor else f"{room} imports {imported} from the root"
         theirs = ROOMS[other]

@@ -4,11 +4,11 @@ A :class:`NetworkPosterior` is the log density of the weights of a ``torch.nn`` 
 many of them at once; samplers, approximations and diagnostics stand on it.
 """
 
+from .._layout import Layout as Layout
 from ._activations import Activation as Activation
 from ._activations import register_activation as register_activation
 from ._draws import Draws as Draws
 from ._draws import independent_draws as independent_draws
-from ._layout import Layout as Layout
 from ._likelihoods import Categorical as Categorical
 from ._likelihoods import GaussianNoise as GaussianNoise
 from ._likelihoods import HeteroscedasticGaussian as HeteroscedasticGaussian

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._layout import Layout
+from .._layout import Layout
 
 
 @dataclass(frozen=True)

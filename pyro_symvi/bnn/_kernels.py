@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from ._layout import Layout
+from .._layout import Layout
 from ._perceptron import Perceptron
 
 _logger = logging.getLogger("pyro_symvi.bnn")

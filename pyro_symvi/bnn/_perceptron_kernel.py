@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._layout import Layout
 from ._activations import Activation
 from ._kernels import Kernel, OutputScore
-from ._layout import Layout
 from ._perceptron import Perceptron
 
 #: Bytes of activations and cotangents that a block of chains may take: more leaves the caches, fewer and longer loops

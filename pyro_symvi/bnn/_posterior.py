@@ -10,10 +10,10 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
+from .._layout import Layout
 from .._value import positive_int
 from ._checks import check_dtype, check_function, check_inputs, check_module, check_rows, count_outputs
 from ._kernels import ModuleKernel, kernel_for
-from ._layout import Layout
 from ._likelihoods import Likelihood
 from ._priors import NetworkPrior, WeightPrior
 from ._pyro_model import PyroModel, pyro_model

@@ -11,8 +11,8 @@ from fnmatch import fnmatchcase
 import torch
 from torch import Tensor
 
+from .._layout import Layout
 from .._value import Value
-from ._layout import Layout
 
 
 class WeightPrior(Value, ABC):

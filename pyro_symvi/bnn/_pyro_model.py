@@ -11,7 +11,7 @@ import torch
 from pyro.distributions import constraints
 from torch import Tensor
 
-from ._layout import Layout
+from .._layout import Layout
 
 if TYPE_CHECKING:
     from ._posterior import NetworkPosterior

@@ -55,6 +55,7 @@ from ._natural_action import Antipodal as Antipodal
 from ._natural_action import AxialRotation as AxialRotation
 from ._natural_action import NaturalAction as NaturalAction
 from ._natural_action import SphereRotation as SphereRotation
+from ._network_rescaling import NetworkRescaling as NetworkRescaling
 from ._noncompact import PositiveScaling as PositiveScaling
 from ._noncompact import SpecialEuclidean as SpecialEuclidean
 from ._noncompact import Translation as Translation
@@ -120,6 +121,7 @@ __all__ = [
     "IrrepAction",
     "LinearAction",
     "NaturalAction",
+    "NetworkRescaling",
     "NonCompactGroupError",
     "Orthogonal",
     "PermutationGroup",

@@ -78,6 +78,9 @@ class PositiveScaling(_NonCompact):
 
     n: int
 
+    def __post_init__(self) -> None:
+        positive_int(self.n, "n", 0)
+
     @property
     def element_shape(self) -> tuple[int, ...]:
         return (self.n,)

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..._layout import Layout
 from ..._value import Value
 from .._compiled_posterior import CompiledPosterior
-from .._layout import Layout
 from .._posterior import NetworkPosterior
 from ..samplers import Target
 from ._block import Work

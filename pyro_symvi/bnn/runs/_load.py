@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._layout import Layout
 from .._draws import Draws
-from .._layout import Layout
 from ._store import _FORMAT, COLUMNS, STATS, open_store, zarr_module
 
 

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .._layout import Layout
+from ..._layout import Layout
 from ..samplers import ChainState, Tuning
 from ._block import Block, Warmed
 from ._fingerprint import Plain, differences

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from ..._layout import Layout
 from .._activations import read_activation
-from .._layout import Layout
 from . import _operations as ops
 from ._signals import Candidate, Claims, Signal
 

@@ -10,9 +10,9 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
+from ..._layout import Layout
 from ..._value import Value
 from ...groups import Action, GeneralizedInverseGaussian
-from .._layout import Layout
 from .._posterior import NetworkPosterior
 from .._priors import ParameterPrior
 from . import _verification

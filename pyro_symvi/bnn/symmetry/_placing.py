@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx, nn
 
+from ..._layout import Layout
 from ...groups import HiddenLayer
-from .._layout import Layout
 from ._layer import SymmetricLayer, UnitFunction
 from ._reader import NetworkReader
 from ._signals import Candidate

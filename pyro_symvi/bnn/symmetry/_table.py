@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from .._layout import Layout
+from ..._layout import Layout
 from ._layer import SymmetricLayer
 from ._placing import Unplaced
 

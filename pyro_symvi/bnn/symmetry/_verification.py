@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .._layout import Layout
+from ..._layout import Layout
 from ._layer import SymmetricLayer
 
 #: Largest relative change of outputs in float64 that is put down to rounding.

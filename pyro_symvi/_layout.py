@@ -10,7 +10,7 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from .._value import Value
+from ._value import Value
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,9 +37,12 @@ class Layout(Value):
             raise ValueError(f"expected as many different names as shapes, got {self.names} and {self.shapes}")
 
     @staticmethod
-    def of(network: nn.Module, extras: Sequence[str] = ()) -> Layout:
-        """The layout of the trainable parameters of a module, followed by scalars named ``extras``."""
-        trainable = {name: tuple(p.shape) for name, p in network.named_parameters() if p.requires_grad}
+    def of(network: nn.Module, extras: Sequence[str] = (), *, frozen: bool = False) -> Layout:
+        """The layout of the trainable parameters of a module, followed by scalars named ``extras``.
+
+        With ``frozen``, parameters that take no gradient have their places too: the order of ``parameters_to_vector``.
+        """
+        trainable = {name: tuple(p.shape) for name, p in network.named_parameters() if frozen or p.requires_grad}
         if not trainable:
             raise ValueError(
                 f"expected a network with trainable parameters, got {type(network).__name__} without any, because its "

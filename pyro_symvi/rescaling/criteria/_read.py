@@ -1,0 +1,18 @@
+"""Criteria by name."""
+
+from __future__ import annotations
+
+from ._criterion import Criterion
+from ._l2 import L2Criterion
+from ._path import PathCriterion
+
+_NAMED: dict[str, Criterion] = {"path": PathCriterion(), "l2": L2Criterion()}
+
+
+def read_criterion(criterion: str | Criterion) -> Criterion:
+    """The criterion of a name (``"path"``, ``"l2"``, ``"range"``), or the one given."""
+    if isinstance(criterion, Criterion):
+        return criterion
+    if criterion not in _NAMED:
+        raise ValueError(f"expected a criterion among {sorted(_NAMED)}, got {criterion!r}")
+    return _NAMED[criterion]
