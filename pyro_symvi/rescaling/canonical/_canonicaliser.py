@@ -1,0 +1,121 @@
+"""The canonical form of a network's parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..._value import Value
+from .._group import RescalingGroup
+from ..criteria import Criterion, read_criterion
+from ..solvers import SOLVERS
+from ._gauge import Gauge, gauge_of
+from ._implicit import CanonicalScale
+
+_LARGEST_DENSE = 3000
+"""Units beyond which Hessians are not written down here; the solver's own optimum stands."""
+
+_LARGEST_ERROR = 1e-6
+"""In log scales; canonical points further off are refused."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Canonicaliser(Value):
+    """One representative of each orbit of rescaling (and of permuting units).
+
+    Along an orbit theta e^{-B z / 2} the criterion is convex with one minimiser z(theta): that point depends on the
+    orbit alone, and theta -> (canonical point, z) is one to one.
+
+    Attributes:
+        group: the rescalings, :meth:`RescalingGroup.from_module`.
+        criterion: ``"path"``, ``"l2"`` or ``"range"``, or a :class:`Criterion`. The first two can be differentiated.
+        solver: name of the solver of the convex problem.
+        tol: of its optimality condition; Newton steps follow until only rounding is left.
+
+    >>> net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 1))
+    >>> group = RescalingGroup.from_module(net, (3,))
+    >>> canon = Canonicaliser(group, "l2")
+    >>> point, log_scale = canon(torch.randn(5, group.dim))
+    >>> point.shape, log_scale.shape
+    (torch.Size([5, 21]), torch.Size([5, 4]))
+    """
+
+    group: RescalingGroup
+    criterion: str | Criterion = "path"
+    solver: str = "newton"
+    tol: float = 1e-9
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.group, RescalingGroup):
+            raise TypeError(
+                f"expected a RescalingGroup, got {type(self.group).__name__}; "
+                "try RescalingGroup.from_module(model, input_shape)"
+            )
+        object.__setattr__(self, "criterion", read_criterion(self.criterion))
+        if self.solver not in SOLVERS:
+            raise ValueError(f"expected a solver among {sorted(SOLVERS)}, got {self.solver!r}")
+
+    @cached_property
+    def gauge(self) -> Gauge | None:
+        """The condition that canonical points meet; None where it cannot be differentiated."""
+        return gauge_of(self.criterion, self.group.traced)  # type: ignore[arg-type]
+
+    def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """The canonical point ``[*batch, dim]`` and z ``[*batch, H]`` of theta ``[*batch, dim]``."""
+        z = self.log_scale(theta)
+        return self.group.act(theta, z), z
+
+    def log_scale(self, theta: Tensor) -> Tensor:
+        """The log scale z ``[*batch, H]`` that takes theta to the canonical point of its orbit; differentiable."""
+        theta = self._checked(theta)
+        rows = theta.reshape(-1, theta.shape[-1]).double().cpu()
+        if not len(rows) or not self.group.num_units:
+            return theta.new_zeros(*theta.shape[:-1], self.group.num_units)
+        z = CanonicalScale.apply(rows, self._solve, self.gauge)[0]
+        return z.reshape(*theta.shape[:-1], -1).to(theta)
+
+    def section(self, theta: Tensor) -> Tensor:
+        """The canonical point of the rescaling orbit, units in the places they had: a smooth function of theta."""
+        return self.group.act(theta, self.log_scale(theta))
+
+    def canonicalize(self, theta: Tensor) -> Tensor:
+        """The canonical point alone."""
+        return self(theta)[0]
+
+    def _solve(self, theta: Tensor) -> Tensor:
+        """The z of one vector in float64: the solver, then Newton steps from where it ended until they are rounding."""
+        criterion: Any = self.criterion
+        solution = SOLVERS[self.solver](criterion.problem(self.group.traced, theta), tolerance=self.tol)
+        z = torch.from_numpy(solution.z)
+        error = 0.0 if solution.converged else float("inf")
+        if self.gauge is not None and len(z) <= _LARGEST_DENSE:
+            z, error = self._polished(self.gauge, theta, z)
+        if error > _LARGEST_ERROR:
+            raise RuntimeError(
+                f"expected a solver that converges, got {self.solver!r} with a residual of {solution.residual:.1e} "
+                f"above {self.tol:.1e}; try solver='newton', or a larger tol"
+            )
+        return z
+
+    def _polished(self, gauge: Gauge, theta: Tensor, z: Tensor) -> tuple[Tensor, float]:
+        """The z after Newton steps, and the size of the last one, which bounds the error before it."""
+        support, size = gauge.support(theta), float("inf")
+        for _ in range(4):
+            at = self.group.act(theta, z)
+            step = torch.linalg.solve(gauge.hessian(at, support), gauge.condition(at, support))
+            if not float(step.abs().max()) < size / 2:
+                break
+            z, size = z - step, float(step.abs().max())
+        return z, size
+
+    def _checked(self, theta: Tensor) -> Tensor:
+        self.group.layout.check(theta)
+        if not theta.is_floating_point():
+            raise TypeError(f"expected parameters of a floating dtype, got {theta.dtype}; try theta.double()")
+        if not bool(torch.isfinite(theta.detach()).all()):
+            raise ValueError("expected finite parameters, got nan or inf, because such points have no orbit to search")
+        return theta
