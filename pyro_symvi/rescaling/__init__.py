@@ -7,6 +7,12 @@ from .conditioning import path_condition as path_condition
 from .criteria import Criterion as Criterion
 from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
+from .path_lifting import Paths as Paths
+from .path_lifting import log_path_weights as log_path_weights
+from .path_lifting import path_norm as path_norm
+from .path_lifting import path_norm_squared as path_norm_squared
+from .path_lifting import path_weights as path_weights
+from .path_lifting import paths as paths
 
 __all__ = [
     "Canonicaliser",
@@ -14,6 +20,12 @@ __all__ = [
     "Criterion",
     "L2Criterion",
     "PathCriterion",
+    "Paths",
     "RescalingGroup",
+    "log_path_weights",
     "path_condition",
+    "path_norm",
+    "path_norm_squared",
+    "path_weights",
+    "paths",
 ]
