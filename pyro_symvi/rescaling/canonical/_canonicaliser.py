@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,11 +11,15 @@ import torch
 from torch import Tensor
 
 from ..._value import Value
+from ...groups import NonCompactGroupError, UnsupportedError
+from ...groups._errors import sentence
 from .._group import RescalingGroup
 from ..criteria import Criterion, read_criterion
 from ..solvers import SOLVERS
 from ._gauge import Gauge, gauge_of
 from ._implicit import CanonicalScale
+from ._orbit_law import OrbitLaw
+from ._volume import log_faddeev_popov
 
 _LARGEST_DENSE = 3000
 """Units beyond which Hessians are not written down here; the solver's own optimum stands."""
@@ -85,6 +90,72 @@ class Canonicaliser(Value):
     def canonicalize(self, theta: Tensor) -> Tensor:
         """The canonical point alone."""
         return self(theta)[0]
+
+    def log_faddeev_popov(self, theta: Tensor) -> Tensor:
+        """Log FP ``[*batch]`` at the canonical points of theta ``[*batch, dim]``: the volume element between orbits.
+
+        dtheta = e^{-1^T B s / 2} FP(c) dc ds for theta = act(c, s), with c on the slice of canonical points (dc its own
+        volume): the Jacobian of the action times the density of orbits (see :func:`log_faddeev_popov`). Differentiable.
+        """
+        gauge = self._smooth_gauge()
+        points = self.section(theta)
+        rows = points.reshape(-1, points.shape[-1]).double().cpu()
+        values = [log_faddeev_popov(gauge, row) for row in rows]
+        return torch.stack(values).reshape(points.shape[:-1]).to(points) if values else points.new_zeros(0)
+
+    def log_volume_element(self, theta: Tensor) -> Tensor:
+        """Log dtheta / (dc ds) ``[*batch]`` at theta = act(c, s): a density of theta plus this is one of (c, s)."""
+        jacobian = self.group.action.log_factors(-self.log_scale(theta) / 2).sum(-1)
+        return jacobian + self.log_faddeev_popov(theta)
+
+    def orbit_law(self, theta: Tensor, log_prior: object) -> OrbitLaw:
+        """The law of s on the orbit {act(c, s)} of theta ``[dim]`` under ``torch.distributions.Normal(0, scale)``."""
+        return OrbitLaw.of(self.group.action, self.section(theta.detach()), log_prior)
+
+    def average(
+        self,
+        function: Callable[[Tensor], Tensor],
+        theta: Tensor,
+        *,
+        window: float | None = None,
+        samples: int = 256,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The mean of ``function(act(c, s))`` over s uniform in [-window, window]^H, ``[*batch, *output]``.
+
+        ``function`` maps ``[..., dim]`` to ``[..., *output]``. The mean depends on the orbit of theta alone, since the
+        window is centred on the canonical point. Without a window there is none: R_+^H is not compact.
+
+        Raises:
+            NonCompactGroupError: no window.
+        """
+        if window is None:
+            raise NonCompactGroupError(
+                sentence(
+                    "a window of log scales",
+                    "the whole group",
+                    "(R_+)^H is not compact and its Haar measure is infinite",
+                    "window=1.0, or orbit_law, which weighs the orbit by the prior",
+                )
+            )
+        if not 0 < window < float("inf"):
+            raise ValueError(f"expected a finite positive window, got {window}")
+        points = self.section(theta)
+        shape = (samples, *(1,) * (points.ndim - 1), self.group.num_units)
+        s = window * (2 * torch.rand(shape, generator=generator, dtype=torch.float64) - 1)
+        return function(self.group.act(points, s.to(points))).mean(0)
+
+    def _smooth_gauge(self) -> Gauge:
+        if self.gauge is None:
+            raise UnsupportedError(
+                sentence(
+                    "a criterion whose optimum can be differentiated",
+                    repr(self.criterion),
+                    "its canonical points form no smooth slice, or none that is known",
+                    "criterion='path' or 'l2'",
+                )
+            )
+        return self.gauge
 
     def _solve(self, theta: Tensor) -> Tensor:
         """The z of one vector in float64: the solver, then Newton steps from where it ended until they are rounding."""

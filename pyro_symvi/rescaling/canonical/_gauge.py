@@ -74,7 +74,7 @@ class Gauge(ABC):
         """The slope d chi(theta e^{-B z / 2}) / dz at z = 0, dense ``[H, H]``; 1 on the diagonal of other units."""
         p, m = self._shares(theta, support)
         mean, free = self._transpose(p), support.free.to(theta)
-        full = m * self.rate**2 * (self._gram(p) - mean[:, None] * mean[None, :])
+        full = m * self.rate**2 * (self.gram(p) - mean[:, None] * mean[None, :])
         return full * free[:, None] * free[None, :] + torch.diag(1 - free)
 
     def _shares(self, theta: Tensor, support: Support) -> tuple[Tensor, float | Tensor]:
@@ -96,7 +96,7 @@ class Gauge(ABC):
         total = values.new_zeros(H + 1).index_add(0, action.leaves % (H + 1), out)
         return total.index_add(0, action.enters % (H + 1), -values)[:H]
 
-    def _gram(self, values: Tensor) -> Tensor:
+    def gram(self, values: Tensor) -> Tensor:
         """B^T diag(v) B ``[H, H]``."""
         size, action = self.action.units + 1, self.action
         a, b = action.leaves % size, action.enters % size  # -1 becomes the last row, which is cut off
