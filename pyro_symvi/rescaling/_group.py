@@ -29,11 +29,15 @@ class RescalingGroup:
     traced: TracedNetwork
 
     @staticmethod
-    def from_module(model: nn.Module, input_shape: Sequence[int]) -> RescalingGroup:
+    def from_module(
+        model: nn.Module, input_shape: Sequence[int], *, batch_norm: str = "barrier", unsupported: str = "raise"
+    ) -> RescalingGroup:
         """Read the group from a network; ``input_shape`` is that of one sample, without the batch axis."""
         if not isinstance(model, nn.Module):
             raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-        return RescalingGroup(trace_network(model, ((1, *input_shape),)))
+        return RescalingGroup(
+            trace_network(model, ((1, *input_shape),), batch_norm=batch_norm, unsupported=unsupported)
+        )
 
     @property
     def layout(self) -> Layout:
@@ -73,8 +77,13 @@ class RescalingGroup:
         return self.action.incidence()
 
     def apply_(self, model: nn.Module, log_scale: Tensor) -> None:
-        """Rescale a network's parameters in place."""
+        """Rescale a network's parameters in place, and its running means where batch normalisation is folded."""
         factors = self.layout.unflatten(self.action.log_factors(log_scale.double() / 2).exp())
+        padded = torch.cat([log_scale.double(), log_scale.new_zeros(1).double()])  # -1 reads the zero
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 parameter.copy_(parameter.double() * factors[name].to(parameter.device))
+            for name, buffer in model.named_buffers():
+                if name in self.traced.buffers:
+                    scale = (padded[self.traced.buffers[name]] / 2).exp()
+                    buffer.copy_(buffer.double() * scale.to(buffer.device))

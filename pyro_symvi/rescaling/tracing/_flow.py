@@ -2,83 +2,245 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils import parametrize
+from torch.utils import _pytree as pytree
 
+from ..._layout import Layout
 from ...groups import UnsupportedError
-from ._units import FIXED, UnitTable
+from ._signal import Signal, Weights, signals, weights
+from ._units import FIXED, ZERO, UnitTable
 
 
 @dataclass(frozen=True)
-class Signal:
-    """The unit behind each entry of an activation.
+class Refusal:
+    """An operation that does not commute with scaling, whose inputs keep scale one.
 
     Attributes:
-        units: unit numbers in the shape of the activation for one sample, ``[1, ...]``: moves of entries (reshape,
-            permute, concatenate) act on it as they act on the activation.
-        degree: k, where the entry scales as c^k.
+        where: the operation and its place.
+        reason: why it does not.
+        lost: whether units lost their scale by it (nothing is lost on inputs of the network, say).
     """
 
-    units: Tensor
-    degree: float = 1.0
-
-
-@dataclass
-class Use:
-    """How one parameter is scaled: unit numbers that broadcast to its shape."""
-
-    enters: Tensor
-    leaves: Tensor
-    degree: float = 1.0
+    where: str
+    reason: str
+    lost: bool
 
 
 class UnitFlow(fx.Interpreter):
-    """Runs a traced network on unit numbers in place of activations."""
+    """Runs a traced network on unit numbers in place of activations.
 
-    def __init__(self, graph: fx.GraphModule, table: UnitTable, names: dict[int, str]) -> None:
-        super().__init__(graph, garbage_collect_values=False)
-        self.table = table
-        self.names = names  # id of a parameter to its name
-        self.uses: dict[str, Use] = {}
+    Each operation is a handler with the signature of the operation, found in a table (``_tables``); one that is in no
+    table is refused: its inputs and parameters keep scale one.
+    """
 
-    def use(self, parameter: Tensor | None, enters: Tensor, leaves: Tensor, degree: float = 1.0) -> None:
-        """The parameter leads from units into units; a second use of it ties the units of both."""
-        if parameter is None:
+    def __init__(self, graph: fx.GraphModule, layout: Layout, *, batch_norm: str, skip: bool) -> None:
+        super().__init__(graph)
+        self.extra_traceback = False  # messages are for users
+        self.dtype = next((p.dtype for p in graph.parameters()), torch.float32)
+        self.table, self.layout, self.batch_norm, self.skip = UnitTable(), layout, batch_norm, skip
+        self.names = {id(p): name for name, p in graph.named_parameters()}
+        self.buffer_names = {id(b): name for name, b in graph.named_buffers()}
+        self.enters, self.leaves = (torch.full((layout.dim + 1,), -1) for _ in range(2))
+        self.degrees = torch.ones(layout.dim + 1, dtype=torch.float64)
+        self.uses: dict[str, int] = {}
+        self.buffers: dict[str, Tensor] = {}
+        self.refusals: list[Refusal] = []
+        self.after: frozenset[int] = frozenset()
+        self.node: fx.Node | None = None
+
+    def lift(self, tensor: Tensor | None) -> Weights | Tensor | None:
+        """A parameter as its places in the flat vector; any other tensor as a constant."""
+        if tensor is None or id(tensor) not in self.names:
+            return None if tensor is None else tensor.detach().clone()
+        name = self.names[id(tensor)]
+        place = self.layout.slices[name]
+        return Weights(torch.arange(place.start + 1, place.stop + 1).reshape(tensor.shape), name)
+
+    def signal(self, value: Any) -> Signal:
+        """Anything that can be added to a signal: constants have scale one, each parameter is a unit of its own."""
+        if isinstance(value, Signal):
+            return value
+        if isinstance(value, Weights):
+            entries, places = torch.unique(value.entries, return_inverse=True)
+            units = self.table.fresh(value.name, len(entries))[places]
+            units = torch.where(value.entries == 0, ZERO, units)
+            self.use(value, units)
+            return Signal(units)
+        if isinstance(value, Tensor):
+            return Signal.fixed(value.shape)
+        return Signal(torch.tensor(ZERO if value == 0 else FIXED))
+
+    def fresh(self, parameter: Weights, count: int) -> Tensor:
+        """New units ``[count]``, named after the layer of a parameter."""
+        return self.table.fresh(parameter.name.rpartition(".")[0] or parameter.name, count)
+
+    def use(self, parameter: Any, enters: Tensor, leaves: Tensor | None = None, degree: float = 1.0) -> None:
+        """A parameter leads from units into units (numbers that broadcast to its shape, or it to theirs).
+
+        A second use of an entry ties the units of both uses. Constants have no scale and are passed over.
+        """
+        if not isinstance(parameter, Weights):
             return
-        name = self.names[id(parameter)]
-        known = self.uses.get(name)
-        if known is None:
-            self.uses[name] = Use(enters, leaves, degree)
-        else:
-            self.table.tie(known.enters, enters)
-            self.table.tie(known.leaves, leaves)
+        for number in sorted(self.after):
+            if self.refusals[number].lost and not self.skip:
+                raise UnsupportedError(self._message(self.refusals[number]))
+        self.uses[parameter.name] = self.uses.get(parameter.name, 0) + 1
+        leaves = torch.tensor(FIXED) if leaves is None else leaves
+        entries, enters, leaves = torch.broadcast_tensors(parameter.entries, enters, leaves)
+        entries, enters, leaves = (t.reshape(-1) for t in (entries, enters, leaves))
+        live = entries > 0
+        if not bool(live.all()):
+            entries, enters, leaves = entries[live], enters[live], leaves[live]
+        enters, leaves = (torch.where(t == ZERO, FIXED, t) for t in (enters, leaves))
+        why = f"{parameter.name} is used at several places"
+        new = self.enters[entries] < 0
+        self.enters[entries[new]], self.leaves[entries[new]] = enters[new], leaves[new]
+        self.degrees[entries[new]] = degree
+        self.table.tie(self.enters[entries], enters, why)
+        self.table.tie(self.leaves[entries], leaves, why)
+        differ = self.degrees[entries] != degree
+        if bool(differ.any()):
+            self.table.pin(leaves[differ], f"{why}, with different degrees")
 
-    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Signal:
-        value: Tensor = super().placeholder(target, args, kwargs)
-        return Signal(torch.full(value.shape, FIXED))
+    def refuse(self, reason: str, values: Any) -> None:
+        """The inputs of this operation keep scale one; an error if layers with weights follow and nothing is skipped.
+
+        What is made of the refused operation carries its number, so that a later use of a parameter finds it.
+        """
+        where = self.where()
+        found = signals(values)
+        lost = any(self.table.free(s.units) for s in found)
+        for parameter in weights(values):
+            lost = True
+            self.after = frozenset() if self.skip else self.after
+            self.use(parameter, torch.tensor(FIXED))
+        for s in found:
+            self.table.pin(s.units, f"{where}: {reason}")
+        self.refusals.append(Refusal(where, reason, lost))
+        self.after |= {len(self.refusals) - 1}
+        if weights(values) and not self.skip:
+            raise UnsupportedError(self._message(self.refusals[-1]))
+
+    def opaque(self, function: Callable[..., Any], args: Any, kwargs: Any, reason: str) -> Any:
+        """An operation that is refused; its outputs have scale one."""
+        self.refuse(reason, (args, kwargs))
+        blank = pytree.tree_map(_blank, (args, kwargs))
+        with torch.random.fork_rng(devices=[]):
+            result = function(*blank[0], **blank[1])
+        return pytree.tree_map(lambda t: Signal.fixed(t.shape) if isinstance(t, Tensor) else t, result)
+
+    def where(self) -> str:
+        """The current operation and its place in the network, in words."""
+        node = self.node
+        if node is None:
+            return "the network"
+        if node.op == "call_module":
+            return f"{type(self.fetch_attr(str(node.target))).__name__} at {str(node.target)!r}"
+        stack = [path for path, _ in node.meta.get("nn_module_stack", {}).values() if path]
+        target = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        return f"{target}{f' in {stack[-1]!r}' if stack else ''} (step {node.name!r})"
+
+    def run_node(self, n: fx.Node) -> Any:
+        self.node, self.after = n, frozenset()
+        return super().run_node(n)
+
+    def placeholder(self, target: Any, args: Any, kwargs: Any) -> Any:
+        value = super().placeholder(target, args, kwargs)
+        return Signal.fixed(value.shape) if isinstance(value, Tensor) else value
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
+        value = super().get_attr(target, args, kwargs)
+        return self.lift(value) if isinstance(value, Tensor) else value
 
     def output(self, target: Any, args: Any, kwargs: Any) -> Any:
-        (signal,) = args
-        self.table.pin("output", signal.units, "it is an output of the network")
-        return signal
+        for s in signals(args):
+            self.table.pin(s.units, "it is an output of the network")
+        for parameter in weights(args):
+            self.use(parameter, torch.tensor(FIXED))
+        return args[0]
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        from ._tables import FUNCTIONS
+
+        return self._call(FUNCTIONS.get(target), target, args, kwargs)
+
+    def call_method(self, target: Any, args: Any, kwargs: Any) -> Any:
+        from ._tables import METHODS
+
+        def method(this: Any, *rest: Any, **options: Any) -> Any:
+            return getattr(this, target)(*rest, **options)
+
+        return self._call(METHODS.get(target), method, args, kwargs)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        module, signal = self.fetch_attr(str(target)), args[0]
-        if isinstance(module, nn.Linear):
-            return self._linear(module, str(target), signal)
-        if isinstance(module, nn.ReLU | nn.Identity | nn.Dropout):
-            return signal
-        if isinstance(module, nn.Flatten):
-            return Signal(module(signal.units), signal.degree)
-        raise UnsupportedError(f"expected layers that are known, got {type(module).__name__} at {target!r}")
+        from ._tables import MODULES
 
-    def _linear(self, module: nn.Linear, name: str, signal: Signal) -> Signal:
-        rows = signal.units.reshape(-1, module.in_features)
-        self.table.tie(rows, rows[0])
-        units = self.table.fresh(name, module.out_features)
-        self.use(module.weight, units[:, None], rows[0][None, :], signal.degree)
-        self.use(module.bias, units, torch.tensor(FIXED))
-        return Signal(units.expand(*signal.units.shape[:-1], -1))
+        module = self.fetch_attr(str(target))
+        handler = next((MODULES[kind] for kind in type(module).__mro__ if kind in MODULES), None)
+        why = _computed(module)
+        if handler is not None and not why:
+            return self._call(handler, module, (module, *args), kwargs)
+        own = {name: self.lift(p) for name, p in module.named_parameters()}
+        self.after = frozenset().union(*(s.after for s in signals((args, kwargs))))
+        reason = why or "it does not commute with positive scaling, or is not known here"
+        return self._passed_on(self.opaque(_runner(module), (args, list(own.values())), kwargs, reason))
+
+    def _call(self, handler: Callable[..., Any] | None, function: Any, args: Any, kwargs: Any) -> Any:
+        found = signals((args, kwargs))
+        if not found and not weights((args, kwargs)) and not (handler and isinstance(function, nn.Module)):
+            if handler is None or not getattr(handler, "creates", False):
+                return function(*args, **kwargs)
+        self.after = frozenset().union(*(s.after for s in found))
+        if handler is None:
+            reason = "it does not commute with positive scaling, or is not known here"
+            return self._passed_on(self.opaque(function, args, kwargs, reason))
+        return self._passed_on(handler(self, *args, **kwargs))
+
+    def _passed_on(self, result: Any) -> Any:
+        """The result of an operation, with the refusals before it noted on every signal."""
+        after = self.after
+        return pytree.tree_map(
+            lambda s: dataclasses.replace(s, after=s.after | after) if isinstance(s, Signal) else s, result
+        )
+
+    @staticmethod
+    def _message(refusal: Refusal) -> str:
+        return (
+            f"expected operations that commute with positive scaling between layers with weights, got {refusal.where}: "
+            f"{refusal.reason}; try ReLU, LeakyReLU or another function with f(c x) = c f(x) there, or "
+            "unsupported='skip' to leave the units before it at scale one"
+        )
+
+
+def _blank(value: Any) -> Any:
+    if isinstance(value, Signal):
+        return torch.zeros(value.units.shape)
+    return torch.zeros(value.entries.shape) if isinstance(value, Weights) else value
+
+
+def _runner(module: nn.Module) -> Callable[..., Any]:
+    """A module as a function of its inputs and of parameters that it does not look at."""
+
+    def run(inputs: Any, _: Any, **options: Any) -> Any:
+        dtype = next((p.dtype for p in module.parameters()), torch.float32)
+        return module(*(x.to(dtype) if isinstance(x, Tensor) else x for x in inputs), **options)
+
+    return run
+
+
+def _computed(module: nn.Module) -> str:
+    """Why the weights of a layer are not its parameters; empty where they are."""
+    if parametrize.is_parametrized(module):
+        return "its weights are computed by a parametrization; try torch.nn.utils.parametrize.remove_parametrizations"
+    for name in ("weight", "bias"):
+        value = getattr(module, name, None)
+        if isinstance(value, Tensor) and name not in module._parameters and name not in module._buffers:
+            return f"its {name} is computed by a hook (weight_norm, pruning); try the remove function of that hook"
+    return ""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, fx, nn
 
 from ..._layout import Layout
 from ...groups import NetworkRescaling
-from ._flow import UnitFlow
-from ._units import UnitTable
+from ._flow import Refusal, UnitFlow
+from ._graph import evaluating, symbolic_graph
+from ._units import FIXED
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,11 @@ class UnitBlock:
     scales: Tensor
     reason: str = ""
 
+    @property
+    def fixed(self) -> int:
+        """How many of the units have scale one."""
+        return int((self.scales < 0).sum())
+
 
 @dataclass(frozen=True)
 class TracedNetwork:
@@ -38,6 +45,11 @@ class TracedNetwork:
         layout: places of the parameters in the flat vector.
         action: positive scalings on the flat vector.
         blocks: the units, layer by layer.
+        batch_norm: how batch normalisation was read, "barrier" or "folded".
+        buffers: buffers that have a scale (running means, where folded): name to the index of the free scale of each
+            entry, -1 where it has none.
+        refused: operations that do not commute with scaling, whose inputs were left at scale one.
+        shared: parameters that are used more than once.
     """
 
     graph: fx.GraphModule
@@ -45,24 +57,43 @@ class TracedNetwork:
     layout: Layout
     action: NetworkRescaling
     blocks: tuple[UnitBlock, ...]
+    batch_norm: str = "barrier"
+    buffers: Mapping[str, Tensor] = field(default_factory=dict)
+    refused: tuple[Refusal, ...] = ()
+    shared: tuple[str, ...] = ()
 
 
-def trace_network(network: nn.Module, input_shapes: tuple[tuple[int, ...], ...]) -> TracedNetwork:
+def trace_network(
+    network: nn.Module,
+    input_shapes: tuple[tuple[int, ...], ...],
+    *,
+    batch_norm: str = "barrier",
+    unsupported: str = "raise",
+) -> TracedNetwork:
     """Follow the units of a network from its inputs (shapes with a batch axis of one) to its outputs."""
-    graph = fx.symbolic_trace(network)
-    layout = Layout.of(network, frozen=True)
-    table = UnitTable()
-    flow = UnitFlow(graph, table, {id(p): name for name, p in network.named_parameters()})
-    with torch.no_grad():
-        flow.run(*(torch.zeros(shape) for shape in input_shapes))
-    scales, free = table.compressed()
-    enters, leaves, degrees = [], [], []
-    for name, shape in zip(layout.names, layout.shapes, strict=True):
-        use = flow.uses[name]
-        enters.append(scales[use.enters].expand(shape).reshape(-1))
-        leaves.append(scales[use.leaves].expand(shape).reshape(-1))
-        degrees.append(torch.full((enters[-1].numel(),), use.degree, dtype=torch.float64))
-    degree = torch.cat(degrees)
-    action = NetworkRescaling(torch.cat(enters), torch.cat(leaves), free, None if bool((degree == 1).all()) else degree)
-    blocks = tuple(UnitBlock(name, scales[start : start + count]) for name, start, count in table.names)
-    return TracedNetwork(graph, input_shapes, layout, action, blocks)
+    with evaluating(network):
+        graph = symbolic_graph(network)
+        layout = Layout.of(network, frozen=True)
+        flow = UnitFlow(graph, layout, batch_norm=batch_norm, skip=unsupported == "skip")
+        with torch.no_grad():
+            flow.run(*(torch.zeros(shape) for shape in input_shapes))
+    scales, free = flow.table.compressed()
+    enters, leaves = (scales[torch.clamp(t[1:], min=FIXED)] for t in (flow.enters, flow.leaves))
+    degrees = torch.where(leaves >= 0, flow.degrees[1:], 1.0)
+    action = NetworkRescaling(enters, leaves, free, None if bool((degrees == 1).all()) else degrees)
+    reasons = flow.table.reasons()
+    blocks = tuple(
+        UnitBlock(name, scales[start : start + count], "; ".join(reasons[start]))
+        for name, start, count in flow.table.blocks
+    )
+    return TracedNetwork(
+        graph,
+        input_shapes,
+        layout,
+        action,
+        blocks,
+        batch_norm,
+        {name: scales[units] for name, units in flow.buffers.items()},
+        tuple(flow.refusals),
+        tuple(name for name, count in flow.uses.items() if count > 1),
+    )
