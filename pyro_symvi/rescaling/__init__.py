@@ -3,7 +3,11 @@
 from ._group import RescalingGroup as RescalingGroup
 from .canonical import Canonicaliser as Canonicaliser
 from .conditioning import Conditioning as Conditioning
+from .conditioning import ConditioningReport as ConditioningReport
+from .conditioning import RescaleEvery as RescaleEvery
+from .conditioning import guess_input_shape as guess_input_shape
 from .conditioning import path_condition as path_condition
+from .conditioning import transport_ as transport_
 from .criteria import Criterion as Criterion
 from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
@@ -17,15 +21,19 @@ from .path_lifting import paths as paths
 __all__ = [
     "Canonicaliser",
     "Conditioning",
+    "ConditioningReport",
     "Criterion",
     "L2Criterion",
     "PathCriterion",
     "Paths",
+    "RescaleEvery",
     "RescalingGroup",
+    "guess_input_shape",
     "log_path_weights",
     "path_condition",
     "path_norm",
     "path_norm_squared",
     "path_weights",
     "paths",
+    "transport_",
 ]

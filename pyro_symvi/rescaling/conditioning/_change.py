@@ -1,0 +1,68 @@
+"""How much a rescaling changed the outputs: nothing, but for rounding."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .._group import RescalingGroup
+
+_SAMPLES, _SEED = 4, 0
+
+
+def output_change(model: nn.Module, group: RescalingGroup, log_scale: Tensor) -> float:
+    """Max |f' - f| / max |f| of a network in its own types, rescaled by z ``[H]``, for normal inputs.
+
+    Both are run in evaluation mode on a copy, sample by sample; the model is left as it is.
+    """
+    twin = bare_copy(model)
+    shapes = group.traced.input_shapes
+    before = outputs(twin, shapes)
+    group.apply_(twin, log_scale)
+    return relative_change(before, outputs(twin, shapes))
+
+
+def bare_copy(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode that calls no hook of the user."""
+    twin = copy.deepcopy(model).eval()
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return twin
+
+
+def outputs(model: nn.Module, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Outputs ``[4, ...]`` of a network for normal inputs of these shapes (batch axis of one included), in float64."""
+    parameter = next(model.parameters())
+    generator = torch.Generator().manual_seed(_SEED)
+    found = []
+    with torch.no_grad():
+        for _ in range(_SAMPLES):
+            inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
+            made = model(*(x.to(parameter.device, parameter.dtype) for x in inputs))
+            found.append([t.to("cpu").double() for t in _tensors(made) if t.is_floating_point()])
+    return [torch.stack(parts) for parts in zip(*found, strict=True)]
+
+
+def relative_change(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
+    """Max |f' - f| / max |f| over samples and entries, the largest of the outputs; 0 where both vanish."""
+    changes = [0.0]
+    for old, new in zip(before, after, strict=True):
+        change, size = (new - old).abs().max().item(), old.abs().max().item()
+        changes.append(change / size if size > 0 else change)
+    return float("nan") if any(c != c for c in changes) else max(changes)
+
+
+def _tensors(value: Any) -> Iterator[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from _tensors(part)
