@@ -11,6 +11,7 @@ from .conditioning import transport_ as transport_
 from .criteria import Criterion as Criterion
 from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
+from .criteria import RangeCriterion as RangeCriterion
 from .path_lifting import Paths as Paths
 from .path_lifting import log_path_weights as log_path_weights
 from .path_lifting import path_norm as path_norm
@@ -26,6 +27,7 @@ __all__ = [
     "L2Criterion",
     "PathCriterion",
     "Paths",
+    "RangeCriterion",
     "RescaleEvery",
     "RescalingGroup",
     "guess_input_shape",

@@ -1,20 +1,53 @@
-"""What a good point of the orbit is: a convex function of the log scales."""
+"""What a good point of the orbit is: a rule, and the problem it poses for one network."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..._value import Value
 from ..tracing import TracedNetwork
-from ._exponential_sum import Vector
+from ._block import Index, Vector
+from ._live import LiveGraph
 
 
 class Problem(ABC):
-    """A convex function of z ``[H]`` with its derivatives; z = 0 is where the parameters are now."""
+    """The search for the best log scales z ``[H]``; z = 0 is where the parameters are now.
+
+    It has exactly one solution over the units that are free. To implement one: ``value``, ``gradient``, ``imbalance``,
+    ``solve``, ``hessian``, ``update`` and ``sweep_units``.
+
+    Attributes:
+        units: H.
+        frozen: ``[H]``, units that keep z = 0, and whose entries count nowhere (see :class:`LiveGraph`).
+        frozen_reasons: why, by unit.
+        layers: lists of free units, no two of a list joined.
+        count: n, the number of entries that count.
+    """
 
     units: int
+    count: int
+    graph: LiveGraph
+
+    @property
+    def frozen(self) -> NDArray[np.bool_]:
+        """Units that keep z = 0, ``[H]``."""
+        return self.graph.frozen
+
+    @property
+    def frozen_reasons(self) -> dict[int, str]:
+        """Why units are frozen, by unit."""
+        return self.graph.reasons
+
+    @property
+    def layers(self) -> tuple[Index, ...]:
+        """Free units in lists within which no two are joined by an entry."""
+        return self.graph.layers
 
     @abstractmethod
     def value(self, z: Vector) -> float:
@@ -22,20 +55,84 @@ class Problem(ABC):
 
     @abstractmethod
     def gradient(self, z: Vector) -> Vector:
-        """Its gradient, ``[H]``."""
+        """What vanishes at the optimum ``[H]``: the gradient of the objective, 0 for frozen units."""
 
     @abstractmethod
     def hessian(self, z: Vector) -> Vector:
-        """Its second derivative, dense ``[H, H]``."""
+        """The derivative of :meth:`gradient`, dense ``[H, H]``; rows and columns of frozen units are 0."""
 
     @abstractmethod
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
+        """The x with hessian(z) x = v on the free units, 0 on the others, ``[H]``.
+
+        ``tolerance`` bounds the residual, unit by unit relative to the diagonal, where the equations are solved by
+        iteration.
+        """
+
+    @abstractmethod
+    def imbalance(self, z: Vector) -> Vector:
+        """How far each unit is from its optimum, a pure number ``[H]``, 0 for frozen units."""
+
+    @abstractmethod
+    def update(self, z: Vector, chosen: Index) -> Vector:
+        """New z of the chosen units ``[len(chosen)]``, each the best given all others (no two joined); never worse."""
+
+    def sweep(self, z: Vector) -> Vector:
+        """Each layer updated once, from the inputs on; the objective does not rise."""
+        z = z.copy()
+        for layer in self.layers:
+            z[layer] = self.update(z, layer)
+        return z
+
+    def start(self) -> Vector:
+        """A point to begin at, no worse than z = 0, ``[H]``."""
+        return np.zeros(self.units)
+
+    @abstractmethod
+    def sweep_units(self, z: Vector) -> Vector:
+        """Each unit by itself updated once, all others held: cyclic coordinate descent."""
+
     def residual(self, z: Vector) -> float:
-        """How far from optimal z is: the largest entry of the gradient, divided by what makes it a pure number."""
+        """The certificate of optimality: the largest imbalance of a unit."""
+        return float(np.abs(self.imbalance(z)).max(initial=0.0))
 
 
 class Criterion(Value, ABC):
-    """A rule that says which point of each orbit is best."""
+    """A rule that says which point of each orbit is best.
+
+    To implement one: ``_problem``, for parameters that are finite.
+    """
+
+    def problem(self, network: TracedNetwork, theta: Tensor) -> Problem:
+        """The search along the orbit of theta ``[dim]``, in float64 on the CPU.
+
+        Raises:
+            ValueError: for nan or infinite parameters, by name; for parameters of another length.
+        """
+        network.layout.check(theta)
+        if theta.ndim != 1:
+            raise ValueError(f"expected one parameter vector [{network.layout.dim}], got shape {list(theta.shape)}")
+        theta = theta.detach().to("cpu", torch.float64)
+        if not bool(torch.isfinite(theta).all()):
+            bad = [name for name, t in network.layout.unflatten(theta).items() if not bool(torch.isfinite(t).all())]
+            raise ValueError(
+                f"expected finite parameters, got nan or infinity in {_listed(bad)}, because what is no "
+                "number has no scale; try the last checkpoint before training diverged"
+            )
+        return self._problem(network, theta)
 
     @abstractmethod
-    def problem(self, network: TracedNetwork, theta: Tensor) -> Problem:
-        """The objective along the orbit of theta ``[dim]`` (float64, on the CPU)."""
+    def _problem(self, network: TracedNetwork, theta: Tensor) -> Problem:
+        """The search for checked parameters."""
+
+
+def log_magnitudes(theta: Tensor) -> Vector:
+    """Log |theta_i|, -inf where theta_i is 0, ``[dim]``."""
+    with np.errstate(divide="ignore"):
+        result: Vector = np.log(np.abs(theta.numpy()))
+    return result
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name) for name in names[:5])
+    return shown if len(names) <= 5 else f"{shown} and {len(names) - 5} more"

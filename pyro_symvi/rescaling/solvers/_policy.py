@@ -1,0 +1,70 @@
+"""Policy iteration for equal ranges: exact in finitely many steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..criteria import L2Criterion, RangeProblem, Vector
+from ..criteria._l2 import L2Problem
+from ..criteria._range import Policy
+from ._solution import Solution, Track, Watch
+
+
+def policy_iteration(
+    problem: RangeProblem, *, tolerance: float = 1e-8, max_iterations: int | None = None, watch: Watch | None = None
+) -> Solution:
+    """Which entry is the largest into and out of each unit is guessed; the equations are linear then, and solved.
+
+    Both choices are made anew at each solution (Newton's method for equations with corners); should that go on for
+    long, one is held while the other is improved until it stays (Hoffman and Karp 1966), which ends after finitely
+    many steps where the units have no cycle. With cycles: sweeps from the l_8 point.
+    """
+    from ._newton import newton
+
+    limit = 1000 if max_iterations is None else max_iterations
+    start = np.zeros(problem.units)
+    track = Track(problem, start, tolerance, limit, watch)
+    if track.done or not limit:
+        return track.solution(start)
+    if not problem.graph.acyclic:
+        power = L2Criterion(8.0).power
+        z = newton(L2Problem(problem.network, problem.logs, power), tolerance=1e-12).z
+        for _ in range(limit):
+            if track.done:
+                break
+            z = problem.sweep(z)
+            track.add(z)
+        return track.solution(z)
+    z = start
+    for _ in range(3):
+        z = problem.sweep(z)
+    for _ in range(min(limit, 40)):
+        into, out = problem.policies(z)
+        z = problem.improve(into, out)
+        if problem.residual(z) <= tolerance:
+            break
+    else:
+        z = _alternate(problem, z, tolerance, limit)
+    track.add(z)
+    return track.solution(z)
+
+
+def _alternate(problem: RangeProblem, z: Vector, tolerance: float, limit: int) -> Vector:
+    """The largest entries out of units are held while those into them are improved until they stay."""
+    into, out = problem.policies(z)
+    for _ in range(limit):
+        for _ in range(limit):
+            z = problem.improve(into, out)
+            better = problem.policies(z)[0]
+            if not _better(into, better, z):
+                break
+            into = better
+        if problem.residual(z) <= tolerance:
+            break
+        out = problem.policies(z)[1]
+    return z
+
+
+def _better(old: Policy, new: Policy, z: Vector) -> bool:
+    y = np.append(z / 2, 0.0)
+    return bool((new.value > old.log - old.degree * y[old.other] + 1e-12).any())
