@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...groups import UnsupportedError
-from ..path_lifting import path_weights
+from ..path_lifting import log_path_weights
 from ..tracing import TracedNetwork
 from ._block import Index, Vector
 from ._blocks import blocks_of, counts_of
@@ -41,10 +41,10 @@ class PathCriterion(Criterion):
                 "expected activations of degree 1 (ReLU, abs) for the path criterion, got other powers, because "
                 'path products are not multilinear then; try criterion="l2"'
             )
-        return PathProblem(network, log_path_weights(network, theta))
+        return PathProblem(network, balanced_log_path_weights(network, theta))
 
 
-def log_path_weights(network: TracedNetwork, theta: Tensor) -> Vector:
+def balanced_log_path_weights(network: TracedNetwork, theta: Tensor) -> Vector:
     """Log g_i of theta ``[dim]``, -inf where g_i is 0.
 
     Where |theta| lies far from 1, g is computed at a balanced point of the orbit, where no square under- or
@@ -58,9 +58,7 @@ def log_path_weights(network: TracedNetwork, theta: Tensor) -> Vector:
             for layer in energy.layers:
                 z[layer] = energy.update(z, layer)
     moved = network.action.log_factors(torch.from_numpy(z))  # -B z
-    g = path_weights(network, theta * (moved / 2).exp()).detach().numpy()
-    with np.errstate(divide="ignore"):
-        result: Vector = np.log(g) + moved.numpy()
+    result: Vector = (log_path_weights(network, theta * (moved / 2).exp()) + moved).numpy()
     return result
 
 
