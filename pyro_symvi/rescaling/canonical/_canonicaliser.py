@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +20,13 @@ from ..solvers import SOLVERS
 from ._gauge import Gauge, gauge_of
 from ._implicit import CanonicalScale
 from ._orbit_law import OrbitLaw
+from ._order import UnitOrder
+from ._relabelling import Relabelling, UnitClass
+from ._verification import Unsorted, permutable_units
 from ._volume import log_faddeev_popov
+
+_STEPS = 2.0**30
+"""Weights that differ by less than the largest over this count as equal when canonical points are sorted."""
 
 _LARGEST_DENSE = 3000
 """Units beyond which Hessians are not written down here; the solver's own optimum stands."""
@@ -33,11 +40,20 @@ class Canonicaliser(Value):
     """One representative of each orbit of rescaling (and of permuting units).
 
     Along an orbit theta e^{-B z / 2} the criterion is convex with one minimiser z(theta): that point depends on the
-    orbit alone, and theta -> (canonical point, z) is one to one.
+    orbit alone, and theta -> (canonical point, z) is one to one. Permuting units is the other symmetry: after rescaling,
+    units are sorted (:class:`UnitOrder`), those that a sum ties or a depthwise convolution joins together. Which may be
+    permuted is read off the shapes of the parameters and tried on numbers; ``unsorted`` names the rest. Both together
+    are the wreath order, rescale first, then sort: canon(g theta) = canon(theta) for g in R_+^H x| prod S_n.
+
+    A vector with permuted units gives the same canonical point to the last bit, one with rescaled units up to the
+    rounding of the optimum. Weights are compared exactly before rescaling, and in steps of 2^-30 of the largest one
+    after it, so that rounding decides on no tie: units that agree to nine digits count as copies. The canonical point
+    jumps where two units change places, and is smooth in between.
 
     Attributes:
         group: the rescalings, :meth:`RescalingGroup.from_module`.
         criterion: ``"path"``, ``"l2"`` or ``"range"``, or a :class:`Criterion`. The first two can be differentiated.
+        sort: whether units are sorted.
         solver: name of the solver of the convex problem.
         tol: of its optimality condition; Newton steps follow until only rounding is left.
 
@@ -51,6 +67,8 @@ class Canonicaliser(Value):
 
     group: RescalingGroup
     criterion: str | Criterion = "path"
+    _: KW_ONLY
+    sort: bool = True
     solver: str = "newton"
     tol: float = 1e-9
 
@@ -69,10 +87,52 @@ class Canonicaliser(Value):
         """The condition that canonical points meet; None where it cannot be differentiated."""
         return gauge_of(self.criterion, self.group.traced)  # type: ignore[arg-type]
 
+    @cached_property
+    def _permutations(self) -> tuple[Relabelling, tuple[UnitClass, ...], tuple[Unsorted, ...]]:
+        return permutable_units(self.group.traced)
+
+    @cached_property
+    def _order(self) -> UnitOrder:
+        return UnitOrder(self._permutations[0], self.classes)
+
+    @property
+    def classes(self) -> tuple[UnitClass, ...]:
+        """The units that may be permuted, class by class."""
+        return self._permutations[1]
+
+    @property
+    def unsorted(self) -> tuple[Unsorted, ...]:
+        """Units that look interchangeable and are not, with the reason."""
+        return self._permutations[2]
+
     def __call__(self, theta: Tensor) -> tuple[Tensor, Tensor]:
-        """The canonical point ``[*batch, dim]`` and z ``[*batch, H]`` of theta ``[*batch, dim]``."""
-        z = self.log_scale(theta)
-        return self.group.act(theta, z), z
+        """The canonical point ``[*batch, dim]`` and z ``[*batch, H]`` of theta ``[*batch, dim]``.
+
+        act(theta, z) is the canonical point, but for the places of its units: z is that of the units as theta has them.
+        """
+        theta = self._checked(theta)
+        if not self.sort or not self.classes:
+            z = self.log_scale(theta)
+            return self.group.act(theta, z), z
+        order = self._order
+        first, places = self._sorting(order, theta, exactly=True)
+        z = self.log_scale(theta.gather(-1, first))
+        point = self.group.act(theta.gather(-1, first), z)
+        second, _ = self._sorting(order, point, exactly=False)
+        return point.gather(-1, second), z.gather(-1, places)
+
+    def _sorting(self, order: UnitOrder, theta: Tensor, *, exactly: bool) -> tuple[Tensor, Tensor]:
+        """Where entries come from ``[*batch, dim]``, and where units go ``[*batch, H]``."""
+        sources, images = [], []
+        for row in theta.detach().double().cpu().reshape(-1, theta.shape[-1]).numpy():
+            values = row if exactly else np.rint(row * (_STEPS / (np.abs(row).max() or 1.0)))
+            found = order(values)
+            sources.append(torch.from_numpy(found.source))
+            images.append(torch.from_numpy(found.images))
+        batch = theta.shape[:-1]
+        if not sources:
+            return theta.new_zeros(theta.shape).long(), theta.new_zeros(*batch, self.group.num_units).long()
+        return (torch.stack(x).reshape(*batch, -1).to(theta.device) for x in (sources, images))  # type: ignore[return-value]
 
     def log_scale(self, theta: Tensor) -> Tensor:
         """The log scale z ``[*batch, H]`` that takes theta to the canonical point of its orbit; differentiable."""
@@ -88,8 +148,15 @@ class Canonicaliser(Value):
         return self.group.act(theta, self.log_scale(theta))
 
     def canonicalize(self, theta: Tensor) -> Tensor:
-        """The canonical point alone."""
-        return self(theta)[0]
+        """The canonical point alone ``[*batch, dim + extra]``; entries after the network's pass as they are.
+
+        Chains of networks with a noise scale at the end of their vector can so be handed over, as
+        ``bnn.convergence.check_convergence(posterior, draws, symmetry=canon)`` does.
+        """
+        dim = self.group.dim
+        if not isinstance(theta, Tensor) or theta.ndim < 1 or theta.shape[-1] <= dim:
+            return self(theta)[0]
+        return torch.cat([self(theta[..., :dim])[0], theta[..., dim:]], -1)
 
     def log_faddeev_popov(self, theta: Tensor) -> Tensor:
         """Log FP ``[*batch]`` at the canonical points of theta ``[*batch, dim]``: the volume element between orbits.
@@ -174,7 +241,7 @@ class Canonicaliser(Value):
 
     def _polished(self, gauge: Gauge, theta: Tensor, z: Tensor) -> tuple[Tensor, float]:
         """The z after Newton steps, and the size of the last one, which bounds the error before it."""
-        support, size = gauge.support(theta), float("inf")
+        support, size = gauge.support(self.group.act(theta, z)), float("inf")
         for _ in range(4):
             at = self.group.act(theta, z)
             step = torch.linalg.solve(gauge.hessian(at, support), gauge.condition(at, support))

@@ -143,7 +143,7 @@ def gauge_of(criterion: Criterion, network: TracedNetwork) -> Gauge | None:
     if isinstance(criterion, PathCriterion):
         return PathGauge(network)
     if isinstance(criterion, L2Criterion):
-        return PowerGauge(network, float(getattr(criterion, "exponent", 2.0)))
+        return PowerGauge(network, float(getattr(criterion, "power", 2.0)))
     return None
 
 

@@ -30,7 +30,8 @@ class CanonicalScale(Function):
         z = torch.stack([solve(row) for row in rows]).reshape(*theta.shape[:-1], -1)
         if gauge is None:
             return z, torch.zeros(0), torch.zeros(0)
-        live, free = zip(*(gauge.support(row) for row in rows), strict=True)
+        points = rows * gauge.action.log_factors(z.reshape(len(rows), -1) / 2).exp()
+        live, free = zip(*(gauge.support(row) for row in points), strict=True)
         return z, torch.stack(live), torch.stack(free)
 
     @staticmethod
