@@ -18,12 +18,13 @@ def interchangeable(table: Relabelling) -> tuple[UnitClass, ...]:
     Whole groups of a grouped convolution could be exchanged too; that is not looked for, only units within a group.
     """
     rows, roles = _rows(table)
+    roots = np.unique(rows)
     found: dict[int, UnitClass] = {}
     claimed = np.zeros(table.units, bool)
     for itself in (True, False):
         signatures = _signatures(table, rows, roles, itself)
-        for signature in np.unique(signatures):
-            row_numbers = np.flatnonzero(signatures == signature)
+        for signature in np.unique(signatures[roots]):
+            row_numbers = roots[signatures[roots] == signature]
             if len(row_numbers) < 2:
                 continue
             one = _class(rows, roles, row_numbers)
@@ -41,15 +42,14 @@ def cycle_and_swap(count: int) -> tuple[Index, Index]:
 
 
 def _class(rows: Index, roles: _Hash, numbers: Index) -> UnitClass | None:
-    """Members in the order of their roles; None where two of a row have the same role."""
-    members = []
-    for number in numbers:
-        units = np.flatnonzero(rows == number)
-        units = units[roles[units].argsort(kind="stable")]
-        if len(np.unique(roles[units])) < len(units):
-            return None
-        members.append(units)
-    return UnitClass(np.stack(members)) if len({len(m) for m in members}) == 1 else None
+    """Members in the order of their roles; None where rows differ in their roles or have one of them twice."""
+    units = np.flatnonzero(np.isin(rows, numbers))
+    units = units[np.lexsort((roles[units], rows[units]))]
+    if len(units) % len(numbers):
+        return None
+    members = units.reshape(len(numbers), -1)
+    same = (rows[members] == rows[members[:, :1]]).all() and (roles[members] == roles[members[0]]).all()
+    return UnitClass(members) if same and len(np.unique(roles[members[0]])) == members.shape[1] else None
 
 
 def _moves(table: Relabelling, one: UnitClass) -> bool:

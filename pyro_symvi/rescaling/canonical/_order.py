@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -153,7 +154,7 @@ class UnitOrder:
 
     def _copies(self, values: Values, number: int, members: Index) -> bool:
         one = self.classes[number]
-        for a, b in zip(members[:-1], members[1:], strict=True):
+        for a, b in itertools.pairwise(members):
             order = np.arange(one.count)
             order[[a, b]] = [b, a]
             source = self._source(self.table.images([one], [order]))

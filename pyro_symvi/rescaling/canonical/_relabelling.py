@@ -36,8 +36,8 @@ class Relabelling:
     """The entries of the flat vector by the units they join.
 
     An entry is named by its tensor, the units it leaves and enters, and its number among those with the same three
-    (places of a kernel, positions of a flattened image). Moving unit h to place pi(h) takes the entry named (T, a, b, r)
-    to that named (T, pi(a), pi(b), r); pi is a symmetry of the shapes if these names exist.
+    (places of a kernel, positions of a flattened image). Moving unit h to place pi(h) takes the entry named
+    (T, a, b, r) to that named (T, pi(a), pi(b), r); pi is a symmetry of the shapes if these names exist.
 
     Attributes:
         tensors: the number of each entry's tensor (and degree) ``[dim]``.

@@ -17,6 +17,9 @@ from ._relabelling import Relabelling, UnitClass
 _TOLERANCE = 1e-9
 """Of the largest output: what rounding in another order of summation may make."""
 
+_INPUTS = 16
+"""Random inputs, so that few units are dead at all of them."""
+
 
 @dataclass(frozen=True)
 class Unsorted:
@@ -64,20 +67,23 @@ class PermutationTrial:
             values[name] = spread * torch.randn(shape, generator=generator, dtype=torch.float64)
         self.theta = network.layout.flatten(values)
         self.inputs = [
-            torch.randn(4, *shape[1:], generator=generator, dtype=torch.float64) for shape in network.input_shapes
+            torch.randn(_INPUTS, *shape[1:], generator=generator, dtype=torch.float64) for shape in network.input_shapes
         ]
         self.outputs = self._outputs(self.theta)
 
     def refusal(self, one: UnitClass) -> str:
         """Why a class may not be permuted; empty where it may."""
+        sources = []
         for order in cycle_and_swap(one.count):
             source = self.table.source(self.table.images([one], [order]))
             if source is None:
                 return "the shapes of its weights do not allow it"
-            if not self._change(self.theta[torch.from_numpy(source)]) <= _TOLERANCE:
+            sources.append(torch.from_numpy(source))
+            if not self._change(self.theta[sources[-1]]) <= _TOLERANCE:
                 return "the function changes: something without a free scale belongs to its units"
         into = torch.from_numpy(np.isin(self.table.heads, one.members))
-        if not self._change(torch.where(into, self.theta[torch.from_numpy(source)], self.theta)) > 1e3 * _TOLERANCE:
+        half = torch.where(into, self.theta[sources[0]], self.theta)  # a cycle of what leads into them alone
+        if not self._change(half) > 1e3 * _TOLERANCE:
             return "nothing depends on its units where it was tried, so that nothing is shown"
         return ""
 
