@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ...groups import UnsupportedError
 from ..tracing import TracedNetwork
+from ._balance import SPAN, WIDE, balancing_scale, doubtful, moved, spreads
+from ._perceptron import chain_of, perceptron_weights
 from ._squared import SquaredNetwork
 from ._squares import Squares, power_of_two
 
@@ -22,7 +24,10 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
 
     g_i is the sum, over the paths through i, of the squares of the other weights on them (Lebeurrier, Vayer and
     Gribonval 2026). One forward and one backward pass of the squared network. Differentiable in theta. Along an orbit
-    g' = g exp(B z). A batch is run by ``torch.func.vmap``.
+    g' = g exp(B z). A batch is run by ``torch.func.vmap``,
+    in chunks; inside transforms of the user's own, ``grad``, ``jacrev`` and ``jvp`` work, ``vmap`` does not (give the
+    batch instead). Where squares under- or overflow, they are taken at a balanced point of the orbit and moved
+    back. Perceptrons are done in closed form.
 
     Args:
         network: as traced.
@@ -34,6 +39,8 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
         UnsupportedError: a parameter occurs twice on one path, or an activation is not of degree one.
     """
     gradient, exponent = _gradient(network, theta, max_pool)
+    if exponent is None:
+        return gradient
     half = (exponent / 2).floor()
     return gradient * torch.exp2(half) * torch.exp2(exponent - half)
 
@@ -41,7 +48,7 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
 def log_path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max") -> Tensor:
     """Log g, ``[*batch, dim]``, -inf where no path is alive; finite also where g itself would under- or overflow."""
     gradient, exponent = _gradient(network, theta, max_pool)
-    return gradient.log() + exponent * torch.log(torch.tensor(2.0, dtype=exponent.dtype))
+    return gradient.log() if exponent is None else gradient.log() + exponent * math.log(2.0)
 
 
 def path_norm_squared(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max") -> Tensor:
@@ -58,65 +65,150 @@ def path_norm(network: TracedNetwork, theta: Tensor, *, p: float = 2.0, max_pool
 
 def _norm(network: TracedNetwork, theta: Tensor, power: float, max_pool: str) -> Tensor:
     check(network, theta, max_pool)
+    theta = rows(theta, spreads(network.layout, theta).amax(-1) > WIDE, lambda row: _settled(network, row)[0])
 
-    def one(vector: Tensor) -> Tensor:
-        value = total(network, powers_of(network, vector, power), power, max_pool)
+    def one(tensors: dict[str, Tensor], shifts: dict[str, Tensor]) -> Tensor:
+        value = total(network, tensors, shifts, power, max_pool)
         return value.tensor * torch.exp2(value.exponent)
 
-    return batched(one, theta)
+    flat = theta.reshape(-1, theta.shape[-1])
+    parts = []
+    for chunk in flat.split(max(1, CHUNK // theta.shape[-1])):
+        given = powers_of(network, chunk, power)
+        if len(chunk) == 1:
+            parts.append(one(*({name: value[0] for name, value in group.items()} for group in given))[None])
+        else:
+            parts.append(torch.func.vmap(one)(*given))
+    return torch.cat(parts).reshape(theta.shape[:-1])
 
 
-def _gradient(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Tensor, Tensor]:
-    """Mantissas and exponents of g."""
+def _gradient(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Tensor, Tensor | None]:
+    """Mantissas and exponents of g, ``[*batch, dim]`` each; None where all exponents are zero."""
     check(network, theta, max_pool)
+    bits = spreads(network.layout, theta)
+    wide = bits.amax(-1) > WIDE
+    mantissa, exponent = _passes(network, theta, max_pool)
+    again = wide | doubtful(mantissa.detach())
+    lost = (mantissa.detach() == 0).any(-1) & ~again & (2 * bits.sum(-1) > SPAN)
+    if bool(lost.any()):  # dead, or too small to be seen?
+        live = torch.where(theta.detach() != 0, 1.0, 0.0).to(theta)
+        reached, _ = _passes(network, live, max_pool)
+        again = again | (lost & ((reached > 0) & (mantissa.detach() == 0)).any(-1))
+    if not bool(again.any()):
+        return mantissa, exponent if exponent is None else _spread_out(network, exponent)
 
-    def one(vector: Tensor) -> tuple[Tensor, Tensor]:
-        squares = powers_of(network, vector, 2.0)
+    def balanced(row: Tensor) -> tuple[Tensor, Tensor]:
+        settled, z = _settled(network, row)
+        gradient, power = _passes(network, settled, max_pool)
+        shift = network.action.log_factors(z) / math.log(2.0)  # g = g' exp(-B z)
+        whole = shift.floor()
+        return gradient * torch.exp2(shift - whole), whole if power is None else whole + _spread_out(network, power)
 
-        def mantissa(tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-            given = {name: squares[name].moved(tensor) for name, tensor in tensors.items()}
-            value = total(network, given, 2.0, max_pool)
-            return value.tensor, value.exponent
+    exponent = torch.zeros_like(mantissa) if exponent is None else _spread_out(network, exponent)
+    flat = theta.reshape(-1, theta.shape[-1])
+    pairs = [
+        balanced(flat[i]) if chosen else (old, power)
+        for i, (chosen, old, power) in enumerate(
+            zip(
+                again.reshape(-1).tolist(), mantissa.reshape(flat.shape), exponent.reshape(flat.shape), strict=True
+            )
+        )
+    ]  # fmt: skip
+    first, second = zip(*pairs, strict=True)
+    return torch.stack(first).reshape(theta.shape), torch.stack(second).reshape(theta.shape)
 
-        tensors = {name: value.tensor for name, value in squares.items()}
-        gradients, exponent = torch.func.grad(mantissa, has_aux=True)(tensors)
-        exponents = {
-            name: (exponent - squares[name].exponent).expand(tensor.shape) for name, tensor in gradients.items()
-        }
-        return network.layout.flatten(gradients), network.layout.flatten(exponents)
 
-    return batched(one, theta)
+def _settled(network: TracedNetwork, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """A balanced point of the orbit of theta ``[dim]``, and the z that leads there."""
+    z = balancing_scale(network.action, theta).to(theta)
+    return moved(network.action, theta, z), z
 
 
-def powers_of(network: TracedNetwork, theta: Tensor, power: float) -> dict[str, Squares]:
-    """|theta|^p of each parameter of one network."""
-    result = {}
+def rows(theta: Tensor, chosen: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
+    """Theta with a function applied to some of its rows."""
+    if not bool(chosen.any()):
+        return theta
+    flat = theta.reshape(-1, theta.shape[-1])
+    parts = [function(row) if c else row for row, c in zip(flat, chosen.reshape(-1).tolist(), strict=True)]
+    return torch.stack(parts).reshape(theta.shape)
+
+
+def _passes(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Tensor, Tensor | None]:
+    """One forward and one backward pass for each chunk of the batch; exponents ``[*batch, tensors]``, or None for 0."""
+    flat = theta.reshape(-1, theta.shape[-1])
+    parts = [_pass(network, chunk, max_pool) for chunk in flat.split(max(1, CHUNK // theta.shape[-1]))]
+    mantissa, exponent = (torch.cat(part) if len(part) > 1 else part[0] for part in zip(*parts, strict=True))
+    some = bool((exponent != 0).any())
+    return mantissa.reshape(theta.shape), exponent.reshape(*theta.shape[:-1], -1) if some else None
+
+
+def _spread_out(network: TracedNetwork, exponent: Tensor) -> Tensor:
+    """Exponents of tensors as exponents of entries."""
+    return exponent.repeat_interleave(torch.tensor(network.layout.sizes), -1)
+
+
+def _pass(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Tensor, Tensor]:
+    """Mantissas ``[B, dim]`` and exponents ``[B, tensors]`` of g for theta ``[B, dim]``."""
+    tensors, shifts = powers_of(network, theta, 2.0)
+
+    layers = chain_of(network.graph, network.input_shapes, set(network.layout.names))
+    if layers is not None:
+        found, powers = perceptron_weights(layers, tensors, shifts)
+        flat = {name: found.get(name, torch.zeros_like(t)) for name, t in tensors.items()}
+        return network.layout.flatten(flat), torch.stack([powers.get(n, 0 * shifts[n]) for n in tensors], -1)
+
+    def mantissa(tensors: dict[str, Tensor], shifts: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        value = total(network, tensors, shifts, 2.0, max_pool)
+        return value.tensor, value.exponent
+
+    if transformed():
+        gradients, exponent = torch.func.vmap(torch.func.grad(mantissa, has_aux=True))(tensors, shifts)
+    else:
+        again = torch.is_grad_enabled() and theta.requires_grad
+        with torch.enable_grad():
+            tensors = {name: t if t.requires_grad else t.detach().requires_grad_() for name, t in tensors.items()}
+            if len(theta) == 1:
+                first = ({name: value[0] for name, value in group.items()} for group in (tensors, shifts))
+                value, exponent = mantissa(*first)
+                exponent = exponent[None]
+            else:
+                value, exponent = torch.func.vmap(mantissa)(tensors, shifts)
+            sources = list(tensors.values())
+            results = torch.autograd.grad(value.sum(), sources, create_graph=again, materialize_grads=True)
+        gradients = dict(zip(tensors, results, strict=True))
+    exponents = torch.stack([exponent - shifts[name] for name in gradients], -1)
+    return network.layout.flatten(gradients), exponents
+
+
+def transformed() -> bool:
+    """Whether this runs inside a transform of ``torch.func``, where ``torch.autograd.grad`` may not be used."""
+    try:
+        torch.empty(0).requires_grad_()
+    except RuntimeError:
+        return True
+    return False
+
+
+def powers_of(network: TracedNetwork, theta: Tensor, power: float) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """|theta|^p by parameter for theta ``[B, dim]``: mantissas ``[B, *shape]`` and powers of two ``[B]``."""
+    tensors, shifts = {}, {}
     for name, tensor in network.layout.unflatten(theta).items():
-        shift = power_of_two(tensor)
-        mantissa = tensor * torch.exp2(-shift)
-        raised = mantissa.square() if power == 2 else mantissa.abs() ** power
-        result[name] = Squares(raised, power * shift, False, frozenset((name,)))
-    return result
+        shift = torch.stack([power_of_two(row) for row in tensor])
+        mantissa = tensor * torch.exp2(-shift).reshape(-1, *(1,) * (tensor.ndim - 1))
+        tensors[name] = mantissa.square() if power == 2 else mantissa.abs() ** power
+        shifts[name] = power * shift
+    return tensors, shifts
 
 
-def total(network: TracedNetwork, powers: dict[str, Squares], power: float, max_pool: str) -> Squares:
+def total(
+    network: TracedNetwork, tensors: dict[str, Tensor], shifts: dict[str, Tensor], power: float, max_pool: str
+) -> Squares:
     """N of one network."""
-    like = next(iter(powers.values())).tensor
+    powers = {name: Squares(t, shifts[name], False, frozenset((name,))) for name, t in tensors.items()}
+    like = next(iter(tensors.values()))
     return SquaredNetwork(network.graph, powers, power, max_pool).norm(
         *(like.new_ones(shape) for shape in network.input_shapes)
     )
-
-
-def batched(function: Callable[[Tensor], Any], theta: Tensor) -> Any:
-    """A function of one vector on ``[*batch, dim]``."""
-    if theta.ndim == 1:
-        return function(theta)
-    batch = theta.shape[:-1]
-    size = max(1, CHUNK // theta.shape[-1])
-    result = torch.func.vmap(function, chunk_size=size)(theta.reshape(-1, theta.shape[-1]))
-    if isinstance(result, tuple):
-        return tuple(part.reshape(*batch, *part.shape[1:]) for part in result)
-    return result.reshape(*batch, *result.shape[1:])
 
 
 def check(network: TracedNetwork, theta: Tensor, max_pool: str) -> None:
