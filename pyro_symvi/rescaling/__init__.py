@@ -13,6 +13,8 @@ from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
 from .criteria import RangeCriterion as RangeCriterion
 from .path_lifting import Paths as Paths
+from .path_lifting import expected_path_weights as expected_path_weights
+from .path_lifting import initial_second_moments as initial_second_moments
 from .path_lifting import log_path_weights as log_path_weights
 from .path_lifting import path_norm as path_norm
 from .path_lifting import path_norm_squared as path_norm_squared
@@ -30,7 +32,9 @@ __all__ = [
     "RangeCriterion",
     "RescaleEvery",
     "RescalingGroup",
+    "expected_path_weights",
     "guess_input_shape",
+    "initial_second_moments",
     "log_path_weights",
     "path_condition",
     "path_norm",

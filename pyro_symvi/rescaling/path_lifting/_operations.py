@@ -143,18 +143,25 @@ def _mean(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where: st
 
 
 def _largest(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where: str) -> Any:
-    """``max``, ``amax``, ``maximum``: the largest sum alone, or the sum of all (see ``max_pool``)."""
+    """Maxima and minima: the largest sum alone, or the sum of all (see ``max_pool``)."""
     two = [value for value in (*args, *kwargs.values()) if isinstance(value, Squares)]
     if len(two) == 2:
         (a, b), like = aligned(two)
         return like.moved(a + b if net.max_pool == "sum" else torch.maximum(a, b)).settled()
     if net.max_pool == "max":
-        return _move(net, plain, args, kwargs, where)
+        largest: Handler = {"min": torch.max, "amin": torch.amax}.get(where, plain)
+        return _move(net, largest, args, kwargs, where)
     dims = args[1] if len(args) > 1 else kwargs.get("dim", ())
     keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
     x = args[0]
     total = x.moved(x.tensor.sum(dims if dims != () else None, keepdim=keep)).settled()
-    return total if where.endswith("amax") or dims == () else (total, None)
+    return total if where in ("amax", "amin") or dims == () else (total, None)
+
+
+def _where(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where: str) -> Any:
+    """One of two, as in a maximum; the condition is no part of any path."""
+    given = dict(zip(("condition", "input", "other"), args, strict=False)) | kwargs
+    return _largest(net, plain, (net.lift(given["input"]), net.lift(given["other"])), {}, "maximum")
 
 
 def _pool(make: Callable[[int, float], Callable[..., Tensor]], dims: int) -> Handler:
@@ -234,12 +241,14 @@ OPERATIONS: dict[str, Handler] = {
     **dict.fromkeys(("neg", "pos", "negative", "positive"), _keep),
     **dict.fromkeys(MOVES, _move),
     **dict.fromkeys(SHAPE, _move),
-    **dict.fromkeys(("add", "iadd", "sub", "isub", "subtract", "rsub"), _add),
-    **dict.fromkeys(("mul", "imul", "multiply"), _times),
+    **dict.fromkeys(("add", "iadd", "radd", "sub", "isub", "rsub", "subtract"), _add),
+    **dict.fromkeys(("mul", "imul", "rmul", "multiply"), _times),
     **dict.fromkeys(("div", "truediv", "itruediv", "divide", "true_divide"), _divide),
     **dict.fromkeys(("matmul", "mm", "bmm", "mv", "imatmul"), _matmul),
     **dict.fromkeys(("addmm", "baddbmm"), _addmm),
-    **dict.fromkeys(("max", "amax", "maximum"), _largest),
+    **dict.fromkeys(("max", "amax", "maximum", "min", "amin", "minimum"), _largest),
+    **dict.fromkeys(("gt", "ge", "lt", "le", "greater", "less"), _keep),
+    "where": _where,
     "getattr": _getattr,
     "einsum": _einsum,
     "linear": _layer,
@@ -262,4 +271,4 @@ OPERATIONS: dict[str, Handler] = {
 
 def operation(name: str) -> Handler | None:
     """The handler of a function or method name, in-place forms (``relu_``) included."""
-    return OPERATIONS.get(name) or OPERATIONS.get(name.rstrip("_"))
+    return OPERATIONS.get(name) or OPERATIONS.get(name.strip("_"))
