@@ -149,7 +149,8 @@ def _largest(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where:
         (a, b), like = aligned(two)
         return like.moved(a + b if net.max_pool == "sum" else torch.maximum(a, b)).settled()
     if net.max_pool == "max":
-        largest: Handler = {"min": torch.max, "amin": torch.amax}.get(where, plain)
+        others: dict[str, Any] = {"min": torch.max, "amin": torch.amax}
+        largest = others.get(where, plain)
         return _move(net, largest, args, kwargs, where)
     dims = args[1] if len(args) > 1 else kwargs.get("dim", ())
     keep = args[2] if len(args) > 2 else kwargs.get("keepdim", False)
