@@ -107,17 +107,23 @@ def _panels(rows: int, shown: list[tuple[str, str]]) -> tuple[Any, Any]:
     axes = made.subplots(rows, len(shown), squeeze=False)
     for axis in axes.flat:
         tidy(axis)
+        axis.tick_params(which="both", labelsize=7)
         axis.grid(color=FAINT, alpha=0.25)
     return made, axes
 
 
 def _plain(axis: Any) -> None:
     """Decimal numbers on a short log axis."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import NullFormatter
 
-    low, high = axis.get_xlim()
-    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high / low > 3 else tuple(np.arange(10, 100) / 10)))
-    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    low, high = (float(limit) for limit in axis.get_xlim())
+    if high / low < 2.5:
+        step = 0.05 if high - low < 0.4 else 0.1 if high - low < 0.8 else 0.2
+        ticks = [round(k * step, 2) for k in range(1, 200) if low <= k * step <= high]
+    else:
+        ticks = [a * 10.0**k for k in range(-6, 4) for a in (1, 2, 5) if low <= a * 10.0**k <= high]
+        ticks = ticks if len(ticks) < 8 else [tick for tick in ticks if f"{tick:e}"[0] == "1"]
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())
 
 
