@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -62,21 +63,24 @@ def _rescale(model: torch.nn.Module, shape: tuple[int, ...], method: str) -> dic
     """Move the model along its orbit.
 
     ``objective``: F / n of the path criterion where training starts; ``largest``: of |z|; ``residual`` of optimality;
-    ``change``: of outputs, in parts of the largest, in float32.
+    ``change``: of outputs, in parts of the largest, in float32; ``seconds``: CPU time of tracing and solving.
     """
     group = RescalingGroup.from_module(model, shape)
     probe = torch.randn(64, *shape, generator=torch.Generator().manual_seed(5))
     with torch.no_grad():
         before = model(probe)
-        largest = residual = 0.0
+        largest = residual = seconds = 0.0
         if method != "none":
-            found = path_condition(model, group, criterion=method)
+            started = time.process_time()
+            found = path_condition(model, RescalingGroup.from_module(model, shape), criterion=method)
             found.apply_()
+            seconds = time.process_time() - started
             largest, residual = float(found.log_scale.abs().max()), float(found.solution.residual)
         after = model(probe)
     theta = group.parameters(model)
     problem = PathCriterion().problem(group.traced, theta)
     return {
         "objective": float(problem.value(torch.zeros(problem.units, dtype=torch.float64).numpy())) / len(theta),
-        "largest": largest, "residual": residual, "change": float((after - before).abs().max() / before.abs().max()),
+        "largest": largest, "residual": residual, "seconds": seconds,
+        "change": float((after - before).abs().max() / before.abs().max()),
     }  # fmt: skip

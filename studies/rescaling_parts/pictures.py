@@ -121,7 +121,8 @@ def _plain(axis: Any) -> None:
         step = 0.05 if high - low < 0.4 else 0.1 if high - low < 0.8 else 0.2
         ticks = [round(k * step, 2) for k in range(1, 200) if low <= k * step <= high]
     else:
-        ticks = [a * 10.0**k for k in range(-6, 4) for a in (1, 2, 5) if low <= a * 10.0**k <= high]
+        leading = (1, 1.5, 2, 3, 5, 7) if high / low < 8 else (1, 2, 5)
+        ticks = [a * 10.0**k for k in range(-6, 4) for a in leading if low <= a * 10.0**k <= high]
         ticks = ticks if len(ticks) < 8 else [tick for tick in ticks if f"{tick:e}"[0] == "1"]
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axis.xaxis.set_minor_formatter(NullFormatter())

@@ -192,16 +192,18 @@ def _orbits(all_runs: dict[tuple[str, str, str], Runs], found: Found) -> str:
     lines = [
         "ORBITS: F / n of the path criterion at the start (mean over seeds; 0 where all path weights are equal)",
         f"{'task':11}{'init':9}{'parameters':>10}{'none':>9}{'l2':>9}{'path':>9}  "
-        f"{'largest |z|: l2, path':>22}  {'change of outputs':>17}  {'residual':>8}",
+        f"{'largest |z|: l2, path':>22}  {'change of outputs':>17}  {'residual':>8}  {'CPU s: l2, path':>16}",
     ]
     cells = {(c["option"]["task"], c["option"]["init"], c["option"]["method"]): c for c in found}
     for task, init in cases(all_runs, (*MAIN, *WIDTHS)):
         three = [cells[task, init, method] for method in METHODS]
         means = "".join(f"{np.mean(c['objective']):9.4f}" for c in three)
         largest = ", ".join(f"{max(c['largest']):.1f}" for c in three[1:])
+        seconds = ", ".join(f"{np.median(c['seconds']):.3f}" for c in three[1:])
         change, residual = (max(max(c[name]) for c in three[1:]) for name in ("change", "residual"))
         lines.append(
-            f"{task:11}{init:9}{three[0]['parameters']:10d}{means}  {largest:>22}  {change:17.1e}  {residual:8.1e}"
+            f"{task:11}{init:9}{three[0]['parameters']:10d}{means}  "
+            f"{largest:>22}  {change:17.1e}  {residual:8.1e}  {seconds:>16}"
         )
     return "\n".join(lines)
 
