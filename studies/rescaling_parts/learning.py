@@ -75,7 +75,9 @@ def _rescale(model: torch.nn.Module, shape: tuple[int, ...], method: str) -> dic
             found = path_condition(model, RescalingGroup.from_module(model, shape), criterion=method)
             found.apply_()
             seconds = time.process_time() - started
-            largest, residual = float(found.log_scale.abs().max()), float(found.solution.residual)
+            if not found.converged:
+                raise RuntimeError(f"expected the optimum by {method}, got a residual of {found.grad_norm:.1e}")
+            largest, residual = float(found.log_scale.abs().max()), found.grad_norm
         after = model(probe)
     theta = group.parameters(model)
     problem = PathCriterion().problem(group.traced, theta)
