@@ -1,4 +1,4 @@
-"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance``."""
+"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance | rescale``."""
 
 from __future__ import annotations
 
@@ -124,6 +124,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         from .equivariance.commands import add_arguments as add_equivariance
 
         add_equivariance(symmetry)
+    scaling = commands.add_parser(
+        "rescale", help="the units of a ReLU network that are free to scale, and the best scales"
+    )
+    if "rescale" in arguments:
+        from .rescaling.commands import add_arguments as add_rescaling
+
+        add_rescaling(scaling)
     return parser
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..criteria import L2Criterion, PathCriterion
+from ..criteria import L2Criterion, PathCriterion, RangeCriterion
 
 if TYPE_CHECKING:
     from ._result import Conditioning
@@ -40,77 +41,131 @@ class ConditioningReport:
             "converged": result.converged,
             "max_rel_output_change": result.max_rel_output_change,
             "largest_abs_log_scale": _largest(z),
-            "frozen": result.frozen.tolist(),
+            "frozen": self.frozen(),
+            "skipped": self.skipped(),
             "layers": self.layers(),
             "log_scale": z.tolist(),
         }
 
     def layers(self) -> list[dict[str, Any]]:
-        """For each layer its units, how many are free, and the factors exp(z / 2) on the weights into them."""
+        """For each layer its units, how many are free, the factors exp(z / 2) on the weights into them, and who ties.
+
+        ``shared`` names the other layers that have scales in common with it; ``distinct`` counts its different scales.
+        """
         rows = []
-        for block in self.result.group.traced.blocks:
-            scales = block.scales.reshape(-1)
-            free = scales[scales >= 0]
+        blocks = [(b.name, b.scales.reshape(-1), b.reason) for b in self.result.group.traced.blocks]
+        owners: dict[int, list[str]] = {}
+        for name, scales, _ in blocks:
+            for scale in torch.unique(scales[scales >= 0]).tolist():
+                owners.setdefault(scale, []).append(name)
+        for name, scales, reason in blocks:
+            free = torch.unique(scales[scales >= 0])
             factors = (self.result.log_scale[free] / 2).exp()
-            row: dict[str, Any] = {"name": block.name, "units": len(scales), "free": len(free)}
-            if len(free):
-                row["factor"] = [float(factors.min()), float(factors.median()), float(factors.max())]
-            if block.reason:
-                row["reason"] = block.reason
+            shared = dict.fromkeys(other for scale in free.tolist() for other in owners[scale] if other != name)
+            row: dict[str, Any] = {"name": name, "units": len(scales), "free": int((scales >= 0).sum())}
+            row |= {"distinct": len(free), "shared": list(shared), "reason": reason}
+            row["factor"] = [float(f) for f in (factors.min(), factors.median(), factors.max())] if len(free) else None
             rows.append(row)
         return rows
+
+    def skipped(self) -> list[dict[str, str]]:
+        """Operations that do not commute with scaling and cost units their scale, with the reason."""
+        return [{"where": r.where, "reason": r.reason} for r in self.result.group.traced.refused if r.lost]
+
+    def frozen(self) -> list[dict[str, Any]]:
+        """Units that keep scale one because zeros cut them off: how many in which layer, and why."""
+        reasons = self.result.problem.frozen_reasons
+        rows: dict[tuple[str, str], int] = {}
+        for block in self.result.group.traced.blocks:
+            for scale in block.scales.reshape(-1).tolist():
+                if scale in reasons:
+                    key = (block.name, reasons[scale])
+                    rows[key] = rows.get(key, 0) + 1
+        return [{"name": name, "reason": reason, "units": count} for (name, reason), count in rows.items()]
 
     def __str__(self) -> str:
         result = self.result
         n, H, z = result.group.dim, result.group.num_units, result.log_scale
         logs = result.group.action.log_factors(z / 2)
-        least, most = math.exp(logs.min()), math.exp(logs.max())
+        least, most = (math.exp(v) for v in (logs.min(), logs.max()))
         before, after = result.objective
+        state = "optimal" if result.converged else "NOT CONVERGED"
         lines = [
-            f"{n:,} parameters, {H:,} free unit scales: {n - H:,} degrees of freedom of the function remain",
+            f"{n:,} parameters, {H:,} free scales; the function has at most {n - H:,} degrees of freedom",
             "",
             *self._table(),
+            *(f"skipped: {row['where']}: {row['reason']}" for row in self.skipped()),
+            *(f"frozen: {row['units']:,} units of {row['name']} keep scale one: {row['reason']}" for row in self.frozen()),
             "",
-            f"objective per parameter   before {before:.6g}   after {after:.6g}",
-            f"  {meaning(result.criterion)}",
+            f"objective       {before:.6g} before, {after:.6g} after",
+            *(f"                {line}" for line in textwrap.wrap(meaning(result.criterion), 100)),
         ]
         if result.live != n:
-            lines.append(f"  {n - result.live:,} parameters don't count: zeros cut every path through them")
-        if len(result.frozen):
-            lines.append(f"frozen: {len(result.frozen)} units keep scale one, because zeros cut them off")
-        state = "optimal to" if result.converged else "NOT CONVERGED to"
+            lines.append(f"                {n - result.live:,} parameters do not count in it")
         lines += [
-            f"certificate   largest gradient {result.grad_norm:.2g}, {state} the tolerance {result.tol:.2g} "
+            f"certificate     {state}: residual {result.grad_norm:.2g}, tolerance {result.tol:.2g} "
             f"({result.solver}, {len(result.history) - 1} iterations)",
-            f"output change   {result.max_rel_output_change:.2g} of the largest output (rounding)",
-            f"learning rate   weights are multiplied by {least:.4g} to {most:.4g} (|z| at most {_largest(z):.3g}): "
-            "tune the learning rate anew after rescaling",
+            f"output change   {result.max_rel_output_change:.2g} of the largest output, rounding of {self._dtypes()}",
+            f"learning rate   tune it anew after rescaling: weights are multiplied by {least:.4g} to {most:.4g} "
+            f"(|z| at most {_largest(z):.3g})",
         ]
         return "\n".join(lines)
+
+    def _dtypes(self) -> str:
+        kinds = {str(p.dtype).removeprefix("torch.") for p in self.result.model.parameters()}
+        return " and ".join(sorted(kinds))
 
     def _table(self) -> list[str]:
         rows = self.layers()
         width = max([5, *(len(row["name"]) for row in rows[:_BLOCKS])])
-        lines = [f"{'layer':<{width}}   units    free   factor on the weights into a unit: least, median, largest"]
+        lines = [
+            f"{'':<{width}}                  factor on the weights into a unit",
+            f"{'layer':<{width}}   units    free      least    median   largest",
+        ]
         for row in rows[:_BLOCKS]:
-            what = "   ".join(f"{f:.4g}" for f in row["factor"]) if "factor" in row else "1"
-            why = f"   ({row['reason']})" if "reason" in row else ""
-            lines.append(f"{row['name']:<{width}} {row['units']:>7,} {row['free']:>7,}   {what}{why}")
+            factors = row["factor"] or [1.0]
+            numbers = "".join(f"{f:>10.4g}" for f in factors)
+            lines.append(
+                f"{row['name']:<{width}} {row['units']:>7,} {row['free']:>7,} {numbers:<30}   {_note(row)}".rstrip()
+            )
         if len(rows) > _BLOCKS:
-            lines.append(f"... and {len(rows) - _BLOCKS} more layers")
+            lines.append(f"... and {len(rows) - _BLOCKS} more layers (see to_dict)")
         return lines
 
 
+def _note(row: dict[str, Any]) -> str:
+    notes = []
+    if row["shared"]:
+        names = row["shared"]
+        notes.append(
+            "same scales as " + ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        )
+    if row["distinct"] < row["free"]:
+        notes.append(f"{row['distinct']:,} different scales")
+    if row["free"] < row["units"] and row["reason"]:
+        notes.append(f"{'' if not row['free'] else 'some '}fixed: {row['reason']}")
+    return "; ".join(notes)
+
+
 def meaning(criterion: object) -> str:
-    """What the objective per parameter measures, in one sentence."""
+    """What the objective measures, in one sentence."""
     if isinstance(criterion, PathCriterion):
         return (
-            "log(arithmetic mean / geometric mean) of g, where g_i sums over the paths through parameter i the squared "
-            "products of the other weights on them; 0 = every parameter moves the function alike"
+            "per parameter: log of the arithmetic over the geometric mean of g, where g_i says how strongly parameter "
+            "i moves the function (the sum, over paths from inputs to outputs through i, of the squared product of the "
+            "other weights); 0 = all move it alike, 1 = the means differ by a factor e"
         )
     if isinstance(criterion, L2Criterion):
-        return "mean of the squared parameters; at its least each unit has as much energy coming in as going out"
-    return f"the objective of {criterion!r} divided by the number of parameters"
+        return (
+            "per parameter: the mean of the squared weights; where it is least, each unit has as large a sum of "
+            "squares coming in as going out"
+        )
+    if isinstance(criterion, RangeCriterion):
+        return (
+            "the largest weight that touches a unit with a free scale; at the optimum the largest weight into each unit "
+            "is as large as the largest out of it"
+        )
+    return f"per parameter: the objective of {criterion!r}"
 
 
 def _largest(z: torch.Tensor) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn, optim
 
 from .._group import RescalingGroup
-from ..criteria import Criterion, Problem
+from ..criteria import Criterion, Problem, RangeCriterion
 from ..solvers import Solution
 from ._report import ConditioningReport
 from ._transport import check_optimizer, scale_, transport_
@@ -48,12 +48,12 @@ class Conditioning:
     @property
     def live(self) -> int:
         """The number of parameters that count (for ``"path"`` those on a path that other zeros do not cut)."""
-        return int(getattr(self.problem, "n", self.group.dim))
+        return self.problem.count
 
     @property
     def objective(self) -> tuple[float, float]:
-        """The objective before and after, per live parameter."""
-        n = max(self.live, 1)
+        """The objective before and after, per live parameter; for ``"range"`` it is a largest weight, and not divided."""
+        n = 1 if isinstance(self.criterion, RangeCriterion) else max(self.live, 1)
         return float(self.solution.history[0]) / n, float(self.solution.history[-1]) / n
 
     @property
@@ -74,11 +74,7 @@ class Conditioning:
     @property
     def frozen(self) -> Tensor:
         """Indices of the units that kept z = 0 because a zero cuts them off from inputs or outputs, ``[k]``."""
-        found = getattr(self.problem, "frozen", None)
-        if found is None:
-            return torch.zeros(0, dtype=torch.int64)
-        found = torch.as_tensor(found)
-        return found.nonzero()[:, 0] if found.dtype == torch.bool else found
+        return torch.from_numpy(self.problem.frozen).nonzero()[:, 0]
 
     def apply_(self, optimizer: optim.Optimizer | None = None) -> nn.Module:
         """Rescale the network in place and return it.
