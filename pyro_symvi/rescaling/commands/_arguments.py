@@ -1,4 +1,4 @@
-"""``python -m pyro_symvi rescale FILE.py:MODEL``: where on its rescaling orbit a network is, and the best point there."""
+"""``python -m pyro_symvi rescale FILE.py:MODEL``: a network's rescalings, and the best of them."""
 
 from __future__ import annotations
 

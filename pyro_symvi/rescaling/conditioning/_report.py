@@ -95,7 +95,10 @@ class ConditioningReport:
             "",
             *self._table(),
             *(f"skipped: {row['where']}: {row['reason']}" for row in self.skipped()),
-            *(f"frozen: {row['units']:,} units of {row['name']} keep scale one: {row['reason']}" for row in self.frozen()),
+            *(
+                f"frozen: {row['units']:,} units of {row['name']} keep scale one: {row['reason']}"
+                for row in self.frozen()
+            ),
             "",
             f"objective       {before:.6g} before, {after:.6g} after",
             *(f"                {line}" for line in textwrap.wrap(meaning(result.criterion), 100)),
@@ -162,8 +165,8 @@ def meaning(criterion: object) -> str:
         )
     if isinstance(criterion, RangeCriterion):
         return (
-            "the largest weight that touches a unit with a free scale; at the optimum the largest weight into each unit "
-            "is as large as the largest out of it"
+            "the largest weight that touches a unit with a free scale; at the optimum the largest weight into each "
+            "unit is as large as the largest out of it"
         )
     return f"per parameter: the objective of {criterion!r}"
 

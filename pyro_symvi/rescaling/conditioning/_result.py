@@ -52,7 +52,7 @@ class Conditioning:
 
     @property
     def objective(self) -> tuple[float, float]:
-        """The objective before and after, per live parameter; for ``"range"`` it is a largest weight, and not divided."""
+        """The objective before and after, per live parameter (``"range"``: a largest weight, not divided)."""
         n = 1 if isinstance(self.criterion, RangeCriterion) else max(self.live, 1)
         return float(self.solution.history[0]) / n, float(self.solution.history[-1]) / n
 

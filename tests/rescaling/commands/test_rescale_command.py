@@ -154,5 +154,5 @@ def test_a_solver_that_gives_up_exits_with_1(
     monkeypatch.setattr(
         _arguments, "path_condition", lambda *args, **options: path_condition(*args, **options, max_iterations=1)
     )
-    status, out, _ = run(capsys, f"{file}:one_unit", "--criterion", "l2")
+    status, out, _ = run(capsys, f"{file}:Net", "--input-shape", "1,4,4", "--solver", "layer")
     assert status == 1 and "NOT CONVERGED" in out
