@@ -147,9 +147,7 @@ def _primary(all_runs: dict[tuple[str, str, str], Runs]) -> str:
         if name == "epochs at best rate":
             counts = [arrivals(all_runs[task, init, method]) for method in ("path", "none")]
             if min(counts) < found.seeds:
-                words = (
-                    f"{counts[0]} and {counts[1]} of {found.seeds} get there: {words if any(counts) else 'no reading'}"
-                )
+                words = f"{counts[0]} and {counts[1]} of {found.seeds} get there" + f": {words}" * any(counts)
         lines.append(f"{task:8}{init:9}{name:22}{_numbers(found)}  {p:7.4f}  {words}")
     better = sum(p < 0.05 and row[3].mean < 0 for row, p in zip(rows, adjusted, strict=True))
     worse = sum(p < 0.05 and row[3].mean > 0 for row, p in zip(rows, adjusted, strict=True))
