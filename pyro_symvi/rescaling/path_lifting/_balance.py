@@ -13,7 +13,7 @@ from torch import Tensor
 from ..._layout import Layout
 from ...groups import NetworkRescaling
 
-#: Bits between the largest and the smallest live weight of one tensor, above which it is balanced at once.
+#: Bits between one and the live weights of one tensor, above which a network is balanced at once.
 WIDE = 300
 #: Bits that path weights may span before they are looked at again.
 SPAN = 960
@@ -47,13 +47,13 @@ def moved(action: NetworkRescaling, theta: Tensor, z: Tensor) -> Tensor:
 
 
 def spreads(layout: Layout, theta: Tensor) -> Tensor:
-    """Bits between the largest and the smallest live entry of each tensor, ``[*batch, tensors]``."""
+    """Bits between the largest and the smallest of one and the live entries, for each tensor; ``[*batch, tensors]``."""
     result = []
     for tensor in layout.unflatten(theta.detach()).values():
         flat = tensor.abs().reshape(*theta.shape[:-1], -1)
         top = flat.amax(-1)
         low = torch.where(flat > 0, flat, torch.inf).amin(-1)
-        result.append(torch.where(top > 0, top.log2() - torch.minimum(low, top).log2(), 0.0))
+        result.append(top.clamp(min=1).log2() - low.clamp(max=1).log2())
     return torch.stack(result, -1)
 
 

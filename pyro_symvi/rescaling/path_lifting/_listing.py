@@ -100,6 +100,7 @@ class _Lister(fx.Interpreter):
     def __init__(self, network: TracedNetwork, theta: Tensor, limit: int) -> None:
         graph = copy.deepcopy(network.graph).double().eval()
         super().__init__(graph)
+        self.extra_traceback = False
         self.network, self.theta, self.limit = network, theta, limit
         self.names = {
             id(p): name for name, p in graph.named_parameters(remove_duplicate=False) if name in network.layout.slices

@@ -29,7 +29,7 @@ POINTWISE = frozenset(
 """Paths go through these as if they were active with slope one; the others keep units at scale one."""
 
 MOVES = frozenset(
-    "reshape view view_as reshape_as flatten unflatten permute transpose swapaxes swapdims movedim moveaxis t squeeze "
+    "reshape reshape_as flatten unflatten permute transpose swapaxes swapdims movedim moveaxis t squeeze "
     "unsqueeze expand expand_as broadcast_to repeat tile repeat_interleave getitem chunk split tensor_split unbind cat "
     "concat concatenate stack hstack vstack dstack pixel_shuffle pixel_unshuffle channel_shuffle roll flip fliplr "
     "native_channel_shuffle flipud rot90 narrow select index_select ravel unfold diagonal tril triu".split()
@@ -65,6 +65,10 @@ def _move(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where: st
     tensors, like = aligned(found)
     args, kwargs = replaced((args, kwargs), tensors)
     return _wrapped(plain(*args, **kwargs), like)
+
+
+def _view(net: SquaredNetwork, plain: Handler, args: Any, kwargs: Any, where: str) -> Any:
+    return _move(net, plain, (args[0].moved(args[0].tensor.contiguous()), *args[1:]), kwargs, where)
 
 
 def _wrapped(value: Any, like: Squares) -> Any:
@@ -250,6 +254,8 @@ OPERATIONS: dict[str, Handler] = {
     **dict.fromkeys(("max", "amax", "maximum", "min", "amin", "minimum"), _largest),
     **dict.fromkeys(("gt", "ge", "lt", "le", "greater", "less"), _keep),
     "where": _where,
+    "view": _view,
+    "view_as": _view,
     "getattr": _getattr,
     "einsum": _einsum,
     "linear": _layer,

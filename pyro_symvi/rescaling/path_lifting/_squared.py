@@ -28,6 +28,7 @@ class SquaredNetwork(fx.Interpreter):
         self, graph: fx.GraphModule, powers: Mapping[str, Squares], power: float = 2.0, max_pool: str = "max"
     ) -> None:
         super().__init__(graph)
+        self.extra_traceback = False
         self.power, self.max_pool = power, max_pool
         self.like = next(iter(powers.values())).tensor
         self.by_id: dict[int, Squares] = {}

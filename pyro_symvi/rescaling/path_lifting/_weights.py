@@ -6,11 +6,12 @@ import math
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from ...groups import UnsupportedError
 from ..tracing import TracedNetwork
 from ._balance import SPAN, WIDE, balancing_scale, doubtful, moved, spreads
+from ._modules import MAX_POOLS
 from ._perceptron import chain_of, perceptron_weights
 from ._squared import SquaredNetwork
 from ._squares import Squares, power_of_two
@@ -88,18 +89,19 @@ def _gradient(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Ten
     bits = spreads(network.layout, theta)
     wide = bits.amax(-1) > WIDE
     mantissa, exponent = _passes(network, theta, max_pool)
-    again = wide | doubtful(mantissa.detach())
-    lost = (mantissa.detach() == 0).any(-1) & ~again & (2 * bits.sum(-1) > SPAN)
-    if bool(lost.any()):  # dead, or too small to be seen?
-        live = torch.where(theta.detach() != 0, 1.0, 0.0).to(theta)
-        reached, _ = _passes(network, live, max_pool)
-        again = again | (lost & ((reached > 0) & (mantissa.detach() == 0)).any(-1))
+    lost = _lost(network, theta, mantissa, bits, max_pool)
+    again = wide | doubtful(mantissa.detach()) | lost
     if not bool(again.any()):
         return mantissa, exponent if exponent is None else _spread_out(network, exponent)
 
     def balanced(row: Tensor) -> tuple[Tensor, Tensor]:
         settled, z = _settled(network, row)
         gradient, power = _passes(network, settled, max_pool)
+        if bool(_lost(network, settled, gradient, spreads(network.layout, settled), max_pool)):
+            raise ValueError(
+                "expected path weights within a range of 2^1000, got some that are smaller beside the largest, because "
+                "the paths of a deep network differ by more; try weights nearer to one, or criterion='l2' or 'range'"
+            )
         shift = network.action.log_factors(z) / math.log(2.0)  # g = g' exp(-B z)
         whole = shift.floor()
         return gradient * torch.exp2(shift - whole), whole if power is None else whole + _spread_out(network, power)
@@ -116,6 +118,25 @@ def _gradient(network: TracedNetwork, theta: Tensor, max_pool: str) -> tuple[Ten
     ]  # fmt: skip
     first, second = zip(*pairs, strict=True)
     return torch.stack(first).reshape(theta.shape), torch.stack(second).reshape(theta.shape)
+
+
+def _lost(network: TracedNetwork, theta: Tensor, mantissa: Tensor, bits: Tensor, max_pool: str) -> Tensor:
+    """Rows in which a path weight is zero by its size alone, not because it is dead."""
+    suspects = (mantissa.detach() == 0).any(-1) & (2 * bits.sum(-1) > SPAN)
+    chosen = max_pool == "max" and any(_chooses(network, node) for node in network.graph.graph.nodes)
+    if chosen or not bool(suspects.any()):  # the branches that a pool keeps differ from weights to weights
+        return torch.zeros_like(suspects)
+    live = torch.where(theta.detach() != 0, 1.0, 0.0).to(theta)
+    reached, _ = _passes(network, live, max_pool)
+    return suspects & ((reached > 0) & (mantissa.detach() == 0)).any(-1)
+
+
+def _chooses(network: TracedNetwork, node: fx.Node) -> bool:
+    """Whether a node keeps one of several branches."""
+    if node.op == "call_module":
+        return isinstance(network.graph.get_submodule(str(node.target)), MAX_POOLS)
+    name = str(getattr(node.target, "__name__", node.target))
+    return any(word in name for word in ("max", "min", "where")) and "softm" not in name
 
 
 def _settled(network: TracedNetwork, theta: Tensor) -> tuple[Tensor, Tensor]:

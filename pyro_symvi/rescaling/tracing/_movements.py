@@ -61,6 +61,8 @@ def joining(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def method(name: str) -> Callable[..., Any]:
     """A method of tensors as a function."""
+    if name.startswith("view"):  # repeated numbers lie in memory in their own way
+        return lambda this, *args, **kwargs: getattr(this.contiguous(), name)(*args, **kwargs)
     return lambda this, *args, **kwargs: getattr(this, name)(*args, **kwargs)
 
 

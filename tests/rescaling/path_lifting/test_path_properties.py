@@ -184,6 +184,15 @@ def test_two_hundred_layers() -> None:
     assert found[0].max() < -3000  # e^-3000 is zero in floating numbers
 
 
+def test_paths_too_far_apart_are_no_dead_ones() -> None:
+    layers: list[nn.Module] = [layer for _ in range(60) for layer in (nn.Conv1d(1, 1, 1), nn.ReLU())]
+    group = RescalingGroup.from_module(nn.Sequential(*layers), (1, 1))
+    theta = torch.full((group.dim,), 1e-8, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"within a range of 2\^1000.*nearer to one"):
+        path_weights(group.traced, theta)  # that of the first layer is 1e-944 of that of the last
+    assert bool((path_weights(group.traced, theta**0.05) > 0).all())
+
+
 def test_dead_parameters_have_weight_zero() -> None:
     group = RescalingGroup.from_module(perceptron(2, 3, 2), (2,))
     theta = random(group.dim)
@@ -213,7 +222,7 @@ def test_expected_path_weights_are_means_over_draws() -> None:
     network = RescalingGroup.from_module(net, (1, 4)).traced
     moments = initial_second_moments(network, "uniform")
     bound = (3 * moments).sqrt()
-    uniform = torch.rand(4000, network.layout.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    uniform = torch.rand(1500, network.layout.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     draws = path_weights(network, bound * (2 * uniform - 1))
     error = draws.std(0) / math.sqrt(len(draws))
     expected = expected_path_weights(network, "uniform")
