@@ -20,6 +20,10 @@ from .path_lifting import path_norm as path_norm
 from .path_lifting import path_norm_squared as path_norm_squared
 from .path_lifting import path_weights as path_weights
 from .path_lifting import paths as paths
+from .tracing import RescalingReport as RescalingReport
+from .tracing import TracedNetwork as TracedNetwork
+from .tracing import UnitBlock as UnitBlock
+from .tracing import Verification as Verification
 
 __all__ = [
     "Canonicaliser",
@@ -32,6 +36,10 @@ __all__ = [
     "RangeCriterion",
     "RescaleEvery",
     "RescalingGroup",
+    "RescalingReport",
+    "TracedNetwork",
+    "UnitBlock",
+    "Verification",
     "expected_path_weights",
     "guess_input_shape",
     "initial_second_moments",

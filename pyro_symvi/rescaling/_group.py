@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from .._layout import Layout
 from ..groups import NetworkRescaling, PositiveScaling
-from .tracing import TracedNetwork, trace_network
+from .tracing import RescalingReport, TracedNetwork, Verification, read_network, rescale_, verify_network
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,14 +29,45 @@ class RescalingGroup:
 
     @staticmethod
     def from_module(
-        model: nn.Module, input_shape: Sequence[int], *, batch_norm: str = "barrier", unsupported: str = "raise"
+        model: nn.Module,
+        input_shape: Sequence[int] | Sequence[Sequence[int]],
+        *,
+        batch_norm: str = "barrier",
+        unsupported: str = "raise",
     ) -> RescalingGroup:
-        """Read the group from a network; ``input_shape`` is that of one sample, without the batch axis."""
-        if not isinstance(model, nn.Module):
-            raise TypeError(f"expected a torch.nn.Module, got {type(model).__name__}")
-        return RescalingGroup(
-            trace_network(model, ((1, *input_shape),), batch_norm=batch_norm, unsupported=unsupported)
-        )
+        """Read the group from a network, and test it: random scales must leave the outputs as they are.
+
+        The test runs on a copy in float64 and evaluation mode, at the weights given and at random ones; the model
+        comes back as it was.
+
+        Args:
+            model: the network; all its parameters count, frozen ones too.
+            input_shape: shape of one sample without the batch axis, (3, 32, 32) or (784,); a list of shapes for
+                several inputs. A leading batch axis of one is taken where only that fits.
+            batch_norm: "barrier": units before a batch norm have no scale, its factor and shift make new units, and
+                the function stays in training too. "folded": in evaluation mode the weights before it, its running
+                mean and its shift scale together; only the evaluation-mode function stays.
+            unsupported: "raise" refuses functions that do not commute with scaling (GELU, tanh) between layers with
+                weights; "skip" leaves their inputs at scale one and reports them.
+
+        Raises:
+            TypeError: A model that is no module.
+            ValueError: An input shape that does not fit, or parameters that are not finite.
+            groups.UnsupportedError: An operation that does not commute with scaling, a forward pass that torch.fx
+                cannot follow, or a group that fails its test.
+        """
+        return RescalingGroup(read_network(model, input_shape, batch_norm=batch_norm, unsupported=unsupported))
+
+    def report(self) -> RescalingReport:
+        """Units, ties and skipped layers with the reasons; ``str()`` is a table, ``to_dict()`` plain data."""
+        return RescalingReport.of(self.traced)
+
+    def verify(
+        self, model: nn.Module, inputs: Tensor | Sequence[Tensor] | None = None, *, seed: int = 0
+    ) -> Verification:
+        """Change of the outputs under random scales, in float64 on a copy; on ``inputs`` or on standard normal ones."""
+        batch = (inputs,) if isinstance(inputs, Tensor) else inputs
+        return verify_network(model, self.traced, batch, seed=seed)
 
     @property
     def layout(self) -> Layout:
@@ -78,12 +108,4 @@ class RescalingGroup:
 
     def apply_(self, model: nn.Module, log_scale: Tensor) -> None:
         """Rescale a network's parameters in place, and its running means where batch normalisation is folded."""
-        factors = self.layout.unflatten(self.action.log_factors(log_scale.double() / 2).exp())
-        padded = torch.cat([log_scale.double(), log_scale.new_zeros(1).double()])  # -1 reads the zero
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                parameter.copy_(parameter.double() * factors[name].to(parameter.device))
-            for name, buffer in model.named_buffers():
-                if name in self.traced.buffers:
-                    scale = (padded[self.traced.buffers[name]] / 2).exp()
-                    buffer.copy_(buffer.double() * scale.to(buffer.device))
+        rescale_(model, self.traced, log_scale)

@@ -110,4 +110,4 @@ def read_group(
     shape = group if group is not None else input_shape
     if shape is not None and (isinstance(shape, str) or not isinstance(shape, Sequence)):
         raise TypeError(f"expected a RescalingGroup or a shape such as (3, 32, 32), got {type(shape).__name__}")
-    return RescalingGroup.from_module(model, guess_input_shape(model) if shape is None else shape)  # type: ignore[arg-type]
+    return RescalingGroup.from_module(model, guess_input_shape(model) if shape is None else shape)

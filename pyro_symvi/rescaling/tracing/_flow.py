@@ -25,7 +25,8 @@ class Refusal:
     Attributes:
         where: the operation and its place.
         reason: why it does not.
-        lost: whether units lost their scale by it (nothing is lost on inputs of the network, say).
+        lost: whether units lost their scale by it, or parameters could not be followed. Nothing is lost on inputs of
+            the network, nor where no weights follow (a softmax at the end).
     """
 
     where: str
@@ -46,22 +47,33 @@ class UnitFlow(fx.Interpreter):
         self.dtype = next((p.dtype for p in graph.parameters()), torch.float32)
         self.table, self.layout, self.batch_norm, self.skip = UnitTable(), layout, batch_norm, skip
         self.names = {id(p): name for name, p in graph.named_parameters()}
+        self.copies: list[tuple[Tensor, str]] = []
         self.buffer_names = {id(b): name for name, b in graph.named_buffers()}
         self.enters, self.leaves = (torch.full((layout.dim + 1,), -1) for _ in range(2))
         self.degrees = torch.ones(layout.dim + 1, dtype=torch.float64)
         self.uses: dict[str, int] = {}
         self.buffers: dict[str, Tensor] = {}
         self.refusals: list[Refusal] = []
+        self.pending: set[int] = set()  # those that lose scales if weights follow
         self.after: frozenset[int] = frozenset()
         self.node: fx.Node | None = None
 
     def lift(self, tensor: Tensor | None) -> Weights | Tensor | None:
         """A parameter as its places in the flat vector; any other tensor as a constant."""
         if tensor is None or id(tensor) not in self.names:
-            return None if tensor is None else tensor.detach().clone()
+            if tensor is None:
+                return None
+            copy = tensor.detach().clone().cpu()  # so that no operation can write into the network's own
+            self.copies.append((copy, self.buffer_names.get(id(tensor), "")))
+            return copy
         name = self.names[id(tensor)]
         place = self.layout.slices[name]
         return Weights(torch.arange(place.start + 1, place.stop + 1).reshape(tensor.shape), name)
+
+    def buffer_name(self, tensor: Tensor) -> str | None:
+        """The name of the buffer that a constant is, or is a copy of."""
+        copied = next((name for copy, name in self.copies if copy is tensor), "")
+        return copied or self.buffer_names.get(id(tensor))
 
     def signal(self, value: Any) -> Signal:
         """Anything that can be added to a signal: constants have scale one, each parameter is a unit of its own."""
@@ -88,9 +100,8 @@ class UnitFlow(fx.Interpreter):
         """
         if not isinstance(parameter, Weights):
             return
-        for number in sorted(self.after):
-            if self.refusals[number].lost and not self.skip:
-                raise UnsupportedError(self._message(self.refusals[number]))
+        for number in sorted(self.after & self.pending):
+            self._lose(number)
         self.uses[parameter.name] = self.uses.get(parameter.name, 0) + 1
         leaves = torch.tensor(FIXED) if leaves is None else leaves
         entries, enters, leaves = torch.broadcast_tensors(parameter.entries, enters, leaves)
@@ -118,15 +129,21 @@ class UnitFlow(fx.Interpreter):
         found = signals(values)
         lost = any(self.table.free(s.units) for s in found)
         for parameter in weights(values):
-            lost = True
-            self.after = frozenset() if self.skip else self.after
             self.use(parameter, torch.tensor(FIXED))
         for s in found:
             self.table.pin(s.units, f"{where}: {reason}")
-        self.refusals.append(Refusal(where, reason, lost))
-        self.after |= {len(self.refusals) - 1}
-        if weights(values) and not self.skip:
-            raise UnsupportedError(self._message(self.refusals[-1]))
+        number = len(self.refusals)
+        self.refusals.append(Refusal(where, reason, False))
+        self.pending |= {number} if lost else set()
+        self.after |= {number}
+        if weights(values):
+            self._lose(number)
+
+    def _lose(self, number: int) -> None:
+        """Scales are lost by a refused operation: an error unless such operations are skipped."""
+        self.refusals[number] = dataclasses.replace(self.refusals[number], lost=True)
+        if not self.skip:
+            raise UnsupportedError(self._message(self.refusals[number]))
 
     def opaque(self, function: Callable[..., Any], args: Any, kwargs: Any, reason: str) -> Any:
         """An operation that is refused; its outputs have scale one."""
@@ -194,14 +211,34 @@ class UnitFlow(fx.Interpreter):
 
     def _call(self, handler: Callable[..., Any] | None, function: Any, args: Any, kwargs: Any) -> Any:
         found = signals((args, kwargs))
-        if not found and not weights((args, kwargs)) and not (handler and isinstance(function, nn.Module)):
-            if handler is None or not getattr(handler, "creates", False):
-                return function(*args, **kwargs)
+        if not found and not weights((args, kwargs)) and not isinstance(function, nn.Module):
+            return function(*args, **kwargs)
         self.after = frozenset().union(*(s.after for s in found))
         if handler is None:
             reason = "it does not commute with positive scaling, or is not known here"
             return self._passed_on(self.opaque(function, args, kwargs, reason))
-        return self._passed_on(handler(self, *args, **kwargs))
+        try:
+            result = handler(self, *args, **kwargs)
+        except TypeError as error:  # arguments that the handler does not take
+            shown = f"its arguments are not read here ({error})"
+            result = self.opaque(function, args[isinstance(function, nn.Module) :], kwargs, shown)
+        if writes(self.node, function, kwargs) and found:
+            result = self._written(found[0], result)
+        return self._passed_on(result)
+
+    def _written(self, target: Signal, result: Any) -> Any:
+        """The result of an operation in place: other names of the same memory must still tell the truth."""
+        if not isinstance(result, Signal) or result.units.shape != target.units.shape:
+            return result
+        if result.degree == target.degree and torch.equal(*map(self.table.roots, (target.units, result.units))):
+            return result
+        if bool((target.units == ZERO).any()):
+            raise UnsupportedError(
+                f"expected operations in place that keep the units, got {self.where()}, which writes into zeros; try "
+                "torch.cat or torch.nn.functional.pad"
+            )
+        self.refuse("an operation in place that changes the units; write it out of place", (target, result))
+        return Signal.fixed(result.units.shape)
 
     def _passed_on(self, result: Any) -> Any:
         """The result of an operation, with the refusals before it noted on every signal."""
@@ -223,6 +260,18 @@ def _blank(value: Any) -> Any:
     if isinstance(value, Signal):
         return torch.zeros(value.units.shape)
     return torch.zeros(value.entries.shape) if isinstance(value, Weights) else value
+
+
+def writes(node: fx.Node | None, function: Any, kwargs: Any) -> bool:
+    """Whether an operation works in place."""
+    if isinstance(function, nn.Module):
+        return bool(getattr(function, "inplace", False))
+    name = node.target if node is not None and isinstance(node.target, str) else getattr(function, "__name__", "")
+    in_place = (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
+    return in_place or bool(kwargs.get("inplace")) or "out" in kwargs
+
+
+_IN_PLACE = ("iadd", "isub", "imul", "itruediv", "__iadd__", "__isub__", "__imul__", "__itruediv__")
 
 
 def _runner(module: nn.Module) -> Callable[..., Any]:

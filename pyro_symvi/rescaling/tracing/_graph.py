@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from torch import fx, nn
 
@@ -32,14 +34,31 @@ def evaluating(network: nn.Module) -> Iterator[None]:
                 object.__setattr__(m, name, value)
 
 
-def symbolic_graph(network: nn.Module) -> fx.GraphModule:
+class _Tracer(fx.Tracer):
+    """Arguments of forward beyond the inputs that are given keep their defaults."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.inputs = inputs
+
+    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
+        function, args = super().create_args_for_root(root_fn, is_module, concrete_args)
+        parameters = list(inspect.signature(root_fn).parameters.values())
+        for i, parameter in enumerate(parameters[: len(args)]):
+            if i > self.inputs and parameter.default is not parameter.empty and isinstance(args[i], fx.Proxy):
+                self.graph.erase_node(args[i].node)
+                args[i] = parameter.default
+        return function, args
+
+
+def symbolic_graph(network: nn.Module, inputs: int = 1) -> fx.GraphModule:
     """The operations of the forward pass (torch.fx); it shares modules and parameters with the network.
 
     Raises:
         UnsupportedError: A forward pass whose way depends on values, or that torch.fx cannot follow.
     """
     try:
-        return fx.symbolic_trace(network)
+        return fx.GraphModule(network, _Tracer(inputs).trace(network), type(network).__name__)
     except Exception as error:
         text = re.sub(r"\s+", " ", str(error))
         raise UnsupportedError(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils import _pytree as pytree
 
 from ._signal import Signal, Weights, signals, weights
-from ._units import ZERO
+from ._units import FIXED, ZERO
 
 if TYPE_CHECKING:
     from ._flow import UnitFlow
@@ -70,7 +70,7 @@ def pad(flow: UnitFlow, input: Any, pad: Any, mode: str = "constant", value: Any
     """Zeros fit every scale; any other number fixes nothing but itself."""
     if mode != "constant":
         return moving(F.pad, as_float=True)(flow, input, pad, mode)
-    edge = ZERO if value is None or value == 0 else 1
+    edge = ZERO if value is None or value == 0 else FIXED
     return moving(lambda x: F.pad(x, pad, value=edge))(flow, input)
 
 
@@ -104,6 +104,21 @@ def nothing(flow: UnitFlow, input: Any, *_: Any, **__: Any) -> Signal:
     return Signal(torch.full_like(flow.signal(input).units, ZERO))
 
 
+def constant(flow: UnitFlow, input: Any, *_: Any, **__: Any) -> Signal:
+    """Numbers in the shape of the input."""
+    return Signal.fixed(flow.signal(input).units.shape)
+
+
+def made(number: int) -> Callable[..., Any]:
+    """The handler of ``x.new_zeros(shape)`` and ``x.new_ones(shape)``."""
+
+    def handler(flow: UnitFlow, input: Any, *shape: Any, **_: Any) -> Signal:
+        sizes = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        return Signal(torch.full(tuple(sizes), number))
+
+    return handler
+
+
 def size(flow: UnitFlow, input: Any, *args: Any) -> Any:
     """Sizes are those of the numbers."""
     return (input.units if isinstance(input, Signal) else input.entries).size(*args)
@@ -134,13 +149,16 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     getattr: attribute,
     operator.getitem: item,
     torch.zeros_like: nothing,
+    torch.ones_like: constant,
 }
 METHODS: dict[str, Callable[..., Any]] = {
     **{name: moving(method(name)) for name in (*_NAMES, *_METHODS)},
     **{name: same for name in _SAME},
-    **{name: size for name in ("size",)},
+    "size": size,
     "dim": lambda flow, x: size(flow, x).__len__(),
     "__getitem__": item,
+    "new_zeros": made(ZERO),
+    "new_ones": made(FIXED),
     "numel": lambda flow, x: size(flow, x).numel(),
 }
 

@@ -63,7 +63,7 @@ def batch_norm(
         out = Signal(spread(units, signal.units.shape, 1))
         if isinstance(bias, Weights):
             flow.use(bias, units)
-        name = flow.buffer_names.get(id(running_mean))
+        name = flow.buffer_name(running_mean)
         if name is None or name in flow.buffers or (bias is not None and not isinstance(bias, Weights)):
             flow.table.pin(units, f"{flow.where()}: its running mean cannot be rescaled")
         else:

@@ -137,16 +137,16 @@ _SUMS, _DIFFERENCES = ("add", "iadd"), ("sub", "isub")
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
     **{f: add for f in (torch.add, operator.add, operator.iadd)},
     **{f: subtract for f in (torch.sub, torch.subtract, operator.sub, operator.isub)},
-    **{f: multiply for f in (torch.mul, torch.multiply, operator.mul)},
-    **{f: divide for f in (torch.div, torch.divide, torch.true_divide, operator.truediv)},
+    **{f: multiply for f in (torch.mul, torch.multiply, operator.mul, operator.imul)},
+    **{f: divide for f in (torch.div, torch.divide, torch.true_divide, operator.truediv, operator.itruediv)},
     torch.where: where,
     **{f: larger for f in (torch.maximum, torch.minimum)},
 }
 METHODS: dict[str, Callable[..., Any]] = {
     **{name: add for name in ("add", "add_", "__add__", "__radd__", "__iadd__")},
     **{name: subtract for name in ("sub", "sub_", "__sub__", "__isub__")},
-    **{name: multiply for name in ("mul", "__mul__", "__rmul__")},
-    **{name: divide for name in ("div", "__truediv__")},
+    **{name: multiply for name in ("mul", "mul_", "__mul__", "__rmul__", "__imul__")},
+    **{name: divide for name in ("div", "div_", "__truediv__", "__itruediv__")},
     **{name: larger for name in ("maximum", "minimum")},
 }
 MODULES: dict[type, Callable[..., Any]] = {}
