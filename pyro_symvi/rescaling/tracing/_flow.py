@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -149,8 +150,11 @@ class UnitFlow(fx.Interpreter):
         """An operation that is refused; its outputs have scale one."""
         self.refuse(reason, (args, kwargs))
         blank = pytree.tree_map(_blank, (args, kwargs))
-        with torch.random.fork_rng(devices=[]):
-            result = function(*blank[0], **blank[1])
+        try:
+            with torch.random.fork_rng(devices=[]):
+                result = function(*blank[0], **blank[1])
+        except Exception as error:
+            raise UnsupportedError(f"expected operations that are known, got {self.where()}: {error}") from error
         return pytree.tree_map(lambda t: Signal.fixed(t.shape) if isinstance(t, Tensor) else t, result)
 
     def where(self) -> str:
@@ -194,6 +198,7 @@ class UnitFlow(fx.Interpreter):
         def method(this: Any, *rest: Any, **options: Any) -> Any:
             return getattr(this, target)(*rest, **options)
 
+        method.__name__ = target
         return self._call(METHODS.get(target), method, args, kwargs)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -204,24 +209,26 @@ class UnitFlow(fx.Interpreter):
         why = _computed(module)
         if handler is not None and not why:
             return self._call(handler, module, (module, *args), kwargs)
-        own = {name: self.lift(p) for name, p in module.named_parameters()}
+        return self._unknown(module, (module, *args), kwargs, why or _reason(type(module).__name__))
+
+    def _unknown(self, function: Any, args: Any, kwargs: Any, reason: str) -> Any:
+        """An operation without a handler."""
         self.after = frozenset().union(*(s.after for s in signals((args, kwargs))))
-        reason = why or "it does not commute with positive scaling, or is not known here"
-        return self._passed_on(self.opaque(_runner(module), (args, list(own.values())), kwargs, reason))
+        if isinstance(function, nn.Module):
+            own = [self.lift(p) for p in function.parameters()]
+            return self._passed_on(self.opaque(_runner(function), (args[1:], own), kwargs, reason))
+        return self._passed_on(self.opaque(function, args, kwargs, reason))
 
     def _call(self, handler: Callable[..., Any] | None, function: Any, args: Any, kwargs: Any) -> Any:
         found = signals((args, kwargs))
         if not found and not weights((args, kwargs)) and not isinstance(function, nn.Module):
             return function(*args, **kwargs)
         self.after = frozenset().union(*(s.after for s in found))
-        if handler is None:
-            reason = "it does not commute with positive scaling, or is not known here"
-            return self._passed_on(self.opaque(function, args, kwargs, reason))
-        try:
+        reason = _unread(handler, self, args, kwargs) or _reason(getattr(function, "__name__", ""))
+        if handler is None or _unread(handler, self, args, kwargs):
+            result = self._unknown(function, args, kwargs, reason)
+        else:
             result = handler(self, *args, **kwargs)
-        except TypeError as error:  # arguments that the handler does not take
-            shown = f"its arguments are not read here ({error})"
-            result = self.opaque(function, args[isinstance(function, nn.Module) :], kwargs, shown)
         if writes(self.node, function, kwargs) and found:
             result = self._written(found[0], result)
         return self._passed_on(result)
@@ -249,11 +256,48 @@ class UnitFlow(fx.Interpreter):
 
     @staticmethod
     def _message(refusal: Refusal) -> str:
+        advice = "try ReLU, LeakyReLU or another function with f(c x) = c f(x) there"
+        reason = refusal.reason if "; try " in refusal.reason else f"{refusal.reason}; {advice}"
         return (
             f"expected operations that commute with positive scaling between layers with weights, got {refusal.where}: "
-            f"{refusal.reason}; try ReLU, LeakyReLU or another function with f(c x) = c f(x) there, or "
-            "unsupported='skip' to leave the units before it at scale one"
+            f"{reason}, or unsupported='skip' to leave the units before it at scale one"
         )
+
+
+_CURVED: tuple[str, ...] = (
+    "gelu",
+    "silu",
+    "elu",
+    "celu",
+    "selu",
+    "mish",
+    "softplus",
+    "relu6",
+    "hardtanh",
+    "tanh",
+    "sigmoid",
+    "softmax",
+)
+_CURVED += ("log_softmax", "logsoftmax", "hardswish", "hardsigmoid", "logsigmoid", "softsign", "glu", "exp", "log")
+
+
+def _reason(name: str) -> str:
+    """Why an operation of this name is refused."""
+    short = name.lower()
+    if short in _CURVED:
+        return f"{short}(c x) is not c {short}(x)"
+    return "it does not commute with positive scaling, or is not known here"
+
+
+def _unread(handler: Callable[..., Any] | None, flow: UnitFlow, args: Any, kwargs: Any) -> str:
+    """Which arguments a handler does not take, in words; empty where it takes all."""
+    if handler is None:
+        return ""
+    try:
+        inspect.signature(handler).bind(flow, *args, **kwargs)
+    except TypeError as error:
+        return f"its arguments are not read here ({error})"
+    return ""
 
 
 def _blank(value: Any) -> Any:

@@ -21,6 +21,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
     modules = list(network.modules())
     modes = [m.training for m in modules]
     hooks = [{name: getattr(m, name) for name in _HOOKS} for m in modules]
+    attributes, buffers = set(network.__dict__), set(network._buffers)
     try:
         for m in modules:
             m.training = False
@@ -28,6 +29,10 @@ def evaluating(network: nn.Module) -> Iterator[None]:
                 object.__setattr__(m, name, type(getattr(m, name))())
         yield
     finally:
+        for name in set(network.__dict__) - attributes:  # torch.fx keeps constants there
+            delattr(network, name)
+        for name in set(network._buffers) - buffers:
+            del network._buffers[name]
         for m, mode, kept in zip(modules, modes, hooks, strict=True):
             m.training = mode
             for name, value in kept.items():

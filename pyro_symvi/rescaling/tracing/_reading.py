@@ -12,7 +12,7 @@ from torch.nn.parameter import is_lazy
 
 from ...groups import NetworkRescaling, UnsupportedError
 from ._traced import TracedNetwork, UnitBlock, trace_network
-from ._verify import duplicate, outputs, verify_network
+from ._verify import duplicate, graph_is_faithful, outputs, verify_network
 
 BATCH_NORMS, UNSUPPORTED = ("barrier", "folded"), ("raise", "skip")
 
@@ -33,6 +33,12 @@ def read_network(network: nn.Module, input_shape: Any, *, batch_norm: str, unsup
             raise ValueError(f"expected {name} among {known}, got {value!r}")
     shapes = fitting_shapes(network, input_shape)
     traced = trace_network(network, shapes, batch_norm=batch_norm, unsupported=unsupported)
+    if not graph_is_faithful(network, traced):
+        raise UnsupportedError(
+            f"expected a forward pass that torch.fx follows, got {type(network).__name__}, whose graph gives other "
+            "outputs than itself, because of operations in place on shared memory, hooks, or choices made while "
+            "tracing; try to write these out of place, and to remove the hooks"
+        )
     return tested(network, traced, repair=unsupported == "skip")
 
 

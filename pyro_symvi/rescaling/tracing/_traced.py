@@ -63,6 +63,16 @@ class TracedNetwork:
     shared: tuple[str, ...] = ()
 
 
+def _used(flow: UnitFlow) -> Tensor:
+    """The index of each unit's free scale, -1 where it has none; scales that move no parameter are not counted."""
+    scales, count = flow.table.compressed()
+    moved = torch.zeros(count + 1, dtype=torch.bool)
+    for units in (flow.enters, flow.leaves):
+        moved[scales[torch.clamp(units[1:], min=FIXED)]] = True
+    moved[-1] = False  # -1 reads the last one
+    return torch.where(moved, torch.cumsum(moved, 0) - 1, -1)[scales]
+
+
 def trace_network(
     network: nn.Module,
     input_shapes: tuple[tuple[int, ...], ...],
@@ -77,7 +87,8 @@ def trace_network(
         flow = UnitFlow(graph, layout, batch_norm=batch_norm, skip=unsupported == "skip")
         with torch.no_grad():
             flow.run(*(torch.zeros(shape) for shape in input_shapes))
-    scales, free = flow.table.compressed()
+    scales = _used(flow)
+    free = int(scales.max()) + 1
     enters, leaves = (scales[torch.clamp(t[1:], min=FIXED)] for t in (flow.enters, flow.leaves))
     degrees = torch.where(leaves >= 0, flow.degrees[1:], 1.0)
     action = NetworkRescaling(enters, leaves, free, None if bool((degrees == 1).all()) else degrees)

@@ -87,7 +87,12 @@ def workable(network: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[nn.
 def duplicate(network: nn.Module) -> nn.Module:
     """A copy on the CPU, in evaluation mode, without gradients."""
     try:
-        model = copy.deepcopy(network)
+        memo: dict[int, Any] = {}
+        for module in network.modules():  # tensors that hooks computed, which deepcopy refuses
+            for value in vars(module).values():
+                if isinstance(value, Tensor) and value.grad_fn is not None:
+                    memo[id(value)] = value.detach().clone()
+        model = copy.deepcopy(network, memo)
     except Exception as error:
         raise UnsupportedError(
             f"expected a network that copy.deepcopy can copy, got {type(network).__name__} ({error}), because its "
@@ -128,6 +133,19 @@ def randomise_(model: nn.Module, generator: torch.Generator) -> None:
                 buffer.copy_(torch.randn(buffer.shape, generator=generator))
             elif kind == "running_var":
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+
+
+def graph_is_faithful(network: nn.Module, traced: TracedNetwork, *, seed: int = 0) -> bool:
+    """Whether the traced graph gives the outputs of the network at random weights on random inputs."""
+    model, tolerance = workable(network, traced.input_shapes)
+    dtype = next(model.parameters()).dtype
+    graph = duplicate(traced.graph).to(dtype)
+    generator = torch.Generator().manual_seed(seed)
+    randomise_(model, generator)
+    graph.load_state_dict(model.state_dict(), strict=False)
+    draws = [torch.randn(s, generator=generator).to(dtype) for s in traced.input_shapes]
+    before, after = outputs(model, draws), outputs(graph, draws)
+    return [t.shape for t in before] == [t.shape for t in after] and relative_change(before, after) <= tolerance
 
 
 def _takes(model: nn.Module, inputs: Sequence[Tensor]) -> bool:
