@@ -59,7 +59,7 @@ def check_network(network: nn.Module) -> None:
             raise UnsupportedError(f"expected real parameters, got {name} of dtype {parameter.dtype}")
         if not bool(parameter.isfinite().all()):
             raise ValueError(
-                f"expected finite parameters, got nan or inf in {name}, because no scale makes up for them; try to "
+                f"expected finite parameters, got nan or inf in {name!r}, because no scale makes up for them; try to "
                 "restore the network from before it diverged"
             )
 
