@@ -46,7 +46,8 @@ def check_convergence(
         draws: chains of a sampler, at least 8 draws each.
         x: inputs to predict at; those of the posterior unless given.
         y: their targets, for the log likelihood of all rows.
-        symmetry: a ``NetworkSymmetry``, for the line on canonical weights.
+        symmetry: a ``NetworkSymmetry``, for the line on canonical weights; or whatever else has ``canonicalize``, from
+            theta ``[*batch, dim]`` to a canonical form of the same shape (``rescaling.Canonicaliser``).
         rows: predictions are looked at on so many rows at most, evenly spaced.
         weights: so many single weights at most, evenly spaced.
         pieces: of each chain, compared with one another; even.
@@ -140,8 +141,9 @@ def _up_to_symmetry(
     posterior: NetworkPosterior, draws: Draws, symmetry: Any, weights: int, pieces: int
 ) -> list[ConvergenceLine]:
     subject, lines = Subject.WEIGHTS, []
-    if symmetry is not None or Perceptron.of(posterior.network) is not None:
-        norms = invariants_of_units(posterior, draws, symmetry)
+    layers = symmetry if hasattr(symmetry, "layers") else None
+    if layers is not None or Perceptron.of(posterior.network) is not None:
+        norms = invariants_of_units(posterior, draws, layers)
         if norms:
             values = torch.cat(list(norms.values()), -1)
             meaning = "sorted norms of hidden units, which no permutation, sign or rescaling changes"
