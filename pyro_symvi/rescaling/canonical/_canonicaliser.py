@@ -31,6 +31,9 @@ _STEPS = 2.0**30
 _LARGEST_DENSE = 3000
 """Units beyond which Hessians are not written down here; the solver's own optimum stands."""
 
+_ROUNDING = 1e-8
+"""A Newton step of this size leaves an error of its square."""
+
 _LARGEST_ERROR = 1e-6
 """In log scales; canonical points further off are refused."""
 
@@ -242,13 +245,16 @@ class Canonicaliser(Value):
 
     def _polished(self, gauge: Gauge, theta: Tensor, z: Tensor) -> tuple[Tensor, float]:
         """The z after Newton steps, and the size of the last one, which bounds the error before it."""
-        support, size = gauge.support(self.group.act(theta, z)), float("inf")
+        at, size = self.group.act(theta, z), float("inf")
+        support = gauge.support(at)
         for _ in range(4):
-            at = self.group.act(theta, z)
-            step = torch.linalg.solve(gauge.hessian(at, support), gauge.condition(at, support))
+            step = gauge.newton_step(at, support)
             if not float(step.abs().max()) < size / 2:
                 break
             z, size = z - step, float(step.abs().max())
+            at = self.group.act(theta, z)
+            if size < _ROUNDING:
+                break
         return z, size
 
     def _checked(self, theta: Tensor) -> Tensor:

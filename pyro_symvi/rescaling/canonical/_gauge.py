@@ -30,6 +30,10 @@ class Support(NamedTuple):
     free: Tensor
 
 
+Shares = tuple[Tensor, float | Tensor]
+"""p ``[dim]`` and m."""
+
+
 @dataclass(frozen=True)
 class Gauge(ABC):
     """F(z) = m log sum_i w_i e^{t (B z)_i} - b^T z, whose gradient at z = 0 vanishes at canonical points.
@@ -67,17 +71,28 @@ class Gauge(ABC):
 
     def condition(self, theta: Tensor, support: Support) -> Tensor:
         """The gauge condition chi ``[H]``, 0 for units without a scale; differentiable in theta ``[dim]``."""
-        p, m = self._shares(theta, support)
-        return (m * self.rate * self._transpose(p) - self._linear(support)) * support.free
+        return self._condition(self._shares(theta, support), support)
 
     def hessian(self, theta: Tensor, support: Support) -> Tensor:
         """The slope d chi(theta e^{-B z / 2}) / dz at z = 0, dense ``[H, H]``; 1 on the diagonal of other units."""
-        p, m = self._shares(theta, support)
-        mean, free = self._transpose(p), support.free.to(theta)
+        return self._hessian(self._shares(theta, support), support)
+
+    def newton_step(self, theta: Tensor, support: Support) -> Tensor:
+        """F''^{-1} chi ``[H]``: how far z = 0 is from the optimum, to first order."""
+        shares = self._shares(theta, support)
+        return torch.linalg.solve(self._hessian(shares, support), self._condition(shares, support))
+
+    def _condition(self, shares: Shares, support: Support) -> Tensor:
+        p, m = shares
+        return (m * self.rate * self._transpose(p) - self._linear(support)) * support.free
+
+    def _hessian(self, shares: Shares, support: Support) -> Tensor:
+        p, m = shares
+        mean, free = self._transpose(p), support.free.to(p)
         full = m * self.rate**2 * (self.gram(p) - mean[:, None] * mean[None, :])
         return full * free[:, None] * free[None, :] + torch.diag(1 - free)
 
-    def _shares(self, theta: Tensor, support: Support) -> tuple[Tensor, float | Tensor]:
+    def _shares(self, theta: Tensor, support: Support) -> Shares:
         """The shares p and the factor m."""
         logs = torch.where(support.live, self.weights(theta), 1.0).log().masked_fill(~support.live, -torch.inf)
         return logs.softmax(-1), self._count(support)
