@@ -26,7 +26,7 @@ GROUP = RescalingGroup.from_module(perceptron(2, 3, 2, 1), (2,))
 @pytest.mark.parametrize("criterion", ["path", "l2"])
 def test_orbit_points_have_one_canonical_point(criterion: str) -> None:
     canon = Canonicaliser(GROUP, criterion)
-    theta, z = normal(GROUP.dim), normal(5, GROUP.num_units, seed=1)
+    theta, z = normal(GROUP.dim), 3 * normal(5, GROUP.num_units, seed=1)
     point, scale = canon(theta)
     points, scales = canon(GROUP.act(theta, z))
     assert torch.allclose(points, point.expand_as(points), rtol=1e-12, atol=0)

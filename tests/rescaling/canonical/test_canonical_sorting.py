@@ -212,6 +212,21 @@ def test_units_whose_partners_have_no_scale_are_left_alone() -> None:
     assert torch.equal(canon.canonicalize(theta), canon.section(theta))
 
 
+def test_dead_units_keep_their_scale_and_have_a_place() -> None:
+    canon = Canonicaliser(group_of("perceptron"), "path")
+    theta = normal(canon.group.dim, seed=9)
+    dead = canon.group.action.leaves == 1
+    theta = torch.where(dead, torch.zeros(()).double(), theta)
+    point, scale = canon(theta)
+    assert float(scale[1]) == 0.0 and bool(torch.isfinite(point).all())
+    assert torch.equal(canon.canonicalize(permuted(canon, theta, seed=10)), point)
+    others = normal(canon.group.num_units, seed=11)
+    others[1] = 0.0
+    assert torch.allclose(canon.canonicalize(canon.group.act(theta, others)), point, rtol=1e-10, atol=1e-12)
+    gradient = torch.autograd.functional.jacobian(lambda t: canon(t)[1], theta)
+    assert bool(torch.isfinite(gradient).all()) and float(gradient[1].abs().max()) == 0.0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
