@@ -11,6 +11,7 @@ from .conditioning import transport_ as transport_
 from .criteria import Criterion as Criterion
 from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
+from .criteria import PriorCriterion as PriorCriterion
 from .criteria import RangeCriterion as RangeCriterion
 from .path_lifting import Paths as Paths
 from .path_lifting import expected_path_weights as expected_path_weights
@@ -32,6 +33,7 @@ __all__ = [
     "Criterion",
     "L2Criterion",
     "PathCriterion",
+    "PriorCriterion",
     "Paths",
     "RangeCriterion",
     "RescaleEvery",

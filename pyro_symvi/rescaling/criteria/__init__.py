@@ -12,6 +12,7 @@ from ._l2 import L2Problem as L2Problem
 from ._live import LiveGraph as LiveGraph
 from ._path import PathCriterion as PathCriterion
 from ._path import PathProblem as PathProblem
+from ._prior import PriorCriterion as PriorCriterion
 from ._range import RangeCriterion as RangeCriterion
 from ._range import RangeProblem as RangeProblem
 from ._read import read_criterion as read_criterion
@@ -25,6 +26,7 @@ __all__ = [
     "LiveGraph",
     "PathCriterion",
     "PathProblem",
+    "PriorCriterion",
     "Problem",
     "RangeCriterion",
     "RangeProblem",
