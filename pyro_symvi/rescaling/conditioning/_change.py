@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from .._group import RescalingGroup
 
-_SAMPLES, _SEED = 4, 0
+_SAMPLES, _SEED = 8, 0
 
 
 def output_change(model: nn.Module, group: RescalingGroup, log_scale: Tensor) -> float:
@@ -36,7 +36,7 @@ def bare_copy(model: nn.Module) -> nn.Module:
 
 
 def outputs(model: nn.Module, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """Outputs ``[4, ...]`` of a network for normal inputs of these shapes (batch axis of one included), in float64."""
+    """Outputs ``[8, ...]`` of a network for normal inputs of these shapes (batch axis of one included), in float64."""
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(_SEED)
     found = []
