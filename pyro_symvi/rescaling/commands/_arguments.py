@@ -101,7 +101,7 @@ def _condition(model: nn.Module, shapes: Shapes, options: argparse.Namespace) ->
     model.eval()
     group = RescalingGroup.from_module(
         model,
-        shapes[0] if len(shapes) == 1 else shapes,  # type: ignore[arg-type]
+        shapes[0] if len(shapes) == 1 else shapes,
         batch_norm=options.batch_norm,
         unsupported="skip" if options.skip_unsupported else "raise",
     )
