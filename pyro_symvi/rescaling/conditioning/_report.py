@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ class ConditioningReport:
             "largest_abs_log_scale": _largest(z),
             "frozen": self.frozen(),
             "skipped": self.skipped(),
+            "shared_parameters": list(result.group.traced.shared),
+            "rescaled_buffers": list(result.group.traced.buffers),
             "layers": self.layers(),
             "log_scale": z.tolist(),
         }
@@ -99,6 +102,8 @@ class ConditioningReport:
                 f"frozen: {row['units']:,} units of {row['name']} keep scale one: {row['reason']}"
                 for row in self.frozen()
             ),
+            *self._names("used more than once, so that their units share scales", result.group.traced.shared),
+            *self._names("rescaled too, for evaluation mode", result.group.traced.buffers),
             "",
             f"objective       {before:.6g} before, {after:.6g} after",
             *(f"                {line}" for line in textwrap.wrap(meaning(result.criterion), 100)),
@@ -113,6 +118,11 @@ class ConditioningReport:
             f"(|z| at most {_largest(z):.3g})",
         ]
         return "\n".join(lines)
+
+    def _names(self, what: str, names: Iterable[str]) -> list[str]:
+        known = list(names)
+        rest = f" and {len(known) - 4} more" if len(known) > 4 else ""
+        return [f"{what}: {', '.join(known[:4])}{rest}"] if known else []
 
     def _dtypes(self) -> str:
         kinds = {str(p.dtype).removeprefix("torch.") for p in self.result.model.parameters()}
