@@ -21,48 +21,41 @@ LABELS = {"none": "as initialised", "l2": "least energy (ENorm, once)", "path": 
 def curves(found: Found, path: Path) -> None:
     """Training loss against epochs: at the small step, and each method at its best rate."""
     all_runs = tables.by_name(found)
-    shown = tables.cases(all_runs, MAIN)
-    made, axes = _panels(2, shown)
-    for column, (task, init) in enumerate(shown):
-        for row, words in enumerate(("small step", "best rate of each")):
-            axis = axes[row, column]
+    made, panels = _panels(tables.cases(all_runs, MAIN))
+    for (task, init), pair in panels.items():
+        for axis, small in zip(pair, (True, False), strict=True):
             for method in NAMES:
                 r = all_runs[task, init, method]
-                rows = r.curves[:, r.small] if row == 0 else r.at(r.curves, r.reach)
+                rows = r.curves[:, r.small] if small else r.at(r.curves, r.reach)
                 epochs = r.block * np.arange(1, rows.shape[1] + 1)
                 _band(axis, epochs, np.where(np.isfinite(rows), rows, np.nan), COLOURS[method], LABELS[method])
-            small = f" {r.task.small:g}" if row == 0 else ""
-            axis.set_title(f"{task}, {init}: {words}{small}", fontsize=8.5, color=INK, loc="left")
+            words = f"small step {r.task.small:g}" if small else "best rate of each"
+            axis.set_title(f"{task}, {init}: {words}", fontsize=8.5, color=INK, loc="left")
             axis.axhline(r.task.level, color=FAINT, lw=0.8, ls=":")
-            axis.set_yscale("log")
-            axis.set_xscale("log")
             axis.set_xlabel("epochs", fontsize=8)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("training loss", fontsize=8)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+            axis.set_ylabel("training loss", fontsize=8)
+    _legend(panels)
     save_figure(made, path)
 
 
 def rates(found: Found, path: Path) -> None:
-    """Epochs to the level, and training loss at the end, against the learning rate."""
+    """Epochs to the level (dotted: the whole length), and training loss at the end, against the learning rate."""
     all_runs = tables.by_name(found)
-    shown = tables.cases(all_runs, MAIN)
-    made, axes = _panels(2, shown)
-    for column, (task, init) in enumerate(shown):
+    made, panels = _panels(tables.cases(all_runs, MAIN))
+    for (task, init), (above, below) in panels.items():
         for method in NAMES:
             r = all_runs[task, init, method]
-            for axis, values in zip(axes[:, column], (r.reach, r.final), strict=True):
+            for axis, values in ((above, r.reach), (below, r.final)):
                 _band(axis, np.array(r.rates), values, COLOURS[method], LABELS[method], marker="o")
-        axes[0, column].axhline(r.option["epochs"], color=FAINT, lw=0.8, ls=":")
-        axes[0, column].set_title(f"{task}, {init}: epochs to {r.task.level:g}", fontsize=8.5, color=INK, loc="left")
-        axes[1, column].set_title(f"{task}, {init}: loss at the end", fontsize=8.5, color=INK, loc="left")
-        for axis in axes[:, column]:
-            axis.set_xscale("log")
-            axis.set_yscale("log")
+        above.axhline(r.option["epochs"], color=FAINT, lw=0.8, ls=":")
+        for axis, title, unit in (
+            (above, f"epochs to a loss of {r.task.level:g}", "epochs"),
+            (below, "loss at the end", "training loss"),
+        ):
+            axis.set_title(f"{task}, {init}: {title}", fontsize=8.5, color=INK, loc="left")
             axis.set_xlabel("learning rate", fontsize=8)
-    axes[0, 0].set_ylabel("epochs (dotted: the whole length)", fontsize=8)
-    axes[1, 0].set_ylabel("training loss", fontsize=8)
-    axes[0, 0].legend(fontsize=7, frameon=False)
+            axis.set_ylabel(unit, fontsize=8)
+    _legend(panels)
     save_figure(made, path)
 
 
@@ -100,16 +93,27 @@ def widths(found: Found, path: Path) -> None:
     save_figure(made, path)
 
 
-def _panels(rows: int, shown: list[tuple[str, str]]) -> tuple[Any, Any]:
+def _panels(shown: list[tuple[str, str]]) -> tuple[Any, dict[tuple[str, str], tuple[Any, Any]]]:
+    """Two log-log panels, one above the other, for each task (across) and init (down)."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
-    made = Figure(figsize=(2.6 * len(shown), 2.5 * rows), layout="constrained")
-    axes = made.subplots(rows, len(shown), squeeze=False)
+    names, inits = (list(dict.fromkeys(part)) for part in zip(*shown, strict=True))
+    made = Figure(figsize=(3.5 * len(names), 4.6 * len(inits)), layout="constrained")
+    axes = made.subplots(2 * len(inits), len(names), squeeze=False)
     for axis in axes.flat:
         tidy(axis)
+        axis.set_xscale("log")
+        axis.set_yscale("log")
+        axis.xaxis.set_minor_formatter(NullFormatter())
         axis.tick_params(which="both", labelsize=7)
         axis.grid(color=FAINT, alpha=0.25)
-    return made, axes
+    places = {one: (2 * inits.index(one[1]), names.index(one[0])) for one in shown}
+    return made, {one: (axes[row, column], axes[row + 1, column]) for one, (row, column) in places.items()}
+
+
+def _legend(panels: dict[tuple[str, str], tuple[Any, Any]]) -> None:
+    next(iter(panels.values()))[0].legend(fontsize=7, frameon=False, loc="lower left")
 
 
 def _plain(axis: Any) -> None:

@@ -66,7 +66,7 @@ def runs(cell: dict[str, Any]) -> Runs:
     block, length = cell["block_epochs"], float(option["epochs"])
     reach = np.array([[epochs_to(curve, task.level, block) for curve in seed] for seed in curves])
     final = curves[..., -max(1, curves.shape[-1] // 10) :].mean(-1)
-    final = np.minimum(np.where(np.isfinite(final), final, np.inf), chance(task))
+    final = np.clip(np.where(np.isfinite(final), final, np.inf), 1e-12, chance(task))
     return Runs(
         task, option, curves, block, np.minimum(reach, length), np.isfinite(reach), final,
         np.array(cell["test_loss"]), np.array(cell["accuracy"]), np.array(cell["objective"]),
