@@ -62,11 +62,12 @@ class Problem(ABC):
         """The derivative of :meth:`gradient`, dense ``[H, H]``; rows and columns of frozen units are 0."""
 
     @abstractmethod
-    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
         """The x with hessian(z) x = v on the free units, 0 on the others, ``[H]``.
 
         ``tolerance`` bounds the residual, unit by unit relative to the diagonal, where the equations are solved by
-        iteration.
+        iteration. With ``damping``, that many times a diagonal matrix is added to the Hessian, which keeps steps bounded
+        where it is nearly singular.
         """
 
     @abstractmethod

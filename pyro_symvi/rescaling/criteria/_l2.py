@@ -67,10 +67,10 @@ class L2Problem(SmoothProblem):
         result[self.frozen], result[:, self.frozen] = 0.0, 0.0
         return result
 
-    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
         curvature = self.sum.curvature(z)
         scale = self.sum.rate**2 * math.exp(curvature.flows.shift)
-        return self._solve(curvature, v / scale, None, tolerance)
+        return self._solve(curvature, v / scale, None, damping * curvature.diagonal, tolerance)
 
     def imbalance(self, z: Vector) -> Vector:
         """(k O_h - I_h) / (k O_h + I_h), in [-1, 1]."""

@@ -95,11 +95,12 @@ class PathProblem(SmoothProblem):
         """The mean of the rows of B under the weights g e^{Bz} / S, ``[H]``."""
         return self._free(excess[:-1] / total)
 
-    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
         curvature = self.sum.curvature(z)
         total = curvature.flows.total
         mean = self._mean(curvature.flows.weighted_out() - curvature.flows.into, total)
-        return self._solve(curvature, v * (total / self.count), mean, tolerance)
+        scale = total / self.count
+        return self._solve(curvature, v * scale, mean, damping * scale * self.fans, tolerance)
 
     def imbalance(self, z: Vector) -> Vector:
         """dF/dz_h divided by the least fan, min_h (|in_h| + |out_h|)."""

@@ -119,8 +119,8 @@ class RangeProblem(Problem):
         result[np.ix_(free, free)] = self.jacobian(*self.policies(z)).toarray()
         return result
 
-    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
-        """As for the other criteria; where ties make a cycle the matrix may be singular (RuntimeError)."""
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
+        """As for the other criteria, without damping; where ties make a cycle the matrix may be singular (RuntimeError)."""
         return self._solve(self.policies(z), v)
 
     def _solve(self, policies: tuple[Policy, Policy], v: Vector) -> Vector:

@@ -54,8 +54,8 @@ class SmoothProblem(Problem):
                 break
         return z if self.value(z) < self.value(np.zeros(self.units)) else np.zeros(self.units)
 
-    def _solve(self, curvature: Curvature, v: Vector, mean: Vector | None, tolerance: float) -> Vector:
-        """X with (L - total m m^T) x = v on free units, for L = ``curvature``, m = ``mean`` (None: 0)."""
+    def _solve(self, curvature: Curvature, v: Vector, mean: Vector | None, extra: Vector, tolerance: float) -> Vector:
+        """X with (L + diag(extra) - total m m^T) x = v on free units, for L = ``curvature``, m = ``mean`` (None: 0)."""
         free = np.flatnonzero(~self.frozen)
         if not len(free):
             return np.zeros(self.units)
@@ -63,6 +63,7 @@ class SmoothProblem(Problem):
         result = np.zeros(self.units)
         if len(free) <= DENSE:
             matrix = curvature.dense()[np.ix_(free, free)]
+            matrix[np.diag_indices(len(free))] += extra[free]
             root = 1 / np.sqrt(np.diag(matrix))
             sides = v[free][:, None] if mean is None else np.stack([v[free], mean[free]], 1)
             x = root[:, None] * _positive_solve(root[:, None] * matrix * root, root[:, None] * sides)
@@ -71,12 +72,12 @@ class SmoothProblem(Problem):
                 x = x[:, :1] + gain * (mean[free] @ x[:, 0]) * x[:, 1:]
             result[free] = x[:, 0]
             return result
-        diagonal = np.where(self.frozen, 1.0, curvature.diagonal)
+        diagonal = np.where(self.frozen, 1.0, curvature.diagonal + extra)
         if mean is not None:
             mean = self._free(mean)
 
         def times(x: Vector) -> Vector:
-            y = curvature.times(x)
+            y = curvature.times(x) + extra * x
             return self._free(y if mean is None else y - total * (mean @ x) * mean)
 
         return conjugate_gradients(times, self._free(v), diagonal, tolerance)

@@ -8,6 +8,12 @@ from ..criteria import Problem, RangeProblem, Vector
 from ._policy import policy_iteration
 from ._solution import Solution, Track, Watch
 
+_LARGEST_STEP = 20.0
+"""No log scale moves by more at once."""
+
+_IDLE = 10
+"""Iterations in a row that improve neither the objective nor the residual before the search ends."""
+
 
 def newton(
     problem: Problem, *, tolerance: float = 1e-8, max_iterations: int | None = None, watch: Watch | None = None
@@ -15,52 +21,54 @@ def newton(
     """Newton steps after a few sweeps by layers; converges in about ten, whatever the network.
 
     The equations are solved by a Cholesky factor for up to 1,500 units, else by conjugate gradients, as exactly as the
-    residual asks for. A step is halved until the objective falls; where rounding decides about that (units whose
-    energy is nothing beside that of others) the residual has to fall, else a sweep takes its place. For ranges, see
-    :func:`policy_iteration`.
+    residual asks for. Where a step does not lower the objective, the Hessian is damped (Levenberg 1944) until it does,
+    and a sweep by layers follows; where rounding decides (units whose energy is nothing beside that of others) the
+    residual has to fall. For ranges, see :func:`policy_iteration`.
     """
     if isinstance(problem, RangeProblem):
         return policy_iteration(problem, tolerance=tolerance, max_iterations=max_iterations, watch=watch)
-    limit = 200 if max_iterations is None else max_iterations
+    limit = 500 if max_iterations is None else max_iterations
     z = np.zeros(problem.units)
     track = Track(problem, z, tolerance, limit, watch)
     if limit and not track.done:
         z = problem.start()
         track.add(z)
-    idle, best = 0, (track.residual, z)
+    damping, idle, best = 0.0, 0, (track.residual, z)
     for _ in range(limit - 1):
-        if track.done or idle >= 10:
+        if track.done or idle >= _IDLE:
             break
-        moved = _newton_step(problem, z, track)
-        if moved is None:
-            moved = problem.sweep(z)
-        z = moved
+        z, damping = _step(problem, z, track.residual, tolerance, damping)
+        before = track.history[-1]
         track.add(z)
-        idle = 0 if track.residual < 0.9 * best[0] else idle + 1
+        better = track.history[-1] < before - _rounding(problem, before) or track.residual < 0.9 * best[0]
+        idle = 0 if better else idle + 1
         if track.residual < best[0]:
             best = (track.residual, z)
-    track.residual, z = best
+    if not track.done:
+        track.residual, z = best
     return track.solution(z)
 
 
-def _newton_step(problem: Problem, z: Vector, track: Track) -> Vector | None:
-    """The point after one step, or None where none of its fractions is better."""
-    gradient = problem.gradient(z)
-    accuracy = min(0.1, max(track.residual, 1e-3 * track.tolerance))
-    step = -problem.solve(z, gradient, tolerance=accuracy)
-    slope = float(gradient @ step)
-    largest = float(np.abs(step).max(initial=0.0))
-    if not np.isfinite(largest) or slope >= 0:
-        return None
-    value = problem.value(z)
-    rounding = 1e-13 * (abs(value) + problem.count)
-    size = min(1.0, 10.0 / largest) if largest else 1.0
-    for _ in range(6):
-        trial = z + size * step
-        fall = problem.value(trial) - value
-        if fall <= 0.1 * size * slope and fall < -rounding:
-            return trial
-        if abs(fall) <= rounding and problem.residual(trial) < 0.5 * track.residual:
-            return trial
-        size /= 2
-    return None
+def _rounding(problem: Problem, value: float) -> float:
+    """A bound on the rounding of the objective."""
+    return 1e-13 * (abs(value) + problem.count) if np.isfinite(value) else np.inf
+
+
+def _step(problem: Problem, z: Vector, residual: float, tolerance: float, damping: float) -> tuple[Vector, float]:
+    """The next point, and the damping to begin with there."""
+    gradient, value = problem.gradient(z), problem.value(z)
+    rounding = _rounding(problem, value)
+    for _ in range(12):
+        step = -problem.solve(z, gradient, tolerance=min(0.1, max(residual, 1e-3 * tolerance)), damping=damping)
+        slope, largest = float(gradient @ step), float(np.abs(step).max(initial=0.0))
+        if largest <= _LARGEST_STEP and slope < 0:
+            trial = z + step
+            fall = problem.value(trial) - value
+            if fall <= 0.1 * slope and fall < -rounding:
+                return (problem.sweep(trial) if damping else trial), (damping / 10 if damping > 1e-6 else 0.0)
+            if abs(fall) <= rounding and problem.residual(trial) < 0.5 * residual:
+                return trial, 0.0
+            if abs(fall) <= rounding:
+                break
+        damping = max(10 * damping, 1e-5)
+    return problem.sweep(z), damping

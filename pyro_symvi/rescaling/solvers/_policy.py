@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..criteria import L2Criterion, RangeProblem, Vector
-from ..criteria._l2 import L2Problem
+from ..criteria import L2Problem, RangeProblem, Vector
 from ..criteria._range import Policy
 from ._solution import Solution, Track, Watch
 
@@ -19,16 +18,13 @@ def policy_iteration(
     long, one is held while the other is improved until it stays (Hoffman and Karp 1966), which ends after finitely
     many steps where the units have no cycle. With cycles: sweeps from the l_8 point.
     """
-    from ._newton import newton
-
     limit = 1000 if max_iterations is None else max_iterations
     start = np.zeros(problem.units)
     track = Track(problem, start, tolerance, limit, watch)
     if track.done or not limit:
         return track.solution(start)
     if not problem.graph.acyclic:
-        power = L2Criterion(8.0).power
-        z = newton(L2Problem(problem.network, problem.logs, power), tolerance=1e-12).z
+        z = cyclic_start(problem)
         for _ in range(limit):
             if track.done:
                 break
@@ -47,6 +43,13 @@ def policy_iteration(
         z = _alternate(problem, z, tolerance, limit)
     track.add(z)
     return track.solution(z)
+
+
+def cyclic_start(problem: RangeProblem) -> Vector:
+    """The l_8 point: where sweeps begin if ranges alone leave a choice, so that it depends on the orbit alone."""
+    from ._newton import newton
+
+    return newton(L2Problem(problem.network, problem.logs, 8.0), tolerance=1e-12).z
 
 
 def _alternate(problem: RangeProblem, z: Vector, tolerance: float, limit: int) -> Vector:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..criteria import Problem, Vector
+from ..criteria import Problem, RangeProblem, Vector
+from ._policy import cyclic_start
 from ._solution import Solution, Track, Watch
 
 
@@ -37,6 +38,8 @@ def _sweeps(
 ) -> Solution:
     z = np.zeros(problem.units)
     track = Track(problem, z, tolerance, max_iterations, watch)
+    if isinstance(problem, RangeProblem) and not problem.graph.acyclic and not track.done:
+        z = cyclic_start(problem)
     for _ in range(max_iterations):
         if track.done:
             break
