@@ -66,8 +66,8 @@ class Problem(ABC):
         """The x with hessian(z) x = v on the free units, 0 on the others, ``[H]``.
 
         ``tolerance`` bounds the residual, unit by unit relative to the diagonal, where the equations are solved by
-        iteration. With ``damping``, that many times a diagonal matrix is added to the Hessian, which keeps steps bounded
-        where it is nearly singular.
+        iteration. With ``damping``, that many times a diagonal matrix is added to the Hessian, which keeps steps
+        bounded where it is nearly singular.
         """
 
     @abstractmethod
@@ -92,6 +92,14 @@ class Problem(ABC):
     @abstractmethod
     def sweep_units(self, z: Vector) -> Vector:
         """Each unit by itself updated once, all others held: cyclic coordinate descent."""
+
+    def rounding(self, value: float) -> float:
+        """A bound on the rounding of a value of the objective."""
+        return 1e-13 * abs(value)
+
+    def normalised(self) -> tuple[Problem, float]:
+        """The same search with an objective of a size that floats hold, and log of the factor that was taken out."""
+        return self, 0.0
 
     def residual(self, z: Vector) -> float:
         """The certificate of optimality: the largest imbalance of a unit."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -12,7 +13,7 @@ from ..tracing import TracedNetwork
 from ._block import Index, Vector
 from ._blocks import blocks_of
 from ._criterion import Criterion, log_magnitudes
-from ._exponential_sum import Flows
+from ._exponential_sum import ExponentialSum, Flows
 from ._single import SingleUnits
 from ._smooth import SmoothProblem
 from ._updates import balance
@@ -53,6 +54,18 @@ class L2Problem(SmoothProblem):
     def value(self, z: Vector) -> float:
         with np.errstate(over="ignore", divide="ignore"):
             return float(np.exp(self.sum.flows(z).log_total))
+
+    def _level(self, z: Vector) -> float:
+        return self.sum.flows(z).log_total
+
+    def normalised(self) -> tuple[L2Problem, float]:
+        level = self._level(self.start()) if self.count else 0.0
+        if not 300.0 < abs(level) < math.inf:
+            return self, 0.0
+        twin = copy.copy(self)
+        blocks = tuple(replace(b, logs=b.logs - level) for b in self.sum.blocks)
+        twin.sum = ExponentialSum(self.units, self.sum.rate, blocks)
+        return twin, level
 
     def gradient(self, z: Vector) -> Vector:
         flows = self.sum.flows(z)

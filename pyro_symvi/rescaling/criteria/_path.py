@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from ._block import Index, Vector
 from ._blocks import blocks_of, counts_of
 from ._criterion import Criterion, log_magnitudes
 from ._l2 import L2Problem
+from ._live import LiveGraph
 from ._single import SingleUnits
 from ._smooth import SmoothProblem
 from ._updates import positive_root
@@ -41,7 +42,10 @@ class PathCriterion(Criterion):
                 "expected activations of degree 1 (ReLU, abs) for the path criterion, got other powers, because "
                 'path products are not multilinear then; try criterion="l2"'
             )
-        return PathProblem(network, balanced_log_path_weights(network, theta))
+        problem = PathProblem(network, balanced_log_path_weights(network, theta))
+        if problem.frozen.any():
+            problem.explain(LiveGraph.of(blocks_of(network, log_magnitudes(theta)), problem.units))
+        return problem
 
 
 def balanced_log_path_weights(network: TracedNetwork, theta: Tensor) -> Vector:
@@ -73,11 +77,19 @@ class PathProblem(SmoothProblem):
         self.count = len(logs) if chosen is None else int(chosen.sum())
         self.sum_of_logs = float((logs if chosen is None else logs[chosen]).sum())
 
+    def explain(self, weights: LiveGraph) -> None:
+        """Take the reasons of frozen units from the graph of weights that are not 0: g_i leaves out weight i."""
+        known = {u: weights.reasons.get(u, reason) for u, reason in self.graph.reasons.items()}
+        self.graph = replace(self.graph, reasons=known)
+
     def value(self, z: Vector) -> float:
         if not self.count:
             return 0.0
         log_mean = self.sum.flows(z).log_total - np.log(self.count)
         return float(self.count * (log_mean - (float(self.linear @ z) + self.sum_of_logs) / self.count))
+
+    def rounding(self, value: float) -> float:
+        return 1e-13 * (abs(value) + self.count)
 
     def gradient(self, z: Vector) -> Vector:
         flows = self.sum.flows(z)
@@ -100,7 +112,7 @@ class PathProblem(SmoothProblem):
         total = curvature.flows.total
         mean = self._mean(curvature.flows.weighted_out() - curvature.flows.into, total)
         scale = total / self.count
-        return self._solve(curvature, v * scale, mean, damping * scale * self.fans, tolerance)
+        return self._solve(curvature, v * scale, mean, damping * scale * self.fans.astype(float), tolerance)
 
     def imbalance(self, z: Vector) -> Vector:
         """dF/dz_h divided by the least fan, min_h (|in_h| + |out_h|)."""

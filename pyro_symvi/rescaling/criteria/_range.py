@@ -120,7 +120,7 @@ class RangeProblem(Problem):
         return result
 
     def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
-        """As for the other criteria, without damping; where ties make a cycle the matrix may be singular (RuntimeError)."""
+        """As for the others, without damping; RuntimeError where ties make a cycle and the matrix is singular."""
         return self._solve(self.policies(z), v)
 
     def _solve(self, policies: tuple[Policy, Policy], v: Vector) -> Vector:

@@ -52,7 +52,11 @@ class SmoothProblem(Problem):
                 largest = max(largest, float(np.abs(step).max()))
             if largest <= 3.0:
                 break
-        return z if self.value(z) < self.value(np.zeros(self.units)) else np.zeros(self.units)
+        return z if self._level(z) < self._level(np.zeros(self.units)) else np.zeros(self.units)
+
+    def _level(self, z: Vector) -> float:
+        """The objective, or an increasing function of it, that does not overflow."""
+        return self.value(z)
 
     def _solve(self, curvature: Curvature, v: Vector, mean: Vector | None, extra: Vector, tolerance: float) -> Vector:
         """X with (L + diag(extra) - total m m^T) x = v on free units, for L = ``curvature``, m = ``mean`` (None: 0)."""

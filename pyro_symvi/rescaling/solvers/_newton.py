@@ -29,6 +29,7 @@ def newton(
         return policy_iteration(problem, tolerance=tolerance, max_iterations=max_iterations, watch=watch)
     limit = 500 if max_iterations is None else max_iterations
     z = np.zeros(problem.units)
+    problem, level = problem.normalised()
     track = Track(problem, z, tolerance, limit, watch)
     if limit and not track.done:
         z = problem.start()
@@ -40,24 +41,21 @@ def newton(
         z, damping = _step(problem, z, track.residual, tolerance, damping)
         before = track.history[-1]
         track.add(z)
-        better = track.history[-1] < before - _rounding(problem, before) or track.residual < 0.9 * best[0]
+        better = track.history[-1] < before - problem.rounding(before) or track.residual < 0.9 * best[0]
         idle = 0 if better else idle + 1
         if track.residual < best[0]:
             best = (track.residual, z)
     if not track.done:
         track.residual, z = best
+    if level:
+        track.history = [float(np.exp(level) * value) for value in track.history]
     return track.solution(z)
-
-
-def _rounding(problem: Problem, value: float) -> float:
-    """A bound on the rounding of the objective."""
-    return 1e-13 * (abs(value) + problem.count) if np.isfinite(value) else np.inf
 
 
 def _step(problem: Problem, z: Vector, residual: float, tolerance: float, damping: float) -> tuple[Vector, float]:
     """The next point, and the damping to begin with there."""
     gradient, value = problem.gradient(z), problem.value(z)
-    rounding = _rounding(problem, value)
+    rounding = problem.rounding(value)
     for _ in range(12):
         step = -problem.solve(z, gradient, tolerance=min(0.1, max(residual, 1e-3 * tolerance)), damping=damping)
         slope, largest = float(gradient @ step), float(np.abs(step).max(initial=0.0))
