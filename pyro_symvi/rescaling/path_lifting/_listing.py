@@ -100,6 +100,8 @@ class _Lister(fx.Interpreter):
     def __init__(self, network: TracedNetwork, theta: Tensor, limit: int) -> None:
         graph = copy.deepcopy(network.graph).double().eval()
         super().__init__(graph)
+        for name, scales in network.buffers.items():  # means that share a scale begin no path
+            graph.get_buffer(name).mul_(scales < 0)
         self.extra_traceback = False
         self.network, self.theta, self.limit = network, theta, limit
         self.names = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.modules import batchnorm, conv, instancenorm
 
@@ -82,9 +81,19 @@ def run_module(net: SquaredNetwork, module: nn.Module, args: Any, kwargs: Any, w
 
 
 def _weighted(net: SquaredNetwork, module: Any, x: Any, rest: Any, where: str) -> Any:
-    def layer(a: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        given = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-        return functional_call(module, given, (a, *rest))
+    def layer(a: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # by its function: hooks are not called
+        if isinstance(module, nn.Linear):
+            return F.linear(a, weight, bias)
+        if not isinstance(module, conv._ConvTransposeNd):
+            return module._conv_forward(a, weight, bias)
+        up: Any = module
+        dims = len(up.kernel_size)
+        function: Any = (F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)[dims - 1]
+        extra = up.output_padding
+        if rest and rest[0] is not None:
+            sizes = (up.stride, up.padding, up.kernel_size, dims, up.dilation)
+            extra = up._output_padding(a, list(rest[0]), *sizes)
+        return function(a, weight, bias, up.stride, up.padding, extra, up.groups, up.dilation)
 
     bias = None if module.bias is None else net.lift(module.bias)
     return affine(layer, x, net.lift(module.weight), bias, where)

@@ -21,15 +21,16 @@ Handler = Callable[..., Any]
 """``(network, plain, args, kwargs, where)``: the operation ``plain`` on arguments some of which are sums over paths."""
 
 POINTWISE = frozenset(
-    "relu relu6 leaky_relu prelu rrelu threshold abs clamp clamp_min hardtanh hardswish hardsigmoid hardshrink "
-    "softshrink identity dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout feature_alpha_dropout elu "
-    "selu celu gelu silu mish softplus softsign tanhshrink tanh sigmoid logsigmoid log_sigmoid sin exp erf softmax "
-    "log_softmax softmin contiguous clone detach to float double half bfloat16 type_as cpu cuda requires_grad_".split()
+    "relu relu6 leaky_relu prelu rrelu threshold abs absolute clamp clamp_min clamp_max clip hardtanh hardswish "
+    "hardsigmoid hardshrink softshrink identity dropout dropout1d dropout2d dropout3d alpha_dropout feature_dropout "
+    "feature_alpha_dropout elu selu celu gelu silu mish softplus softsign tanhshrink tanh sigmoid logsigmoid sin exp "
+    "log_sigmoid erf softmax log_softmax softmin contiguous clone detach to float double half bfloat16 type_as cpu "
+    "cuda type".split()
 )
 """Paths go through these as if they were active with slope one; the others keep units at scale one."""
 
 MOVES = frozenset(
-    "reshape reshape_as flatten unflatten permute transpose swapaxes swapdims movedim moveaxis t squeeze "
+    "reshape reshape_as flatten unflatten permute transpose swapaxes swapdims adjoint movedim moveaxis t squeeze "
     "unsqueeze expand expand_as broadcast_to repeat tile repeat_interleave getitem chunk split tensor_split unbind cat "
     "concat concatenate stack hstack vstack dstack pixel_shuffle pixel_unshuffle channel_shuffle roll flip fliplr "
     "native_channel_shuffle flipud rot90 narrow select index_select ravel unfold diagonal tril triu".split()
@@ -254,6 +255,7 @@ OPERATIONS: dict[str, Handler] = {
     **dict.fromkeys(("max", "amax", "maximum", "min", "amin", "minimum"), _largest),
     **dict.fromkeys(("gt", "ge", "lt", "le", "greater", "less"), _keep),
     "where": _where,
+    "zeros_like": lambda net, plain, args, kwargs, where: torch.zeros_like(args[0].tensor),
     "view": _view,
     "view_as": _view,
     "getattr": _getattr,

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from ...groups import UnsupportedError
+from ..tracing import TracedNetwork
 from ._modules import run_module
 from ._operations import operation, tensors_of
 from ._squares import Squares, aligned, constant, product
@@ -21,12 +22,15 @@ class SquaredNetwork(fx.Interpreter):
     convolution has a path for each position. Pointwise functions are active with slope one. Fixed coefficients
     (those of average pools, of running statistics) enter by their p-th power. ``max_pool="max"`` keeps one branch of
     each window, that of the largest sum; ``"sum"`` keeps all. Batch norm is the affine map of evaluation mode. Paths
-    end at layers that normalise by what they see (layer, group, instance norm), and begin anew behind them.
+    end at layers that normalise by what they see (layer, group, instance norm), and begin anew behind them. Running
+    means that share the scale of a unit (``batch_norm="folded"``) begin no path: N is then a function on the orbits of
+    the parameters alone, whether or not the means have been moved along.
     """
 
     def __init__(
-        self, graph: fx.GraphModule, powers: Mapping[str, Squares], power: float = 2.0, max_pool: str = "max"
+        self, network: TracedNetwork, powers: Mapping[str, Squares], power: float = 2.0, max_pool: str = "max"
     ) -> None:
+        graph = network.graph
         super().__init__(graph)
         self.extra_traceback = False
         self.power, self.max_pool = power, max_pool
@@ -35,6 +39,9 @@ class SquaredNetwork(fx.Interpreter):
         for name, parameter in graph.named_parameters(remove_duplicate=False):
             if name in powers:
                 self.by_id[id(parameter)] = powers[name]
+        self.fixed = {
+            id(buffer): network.buffers[name] < 0 for name, buffer in graph.named_buffers() if name in network.buffers
+        }
         self.ends: list[Squares] = []
 
     def norm(self, *inputs: Tensor) -> Squares:
@@ -62,7 +69,7 @@ class SquaredNetwork(fx.Interpreter):
         return Squares.of(value.to(self.like), signal=True) if isinstance(value, Tensor) else value
 
     def get_attr(self, target: Any, args: Any, kwargs: Any) -> Any:
-        value = super().get_attr(target, args, kwargs)
+        value = self.without_scaled(super().get_attr(target, args, kwargs))
         return self.lift(value) if isinstance(value, Tensor) and value.is_floating_point() else value
 
     def output(self, target: Any, args: Any, kwargs: Any) -> Any:
@@ -113,7 +120,11 @@ class SquaredNetwork(fx.Interpreter):
         """A running statistic as it is, in the precision of the parameters."""
         if isinstance(value, Squares):  # read by get_attr, which squared it
             value = (value.tensor * torch.exp2(value.exponent)) ** (1 / self.power)
-        return value.detach().to(self.like)
+        return self.without_scaled(value).detach().to(self.like)
+
+    def without_scaled(self, value: Any) -> Any:
+        """A buffer with zeros where its entries share the scale of a unit."""
+        return value * self.fixed[id(value)] if id(value) in self.fixed else value
 
     def cut(self, x: Squares, gamma: Any, beta: Any, where: str, channels: bool = False) -> Squares:
         """All paths end here; new ones begin behind, one from each entry."""

@@ -227,7 +227,7 @@ def total(
     """N of one network."""
     powers = {name: Squares(t, shifts[name], False, frozenset((name,))) for name, t in tensors.items()}
     like = next(iter(tensors.values()))
-    return SquaredNetwork(network.graph, powers, power, max_pool).norm(
+    return SquaredNetwork(network, powers, power, max_pool).norm(
         *(like.new_ones(shape) for shape in network.input_shapes)
     )
 

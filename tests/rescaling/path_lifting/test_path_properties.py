@@ -55,6 +55,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         (1, 3, 3),
     ),
     "residual": (Residual, (1, 3, 3)),
+    "folded": (Residual, (1, 3, 3)),
 }  # fmt: skip
 
 
@@ -67,7 +68,8 @@ def group(request: pytest.FixtureRequest) -> RescalingGroup:
     make, shape = NETWORKS[request.param]
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return RescalingGroup.from_module(make().eval(), shape)
+        norm = "folded" if request.param == "folded" else "barrier"
+        return RescalingGroup.from_module(make().eval(), shape, batch_norm=norm)
 
 
 def test_along_an_orbit(group: RescalingGroup) -> None:
@@ -88,16 +90,17 @@ def test_along_an_orbit(group: RescalingGroup) -> None:
 def test_flow_through_each_unit_is_conserved(group: RescalingGroup) -> None:
     theta = random(group.dim)
     flow = group.incidence().to_dense().mT @ (theta.square() * path_weights(group.traced, theta))
-    # what enters a unit leaves it; fixed terms (running means) would enter units behind batch norm only
     torch.testing.assert_close(flow, torch.zeros_like(flow), rtol=0, atol=1e-12 * float(theta.square().sum()) ** 3)
 
 
 def test_rank_is_live_parameters_less_units(group: RescalingGroup) -> None:
+    # folded: running means aside, each of two channels has one more scale, between its convolution and gamma
+    more = 2 if group.traced.batch_norm == "folded" else 0
     theta = random(group.dim)
     listed = paths(group, theta)
     jacobian, G = listed.jacobian(theta), listed.magnitude(theta)
     live = int((G.diagonal() > 0).sum())
-    assert int(torch.linalg.matrix_rank(jacobian, rtol=1e-10)) == live - group.num_units
+    assert int(torch.linalg.matrix_rank(jacobian, rtol=1e-10)) == live - group.num_units - more
     tangent = theta[:, None] * group.incidence().to_dense()
     assert float((jacobian @ tangent).abs().max()) < 1e-12 * float(jacobian.abs().max())
 
@@ -150,6 +153,19 @@ def test_far_out_on_an_orbit(group: RescalingGroup, size: float) -> None:
     norm = path_norm_squared(group.traced, theta).expand(2)
     torch.testing.assert_close(path_norm_squared(group.traced, both), norm, rtol=1e-11, atol=0)
     torch.testing.assert_close(log_path_weights(group.traced, both)[1], expected, rtol=1e-12, atol=1e-10)
+
+
+def test_inside_transforms(group: RescalingGroup) -> None:
+    theta = random(group.dim)
+
+    def function(t: Tensor) -> Tensor:
+        return path_weights(group.traced, t)
+
+    expected = torch.autograd.functional.jacobian(function, theta)
+    torch.testing.assert_close(torch.func.jacrev(function)(theta), expected, rtol=1e-12, atol=1e-14)
+    listed = paths(group, theta)
+    direct = torch.autograd.functional.jacobian(lambda t: listed.jacobian(t).square().sum(0), theta)
+    torch.testing.assert_close(expected, direct, rtol=1e-10, atol=1e-12)
 
 
 def test_gradient_far_out_on_an_orbit() -> None:
@@ -231,6 +247,20 @@ def test_expected_path_weights_are_means_over_draws() -> None:
     torch.testing.assert_close(named, path_weights(network, torch.full((network.layout.dim,), 0.5).double()))
     with pytest.raises(ValueError, match=r"difference in \['0\.bias'"):
         expected_path_weights(network, {"0.weight": 1.0, "2.weight": 1.0, "2.bias": 1.0})
+
+
+def test_the_network_is_neither_run_nor_changed() -> None:
+    net = nn.Sequential(nn.Conv1d(1, 2, 2), nn.BatchNorm1d(2), nn.ReLU(), nn.ConvTranspose1d(2, 1, 2), nn.Dropout())
+    group = RescalingGroup.from_module(net, (1, 4))
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    calls: list[nn.Module] = []
+    for module in net.modules():
+        module.register_forward_hook(lambda module, args, result: calls.append(module))
+    state = torch.random.get_rng_state()
+    path_weights(group.traced, random(group.dim).requires_grad_()).sum().backward()
+    assert net.training and not calls and all(p.grad is None for p in net.parameters())
+    assert torch.equal(torch.random.get_rng_state(), state)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
 def test_what_has_no_path_norm_is_refused() -> None:
