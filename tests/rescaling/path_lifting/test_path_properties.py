@@ -155,14 +155,17 @@ def test_far_out_on_an_orbit(group: RescalingGroup, size: float) -> None:
     torch.testing.assert_close(log_path_weights(group.traced, both)[1], expected, rtol=1e-12, atol=1e-10)
 
 
-def test_inside_transforms(group: RescalingGroup) -> None:
+@pytest.mark.parametrize("name", ["perceptron", "convolutions"])
+def test_inside_transforms(name: str) -> None:
+    make, shape = NETWORKS[name]
+    group = RescalingGroup.from_module(make(), shape)
     theta = random(group.dim)
 
     def function(t: Tensor) -> Tensor:
         return path_weights(group.traced, t)
 
     expected = torch.autograd.functional.jacobian(function, theta)
-    torch.testing.assert_close(torch.func.jacrev(function)(theta), expected, rtol=1e-12, atol=1e-14)
+    torch.testing.assert_close(torch.func.jacrev(function)(theta), expected, rtol=1e-12, atol=1e-13)
     listed = paths(group, theta)
     direct = torch.autograd.functional.jacobian(lambda t: listed.jacobian(t).square().sum(0), theta)
     torch.testing.assert_close(expected, direct, rtol=1e-10, atol=1e-12)
