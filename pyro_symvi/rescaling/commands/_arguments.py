@@ -90,7 +90,7 @@ def _rescale(options: argparse.Namespace) -> int:
             f"expected a network that runs on inputs of shape {_written(shapes)}, got {type(error).__name__}: {error}; "
             "try another --input-shape, or python -m pyro_symvi --debug rescale ... for the traceback"
         ) from error
-    console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
     console.print(f"{options.model}: {type(model).__name__} on inputs of shape {_written(shapes)}")
     console.print(str(result.report()))
     _write(options, result, console)
@@ -111,14 +111,14 @@ def _condition(model: nn.Module, shapes: Shapes, options: argparse.Namespace) ->
 
 
 def _write(options: argparse.Namespace, result: Conditioning, console: Console) -> None:
+    if options.save is not None:
+        state = result.copy().state_dict()
+        write_beside(options.save, lambda path: torch.save(state, path))
     if options.json is not None:
         record = {"model": options.model, **result.to_dict()}
         write_beside(options.json, lambda path: path.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n"))
     if options.plot is not None:
         save_figure(plot_conditioning(result), options.plot)
-    if options.save is not None:
-        state = result.copy().state_dict()
-        write_beside(options.save, lambda path: torch.save(state, path))
     for path in (options.json, options.plot, options.save):
         if path is not None:
             console.print(f"wrote {path}")

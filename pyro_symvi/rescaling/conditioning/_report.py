@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from ._result import Conditioning
 
 _BLOCKS = 40
+_ROUNDINGS, _MOST_CHANGE = 1e4, 0.1
+"""An output change is called rounding up to so many units of it, and up to this."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -27,7 +29,7 @@ class ConditioningReport:
     def to_dict(self) -> dict[str, Any]:
         """Numbers and names; z as a list."""
         result = self.result
-        z = result.log_scale
+        z, change = result.log_scale, result.max_rel_output_change
         return {
             "criterion": type(result.criterion).__name__,
             "meaning": meaning(result.criterion),
@@ -40,7 +42,7 @@ class ConditioningReport:
             "history": list(result.history),
             "grad_norm": result.grad_norm,
             "converged": result.converged,
-            "max_rel_output_change": result.max_rel_output_change,
+            "max_rel_output_change": change if math.isfinite(change) else None,
             "largest_abs_log_scale": _largest(z),
             "frozen": self.frozen(),
             "skipped": self.skipped(),
@@ -113,10 +115,13 @@ class ConditioningReport:
         lines += [
             f"certificate     {state}: residual {result.grad_norm:.2g}, tolerance {result.tol:.2g} "
             f"({result.solver}, {len(result.history) - 1} iterations)",
-            f"output change   {result.max_rel_output_change:.2g} of the largest output, rounding of {self._dtypes()}",
-            f"learning rate   tune it anew after rescaling: weights are multiplied by {least:.4g} to {most:.4g} "
-            f"(|z| at most {_largest(z):.3g})",
+            f"output change   {result.max_rel_output_change:.2g} of the largest output, {self._rounding()}",
         ]
+        if _largest(z) > 0:
+            lines.append(
+                f"learning rate   tune it anew after rescaling: weights are multiplied by {least:.4g} to {most:.4g} "
+                f"(|z| at most {_largest(z):.3g})"
+            )
         return "\n".join(lines)
 
     def _names(self, what: str, names: Iterable[str]) -> list[str]:
@@ -124,9 +129,12 @@ class ConditioningReport:
         rest = f" and {len(known) - 4} more" if len(known) > 4 else ""
         return [f"{what}: {', '.join(known[:4])}{rest}"] if known else []
 
-    def _dtypes(self) -> str:
-        kinds = {str(p.dtype).removeprefix("torch.") for p in self.result.model.parameters()}
-        return " and ".join(sorted(kinds))
+    def _rounding(self) -> str:
+        kinds = {p.dtype for p in self.result.model.parameters()}
+        names = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
+        if self.result.max_rel_output_change <= min(_MOST_CHANGE, _ROUNDINGS * max(torch.finfo(k).eps for k in kinds)):
+            return f"rounding of {names}"
+        return f"MORE than rounding of {names} explains: weights over- or underflow; try model.double() first"
 
     def _table(self) -> list[str]:
         rows = self.layers()

@@ -59,7 +59,7 @@ def draw_scales(axis: Any, result: Conditioning) -> None:
     axis.xaxis.set_major_formatter("{x:g}")
     axis.xaxis.set_minor_formatter("{x:g}" if _narrow(axis) else "")
     axis.set_yticks(range(len(rows)), [block.name for block in rows])
-    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_ylim(max(len(rows), 1) - 0.5, -0.5)
     axis.set_xlabel("factor on the weights into a unit", fontsize=9)
     axis.set_title("Scales by layer", fontsize=10, color=INK, loc="left")
     tidy(axis)

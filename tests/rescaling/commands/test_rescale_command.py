@@ -53,6 +53,16 @@ def wild():
     net[0].bias.data[1] = float("nan")
     return net
 
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(3, 4), nn.Linear(2, 4), nn.Linear(8, 1)
+
+    def forward(self, x, y):
+        return {"out": self.c(torch.cat([self.a(x).relu(), self.b(y).relu()], -1))}
+
+plain = nn.Linear(2, 1)
+
 def number():
     return 3
 
@@ -104,6 +114,15 @@ def test_shapes_from_the_flag_or_the_file(capsys: pytest.CaptureFixture[str], fi
     assert all(torch.equal(value, saved[name]) for name, value in net.state_dict().items())
     file.write_text(FILE + "\ninput_shape = 'what'\n")
     assert "the variable input_shape as a shape" in run(capsys, target)[2]
+
+
+def test_several_inputs_and_networks_without_units(
+    capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
+) -> None:
+    status, out, _ = run(capsys, f"{file}:Two", "--input-shape", "3", "2")
+    assert status == 0 and "mine.py:Two: Two on inputs of shape (3,) and (2,)" in out and "8 free scales" in out
+    status, out, err = run(capsys, f"{file}:plain", "--plot", tmp_path / "a.svg")
+    assert (status, err) == (0, "") and "0 free scales" in out and "learning rate" not in out
 
 
 def test_what_is_skipped_is_said(capsys: pytest.CaptureFixture[str], file: Path) -> None:

@@ -119,6 +119,15 @@ def test_the_report_says_what_it_found() -> None:
     assert repr(result).startswith("Conditioning(PathCriterion()")
 
 
+def test_outputs_that_change_by_more_than_rounding_are_called_out() -> None:
+    result = path_condition(perceptron(torch.float32))
+    assert "rounding of float32" in str(result.report()) and "MORE than" not in str(result.report())
+    for change in (0.01, math.inf, math.nan):
+        result.max_rel_output_change = change
+        assert "MORE than rounding of float32 explains" in str(result.report())
+    json.dumps(result.to_dict(), allow_nan=False)
+
+
 def test_progress_names_the_parts() -> None:
     seen: list[str] = []
     path_condition(perceptron(), progress=lambda done, parts, name: seen.append(f"{done}/{parts} {name}"))
