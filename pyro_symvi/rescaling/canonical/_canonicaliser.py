@@ -86,6 +86,10 @@ class Canonicaliser(Value):
         if self.solver not in SOLVERS:
             raise ValueError(f"expected a solver among {sorted(SOLVERS)}, got {self.solver!r}")
 
+    def __repr__(self) -> str:
+        group = f"{self.group.num_units} units, {self.group.dim} parameters"
+        return f"Canonicaliser({group}, criterion={self.criterion!r}, sort={self.sort})"
+
     @cached_property
     def gauge(self) -> Gauge | None:
         """The condition that canonical points meet; None where it cannot be differentiated."""

@@ -1,6 +1,5 @@
 """Chains that sit in copies of one mode agree after each draw is brought to its canonical form."""
 
-import pytest
 import torch
 from torch import Tensor, nn
 
@@ -14,15 +13,15 @@ def normal(*shape: int, seed: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("noise", [1.0, None], ids=["known noise", "noise to infer"])
-def test_convergence_takes_a_canonicaliser(noise: float | None) -> None:
+def test_convergence_takes_a_canonicaliser() -> None:
+    """The noise scale at the end of the vector passes as it is."""
     network = nn.Sequential(nn.Linear(1, 2), nn.ReLU(), nn.Linear(2, 1))
-    likelihood = GaussianNoise(noise) if noise else GaussianNoise()
+    likelihood = GaussianNoise()
     target = NetworkPosterior(network, likelihood, NormalPrior(1.0), normal(6, 1, seed=0), normal(6, 1, seed=1))
     canon = Canonicaliser(RescalingGroup.from_module(network, (1,)), "l2")
     centre = normal(target.dim, seed=2)
     centre[:2] = torch.tensor([0.5, 2.0])  # two units that differ
-    draws = centre + 0.05 * normal(2, 40, target.dim, seed=3)
+    draws = centre + 0.05 * normal(2, 24, target.dim, seed=3)
     table, classes, _ = permutable_units(canon.group.traced)
     swap = torch.from_numpy(table.source(table.images(classes, [torch.tensor([1, 0]).numpy()])))
     other = canon.group.act(draws[1, :, : canon.group.dim][:, swap], torch.tensor([3.0, -2.0]))
