@@ -95,11 +95,11 @@ def test_points_far_along_an_orbit(criterion: str) -> None:
     z = 150 * normal(GROUP.num_units, seed=9)
     far = GROUP.act(theta, z)
     assert torch.allclose(canon.section(far), canon.section(theta), rtol=1e-10)
-    near, there = (
-        torch.autograd.functional.jacobian(lambda t: canon.section(t).sin().sum(), t) for t in (theta, far)
-    )
+    near, there = (torch.autograd.functional.jacobian(lambda t: canon.section(t).sin().sum(), t) for t in (theta, far))
     assert torch.allclose(GROUP.act(there, z), near, rtol=1e-8, atol=1e-11)  # gradients move against the weights
 
 
 def test_printing_is_short() -> None:
-    assert repr(Canonicaliser(GROUP, "l2")) == "Canonicaliser(5 units, 20 parameters, criterion=L2Criterion(), sort=True)"
+    assert (
+        repr(Canonicaliser(GROUP, "l2")) == "Canonicaliser(5 units, 20 parameters, criterion=L2Criterion(), sort=True)"
+    )
