@@ -37,7 +37,8 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
 
     Raises:
         ValueError: nan or infinite parameters.
-        UnsupportedError: a parameter occurs twice on one path, or an activation is not of degree one.
+        UnsupportedError: a parameter occurs twice on one path (slices of one tensor count as that tensor), or an
+            activation is not of degree one.
     """
     gradient, exponent = _gradient(network, theta, max_pool)
     if exponent is None:

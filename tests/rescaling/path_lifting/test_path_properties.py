@@ -182,10 +182,10 @@ def test_gradient_far_out_on_an_orbit() -> None:
     torch.testing.assert_close(far.grad * far.detach(), near.grad * theta, rtol=1e-9, atol=1e-9)
 
 
-def test_two_hundred_layers() -> None:
+def test_a_hundred_layers() -> None:
     """Against arithmetic with unbounded exponents."""
-    group = RescalingGroup.from_module(perceptron(*[2] * 201), (2,))
-    theta = 1e-4 * random(group.dim)
+    group = RescalingGroup.from_module(perceptron(*[2] * 101), (2,))
+    theta = 1e-8 * random(group.dim)
     found = list(group.layout.unflatten(log_path_weights(group.traced, theta)).values())
     squares = [mpmath.matrix(t.square().tolist()) for t in group.layout.unflatten(theta).values()]
     f, forward = mpmath.matrix([1, 1]), []
@@ -193,7 +193,7 @@ def test_two_hundred_layers() -> None:
         forward.append(f)
         f = S * f + b
     r = mpmath.matrix([1, 1])
-    for layer in reversed(range(200)):
+    for layer in reversed(range(100)):
         for j in range(2):
             assert math.isclose(found[2 * layer + 1][j], mpmath.log(r[j]), rel_tol=1e-12, abs_tol=1e-12)
             for i in range(2):
@@ -204,12 +204,12 @@ def test_two_hundred_layers() -> None:
 
 
 def test_paths_too_far_apart_are_no_dead_ones() -> None:
-    layers: list[nn.Module] = [layer for _ in range(60) for layer in (nn.Conv1d(1, 1, 1), nn.ReLU())]
+    layers: list[nn.Module] = [layer for _ in range(30) for layer in (nn.Conv1d(1, 1, 1), nn.ReLU())]
     group = RescalingGroup.from_module(nn.Sequential(*layers), (1, 1))
-    theta = torch.full((group.dim,), 1e-8, dtype=torch.float64)
+    theta = torch.full((group.dim,), 1e-16, dtype=torch.float64)
     with pytest.raises(ValueError, match=r"within a range of 2\^1000.*nearer to one"):
-        path_weights(group.traced, theta)  # that of the first layer is 1e-944 of that of the last
-    assert bool((path_weights(group.traced, theta**0.05) > 0).all())
+        path_weights(group.traced, theta)  # that of the first layer is 1e-928 of that of the last
+    assert bool((path_weights(group.traced, theta**0.02) > 0).all())
 
 
 def test_dead_parameters_have_weight_zero() -> None:
