@@ -96,7 +96,7 @@ class RescalingGroup:
 
     def parameters(self, model: nn.Module) -> Tensor:
         """The flat vector of a network's parameters in float64, ``[dim]``, detached."""
-        return self.layout.flatten({name: p.detach().double() for name, p in model.named_parameters()})
+        return self.layout.flatten({name: p.detach().cpu().double() for name, p in model.named_parameters()})
 
     def act(self, theta: Tensor, log_scale: Tensor) -> Tensor:
         """Theta exp(-B z / 2), ``[*batch, dim]``."""

@@ -90,7 +90,9 @@ def _rescale(options: argparse.Namespace) -> int:
             f"expected a network that runs on inputs of shape {_written(shapes)}, got {type(error).__name__}: {error}; "
             "try another --input-shape, or python -m pyro_symvi --debug rescale ... for the traceback"
         ) from error
-    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120)
+    console = Console(
+        highlight=False, markup=False, emoji=False, soft_wrap=True, width=None if sys.stdout.isatty() else 120
+    )
     console.print(f"{options.model}: {type(model).__name__} on inputs of shape {_written(shapes)}")
     console.print(str(result.report()))
     _write(options, result, console)

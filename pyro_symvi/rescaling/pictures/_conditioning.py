@@ -18,7 +18,7 @@ _BINS = 80
 
 
 def draw_spread(axis: Any, result: Conditioning) -> None:
-    """Histograms before and after of log10 g (path criterion) or log10 theta^2 (others), parameters that count alone.
+    """Histograms before and after of log10 g (path criterion) or log10 abs(theta) (others), parameters that count alone.
 
     g_i is the sum over paths through parameter i of the squared product of the other weights; conditioning makes its
     histogram narrow.
@@ -29,7 +29,7 @@ def draw_spread(axis: Any, result: Conditioning) -> None:
     if isinstance(result.criterion, PathCriterion):
         now, change, name = log_path_weights(group.traced, theta), -2 * logs, "log10 g"
     else:
-        now, change, name = theta.abs().log() * 2, 2 * logs, "log10 theta²"
+        now, change, name = theta.abs().log(), logs, "log10 |weight|"
     before, after = (now - change, now) if result.applied else (now, now + change)
     known = now > -torch.inf
     parts = [(values[known] / np.log(10)).numpy() for values in (before, after)]
