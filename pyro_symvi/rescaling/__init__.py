@@ -21,6 +21,7 @@ from .path_lifting import path_norm as path_norm
 from .path_lifting import path_norm_squared as path_norm_squared
 from .path_lifting import path_weights as path_weights
 from .path_lifting import paths as paths
+from .pictures import plot_conditioning as plot_conditioning
 from .tracing import RescalingReport as RescalingReport
 from .tracing import TracedNetwork as TracedNetwork
 from .tracing import UnitBlock as UnitBlock
@@ -51,5 +52,6 @@ __all__ = [
     "path_norm_squared",
     "path_weights",
     "paths",
+    "plot_conditioning",
     "transport_",
 ]

@@ -18,7 +18,7 @@ _BINS = 80
 
 
 def draw_spread(axis: Any, result: Conditioning) -> None:
-    """Histograms before and after of log10 g (path criterion) or log10 abs(theta) (others), parameters that count alone.
+    """Histograms before and after of log10 g (path criterion) or log10 abs(theta) (others), zeros left out.
 
     g_i is the sum over paths through parameter i of the squared product of the other weights; conditioning makes its
     histogram narrow.
