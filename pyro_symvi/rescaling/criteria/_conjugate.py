@@ -10,12 +10,12 @@ from ._block import Vector
 
 
 def conjugate_gradients(
-    times: Callable[[Vector], Vector], v: Vector, diagonal: Vector, tolerance: float, max_iterations: int = 1000
-) -> Vector:
+    times: Callable[[Vector], Vector], v: Vector, diagonal: Vector, tolerance: float, max_iterations: int
+) -> tuple[Vector, bool]:
     """X with A x = v for a positive definite A, until max_h |(A x - v)_h| / A_hh <= tolerance max_h |v_h| / A_hh.
 
     The norm is taken unit by unit, since units may differ by many orders of magnitude: in the usual norm small ones
-    would count for nothing. At the limit of rounding the iteration starts again from the residual.
+    would count for nothing. Returns x, and whether the tolerance was reached.
     """
     x = np.zeros_like(v)
     residual = v.copy()
@@ -25,7 +25,7 @@ def conjugate_gradients(
     energy = float(residual @ scaled)
     for iteration in range(max_iterations):
         if float(np.abs(scaled).max(initial=0.0)) <= target or energy <= 0:
-            break
+            return x, True
         image = times(direction)
         curvature = float(direction @ image)
         if curvature <= 0:
@@ -36,4 +36,4 @@ def conjugate_gradients(
         scaled = residual / diagonal
         energy, previous = float(residual @ scaled), energy
         direction = scaled + (energy / previous) * direction
-    return x
+    return x, False

@@ -65,6 +65,9 @@ class PriorProblem(SmoothProblem):
         with np.errstate(over="ignore", divide="ignore"):
             return float(np.exp(self.sum.flows(z).log_total) + self.linear @ z) / 2
 
+    def rounding(self, value: float) -> float:
+        return 1e-13 * (abs(value) + self.count)
+
     def _parts(self, z: Vector) -> tuple[Vector, Vector]:
         """Energies into and out of each unit, ``[H]``."""
         flows = self.sum.flows(z)
@@ -81,9 +84,11 @@ class PriorProblem(SmoothProblem):
         result[self.frozen], result[:, self.frozen] = 0.0, 0.0
         return result
 
-    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12) -> Vector:
+    def solve(self, z: Vector, v: Vector, tolerance: float = 1e-12, damping: float = 0.0) -> Vector:
         curvature = self.sum.curvature(z)
-        return self._solve(curvature, v * (2 / np.exp(curvature.flows.shift)), None, tolerance)
+        scale = 2 / np.exp(curvature.flows.shift)
+        extra = damping * (curvature.diagonal + scale * self.fans / 2)
+        return self._solve(curvature, v * scale, None, extra, tolerance)
 
     def imbalance(self, z: Vector) -> Vector:
         """(I_h - O_h - |in_h| + |out_h|) / (I_h + O_h + |in_h| + |out_h|), in [-1, 1]."""

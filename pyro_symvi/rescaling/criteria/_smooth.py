@@ -13,8 +13,14 @@ from ._exponential_sum import Curvature, ExponentialSum
 from ._live import LiveGraph
 from ._updates import balance
 
-DENSE = 1500
-"""Units up to which the Newton equations are solved by a Cholesky factor."""
+DENSE = 200
+"""Units up to which the Newton equations are solved by a Cholesky factor at once."""
+
+ITERATIONS = 200
+"""Conjugate gradients beyond that many units: iterations before a factor is tried instead."""
+
+LARGE = 4000
+"""Units beyond which no factor is tried."""
 
 
 class SmoothProblem(Problem):
@@ -64,27 +70,28 @@ class SmoothProblem(Problem):
         if not len(free):
             return np.zeros(self.units)
         total = curvature.flows.total
+        mean = None if mean is None else self._free(mean)
+        if len(free) > DENSE:
+
+            def times(x: Vector) -> Vector:
+                y = curvature.times(x) + extra * x
+                return self._free(y if mean is None else y - total * (mean @ x) * mean)
+
+            diagonal = np.where(self.frozen, 1.0, curvature.diagonal + extra)
+            x, reached = conjugate_gradients(times, self._free(v), diagonal, tolerance, ITERATIONS)
+            if reached or len(free) > LARGE:
+                return x
+        matrix = curvature.dense()[np.ix_(free, free)]
+        matrix[np.diag_indices(len(free))] += extra[free]
+        root = 1 / np.sqrt(np.diag(matrix))
+        sides = v[free][:, None] if mean is None else np.stack([v[free], mean[free]], 1)
+        x = root[:, None] * _positive_solve(root[:, None] * matrix * root, root[:, None] * sides)
+        if mean is not None:  # Sherman and Morrison
+            gain = total / max(1 - total * float(mean[free] @ x[:, 1]), 1e-14)
+            x = x[:, :1] + gain * (mean[free] @ x[:, 0]) * x[:, 1:]
         result = np.zeros(self.units)
-        if len(free) <= DENSE:
-            matrix = curvature.dense()[np.ix_(free, free)]
-            matrix[np.diag_indices(len(free))] += extra[free]
-            root = 1 / np.sqrt(np.diag(matrix))
-            sides = v[free][:, None] if mean is None else np.stack([v[free], mean[free]], 1)
-            x = root[:, None] * _positive_solve(root[:, None] * matrix * root, root[:, None] * sides)
-            if mean is not None:  # Sherman and Morrison
-                gain = total / max(1 - total * float(mean[free] @ x[:, 1]), 1e-14)
-                x = x[:, :1] + gain * (mean[free] @ x[:, 0]) * x[:, 1:]
-            result[free] = x[:, 0]
-            return result
-        diagonal = np.where(self.frozen, 1.0, curvature.diagonal + extra)
-        if mean is not None:
-            mean = self._free(mean)
-
-        def times(x: Vector) -> Vector:
-            y = curvature.times(x) + extra * x
-            return self._free(y if mean is None else y - total * (mean @ x) * mean)
-
-        return conjugate_gradients(times, self._free(v), diagonal, tolerance)
+        result[free] = x[:, 0]
+        return result
 
     def _logs(self, z: Vector, chosen: Index) -> tuple[Vector, dict[float, Vector]]:
         """Logs of I and O of the chosen units at z, whatever their size."""

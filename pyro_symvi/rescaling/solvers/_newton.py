@@ -20,10 +20,10 @@ def newton(
 ) -> Solution:
     """Newton steps after a few sweeps by layers; converges in about ten, whatever the network.
 
-    The equations are solved by a Cholesky factor for up to 1,500 units, else by conjugate gradients, as exactly as the
-    residual asks for. Where a step does not lower the objective, the Hessian is damped (Levenberg 1944) until it does,
-    and a sweep by layers follows; where rounding decides (units whose energy is nothing beside that of others) the
-    residual has to fall. For ranges, see :func:`policy_iteration`.
+    The equations are solved by a Cholesky factor for up to 200 units, else by conjugate gradients, as exactly as the
+    residual asks for (by a factor again where those are slow). Where a step does not lower the objective, the Hessian
+    is damped (Levenberg 1944) until it does, and a sweep by layers follows; where rounding decides (units whose energy
+    is nothing beside that of others) the residual has to fall. For ranges, see :func:`policy_iteration`.
     """
     if isinstance(problem, RangeProblem):
         return policy_iteration(problem, tolerance=tolerance, max_iterations=max_iterations, watch=watch)
