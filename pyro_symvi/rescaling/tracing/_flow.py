@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.nn.utils import parametrize
 from torch.utils import _pytree as pytree
 
 from ..._layout import Layout
 from ...groups import UnsupportedError
+from ._operations import blank, computed, runner, unread, why_refused, writes
 from ._signal import Signal, Weights, signals, weights
 from ._units import FIXED, ZERO, UnitTable
 
@@ -149,10 +148,10 @@ class UnitFlow(fx.Interpreter):
     def opaque(self, function: Callable[..., Any], args: Any, kwargs: Any, reason: str) -> Any:
         """An operation that is refused; its outputs have scale one."""
         self.refuse(reason, (args, kwargs))
-        blank = pytree.tree_map(_blank, (args, kwargs))
+        zeros = pytree.tree_map(blank, (args, kwargs))
         try:
             with torch.random.fork_rng(devices=[]):
-                result = function(*blank[0], **blank[1])
+                result = function(*zeros[0], **zeros[1])
         except Exception as error:
             raise UnsupportedError(f"expected operations that are known, got {self.where()}: {error}") from error
         return pytree.tree_map(lambda t: Signal.fixed(t.shape) if isinstance(t, Tensor) else t, result)
@@ -206,17 +205,17 @@ class UnitFlow(fx.Interpreter):
 
         module = self.fetch_attr(str(target))
         handler = next((MODULES[kind] for kind in type(module).__mro__ if kind in MODULES), None)
-        why = _computed(module)
+        why = computed(module)
         if handler is not None and not why:
             return self._call(handler, module, (module, *args), kwargs)
-        return self._unknown(module, (module, *args), kwargs, why or _reason(type(module).__name__))
+        return self._unknown(module, (module, *args), kwargs, why or why_refused(type(module).__name__))
 
     def _unknown(self, function: Any, args: Any, kwargs: Any, reason: str) -> Any:
         """An operation without a handler."""
         self.after = frozenset().union(*(s.after for s in signals((args, kwargs))))
         if isinstance(function, nn.Module):
             own = [self.lift(p) for p in function.parameters()]
-            return self._passed_on(self.opaque(_runner(function), (args[1:], own), kwargs, reason))
+            return self._passed_on(self.opaque(runner(function), (args[1:], own), kwargs, reason))
         return self._passed_on(self.opaque(function, args, kwargs, reason))
 
     def _call(self, handler: Callable[..., Any] | None, function: Any, args: Any, kwargs: Any) -> Any:
@@ -224,8 +223,8 @@ class UnitFlow(fx.Interpreter):
         if not found and not weights((args, kwargs)) and not isinstance(function, nn.Module):
             return function(*args, **kwargs)
         self.after = frozenset().union(*(s.after for s in found))
-        reason = _unread(handler, self, args, kwargs) or _reason(getattr(function, "__name__", ""))
-        if handler is None or _unread(handler, self, args, kwargs):
+        reason = unread(handler, self, args, kwargs) or why_refused(getattr(function, "__name__", ""))
+        if handler is None or unread(handler, self, args, kwargs):
             result = self._unknown(function, args, kwargs, reason)
         else:
             result = handler(self, *args, **kwargs)
@@ -262,78 +261,3 @@ class UnitFlow(fx.Interpreter):
             f"expected operations that commute with positive scaling between layers with weights, got {refusal.where}: "
             f"{reason}, or unsupported='skip' to leave the units before it at scale one"
         )
-
-
-_CURVED: tuple[str, ...] = (
-    "gelu",
-    "silu",
-    "elu",
-    "celu",
-    "selu",
-    "mish",
-    "softplus",
-    "relu6",
-    "hardtanh",
-    "tanh",
-    "sigmoid",
-    "softmax",
-)
-_CURVED += ("log_softmax", "logsoftmax", "hardswish", "hardsigmoid", "logsigmoid", "softsign", "glu", "exp", "log")
-
-
-def _reason(name: str) -> str:
-    """Why an operation of this name is refused."""
-    short = name.lower()
-    if short in _CURVED:
-        return f"{short}(c x) is not c {short}(x)"
-    return "it does not commute with positive scaling, or is not known here"
-
-
-def _unread(handler: Callable[..., Any] | None, flow: UnitFlow, args: Any, kwargs: Any) -> str:
-    """Which arguments a handler does not take, in words; empty where it takes all."""
-    if handler is None:
-        return ""
-    try:
-        inspect.signature(handler).bind(flow, *args, **kwargs)
-    except TypeError as error:
-        return f"its arguments are not read here ({error})"
-    return ""
-
-
-def _blank(value: Any) -> Any:
-    if isinstance(value, Signal):
-        return torch.zeros(value.units.shape)
-    return torch.zeros(value.entries.shape) if isinstance(value, Weights) else value
-
-
-def writes(node: fx.Node | None, function: Any, kwargs: Any) -> bool:
-    """Whether an operation works in place."""
-    if isinstance(function, nn.Module):
-        return bool(getattr(function, "inplace", False))
-    name = node.target if node is not None and isinstance(node.target, str) else getattr(function, "__name__", "")
-    in_place = (name.endswith("_") and not name.endswith("__")) or name in _IN_PLACE
-    return in_place or bool(kwargs.get("inplace")) or "out" in kwargs
-
-
-_IN_PLACE = ("iadd", "isub", "imul", "itruediv", "__iadd__", "__isub__", "__imul__", "__itruediv__")
-
-
-def _runner(module: nn.Module) -> Callable[..., Any]:
-    """A module as a function of its inputs and of parameters that it does not look at."""
-
-    def run(inputs: Any, _: Any, **options: Any) -> Any:
-        dtype = next((p.dtype for p in module.parameters()), torch.float32)
-        return module(*(x.to(dtype) if isinstance(x, Tensor) else x for x in inputs), **options)
-
-    return run
-
-
-def _computed(module: nn.Module) -> str:
-    """Why the weights of a layer are not its parameters; empty where they are."""
-    if parametrize.is_parametrized(module):
-        return "its weights are computed by a parametrization; try torch.nn.utils.parametrize.remove_parametrizations"
-    for name in ("weight", "bias"):
-        value = getattr(module, name, None)
-        if isinstance(value, Tensor) and name not in module._parameters and name not in module._buffers:
-            return f"its {name} is computed by a hook (weight_norm, pruning); try the remove function of that hook"
-    return ""

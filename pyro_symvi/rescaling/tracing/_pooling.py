@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._signal import Signal, stand_in
+from ._signal import Signal
 from ._windows import channels_alike, merge_windows, per_dim, windows
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def pool(dims: int, real: Callable[..., Tensor]) -> Callable[..., Any]:
         if options.get("return_indices"):
             return flow.opaque(lambda x: real(x, kernel_size, stride, padding, *rest, **options), (input,), {}, "")
         signal = flow.signal(input)
-        shape = real(stand_in(signal), kernel_size, stride, padding, *rest, **options).shape
+        shape = _shape(signal.units, dims, lambda x: real(x, kernel_size, stride, padding, *rest, **options))
         alike = channels_alike(signal.units, dims)
         if alike is not None:
             return replace(signal, units=alike.reshape(*alike.shape, *(1,) * dims).expand(shape))
@@ -39,12 +39,18 @@ def pool(dims: int, real: Callable[..., Tensor]) -> Callable[..., Any]:
     return handler
 
 
+def _shape(units: Tensor, dims: int, real: Callable[[Tensor], Tensor]) -> torch.Size:
+    """The shape of a pool's output, found on one channel."""
+    lead = units.shape[:-dims]
+    return torch.Size((*lead, *real(torch.zeros(1, *units.shape[-dims:])).shape[1:]))
+
+
 def adaptive(dims: int, real: Callable[..., Tensor]) -> Callable[..., Any]:
     """The handler of pools of a given output size."""
 
     def handler(flow: UnitFlow, input: Any, output_size: Any, return_indices: bool = False) -> Any:
         signal = flow.signal(input)
-        shape = real(stand_in(signal), output_size).shape
+        shape = _shape(signal.units, dims, lambda x: real(x, output_size))
         return replace(signal, units=_regions(flow, signal.units, shape, dims))
 
     return handler

@@ -90,7 +90,7 @@ def _shapes(input_shape: Any) -> tuple[tuple[int, ...], ...]:
     """One shape or several as a tuple of shapes."""
     if isinstance(input_shape, int):
         return ((input_shape,),)
-    if isinstance(input_shape, Sequence):
+    if isinstance(input_shape, Sequence) and not isinstance(input_shape, str):
         several = [s for s in input_shape if isinstance(s, Sequence)]
         if len(several) == len(input_shape) and several:
             return tuple(tuple(int(n) for n in s) for s in several)

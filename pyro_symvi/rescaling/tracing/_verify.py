@@ -104,7 +104,7 @@ def duplicate(network: nn.Module) -> nn.Module:
 def outputs(model: nn.Module, inputs: Sequence[Tensor]) -> list[Tensor]:
     """All tensors that a network gives, in float64, random steps in forward drawn from one seed."""
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+        torch.default_generator.manual_seed(0)
         result: Any = model(*(x.clone() for x in inputs))
     return [leaf.double() for leaf in pytree.tree_leaves(result) if isinstance(leaf, Tensor)]
 
