@@ -104,7 +104,7 @@ def trace_network(
         action,
         blocks,
         batch_norm,
-        {name: scales[units] for name, units in flow.buffers.items()},
+        {name: scales[units] for name, units in flow.buffers.items() if bool((scales[units] >= 0).any())},
         tuple(flow.refusals),
         tuple(name for name, count in flow.uses.items() if count > 1),
     )
