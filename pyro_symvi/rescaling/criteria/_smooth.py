@@ -65,7 +65,7 @@ class SmoothProblem(Problem):
         return self.value(z)
 
     def _solve(self, curvature: Curvature, v: Vector, mean: Vector | None, extra: Vector, tolerance: float) -> Vector:
-        """X with (L + diag(extra) - total m m^T) x = v on free units, for L = ``curvature``, m = ``mean`` (None: 0)."""
+        """The x with (L + diag(extra) - total m m^T) x = v on free units, L = ``curvature``, m = ``mean`` (None: 0)."""
         free = np.flatnonzero(~self.frozen)
         if not len(free):
             return np.zeros(self.units)
