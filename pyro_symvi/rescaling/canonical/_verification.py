@@ -57,7 +57,7 @@ class PermutationTrial:
     def __init__(self, network: TracedNetwork, table: Relabelling, *, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
         self.network, self.table = network, table
-        self.graph = copy.deepcopy(network.graph).double().eval()
+        self.graph = copy.deepcopy(network.graph).double().cpu().eval()
         for buffer in self.graph.buffers():
             if buffer.is_floating_point():  # running statistics that differ from unit to unit
                 buffer.copy_(0.5 + torch.rand(buffer.shape, generator=generator, dtype=torch.float64))
@@ -80,7 +80,7 @@ class PermutationTrial:
                 return "the shapes of its weights do not allow it"
             sources.append(torch.from_numpy(source))
             if not self._change(self.theta[sources[-1]]) <= _TOLERANCE:
-                return "the function changes: something without a free scale belongs to its units"
+                return "the function changes: weights at scale one, or running statistics, would have to move with its units"
         into = torch.from_numpy(np.isin(self.table.heads, one.members))
         half = torch.where(into, self.theta[sources[0]], self.theta)  # a cycle of what leads into them alone
         if not self._change(half) > 1e3 * _TOLERANCE:
@@ -93,10 +93,14 @@ class PermutationTrial:
         return float(change / self.outputs.abs().max())
 
     def _outputs(self, theta: Tensor) -> Tensor:
+        """One row a sample; samples go through one by one, since a graph may hold the batch size it was traced with."""
         parameters = self.network.layout.unflatten(theta)
+        rows = []
         with torch.no_grad():
-            found = torch.func.functional_call(self.graph, parameters, tuple(self.inputs))
-        return torch.cat([t.flatten(1) for t in _tensors(found)], 1)
+            for sample in zip(*self.inputs, strict=True):
+                found = torch.func.functional_call(self.graph, parameters, tuple(x[None] for x in sample))
+                rows.append(torch.cat([t.flatten() for t in _tensors(found)]))
+        return torch.stack(rows)
 
 
 def _tensors(found: object) -> list[Tensor]:
