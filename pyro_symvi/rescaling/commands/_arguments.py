@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("model", metavar="FILE.py:MODEL", help="a torch module, or what makes one without arguments")
     parser.add_argument(
-        "--input-shape", nargs="+", default=None, metavar="SHAPE", help="1,28,28; several inputs: one shape each"
+        "--input-shape", action="append", default=None, metavar="SHAPE", help="1,28,28; once for each input"
     )
     parser.add_argument(
         "--criterion",

@@ -101,7 +101,7 @@ def test_one_unit_by_hand(capsys: pytest.CaptureFixture[str], file: Path, tmp_pa
 
 def test_shapes_from_the_flag_or_the_file(capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path) -> None:
     target, weights = f"{file}:Net", tmp_path / "w.pth"
-    flag = run(capsys, target, "--input-shape", "1,4,4", "--save", weights)
+    flag = run(capsys, "--save", weights, "--input-shape", "1,4,4", target)
     assert flag[0] == 0 and "on inputs of shape (1, 4, 4)" in flag[1]
     for line in ("input_shape = (1, 4, 4)", "INPUT_SHAPE = [[1, 4, 4]]"):
         file.write_text(f"{FILE}\n{line}\n")
@@ -119,7 +119,7 @@ def test_shapes_from_the_flag_or_the_file(capsys: pytest.CaptureFixture[str], fi
 def test_several_inputs_and_networks_without_units(
     capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
 ) -> None:
-    status, out, _ = run(capsys, f"{file}:Two", "--input-shape", "3", "2")
+    status, out, _ = run(capsys, f"{file}:Two", "--input-shape", "3", "--input-shape", "2")
     assert status == 0 and "mine.py:Two: Two on inputs of shape (3,) and (2,)" in out and "8 free scales" in out
     status, out, err = run(capsys, f"{file}:plain", "--plot", tmp_path / "a.svg")
     assert (status, err) == (0, "") and "0 free scales" in out and "learning rate" not in out

@@ -28,13 +28,12 @@ def heights(result: Conditioning) -> tuple[np.ndarray, np.ndarray]:
     return np.array([[b.get_height() for b in row] for row in bars]), edges
 
 
-@pytest.mark.parametrize("criterion", ["path", "l2"])
-def test_histograms_are_those_before_and_after(criterion: str) -> None:
-    result = conditioned(criterion)
+def test_histograms_are_those_before_and_after() -> None:
+    result = conditioned()
     drawn, edges = heights(result)
     for row, model in zip(drawn, (result.model, result.copy()), strict=True):
         theta = result.group.parameters(model)
-        values = path_weights(result.group.traced, theta) if criterion == "path" else theta.abs()
+        values = path_weights(result.group.traced, theta)
         expected, _ = np.histogram(np.clip(values.log10().numpy(), edges[0], edges[-1]), edges)
         assert np.abs(row - expected).sum() <= 2 and row.sum() == result.group.dim  # a value on an edge may go astray
     result.apply_()
