@@ -155,10 +155,10 @@ class PowerGauge(Gauge):
 
 def gauge_of(criterion: Criterion, network: TracedNetwork) -> Gauge | None:
     """The gauge of a criterion; None where it has none that can be differentiated (``"range"``, one's own)."""
-    if isinstance(criterion, PathCriterion):
+    if type(criterion) is PathCriterion:
         return PathGauge(network)
-    if isinstance(criterion, L2Criterion):
-        return PowerGauge(network, float(getattr(criterion, "power", 2.0)))
+    if type(criterion) is L2Criterion:
+        return PowerGauge(network, float(criterion.power))
     return None
 
 

@@ -80,7 +80,7 @@ class PermutationTrial:
                 return "the shapes of its weights do not allow it"
             sources.append(torch.from_numpy(source))
             if not self._change(self.theta[sources[-1]]) <= _TOLERANCE:
-                return "the function changes: weights at scale one, or running statistics, would have to move with its units"
+                return "the function changes: weights at scale one, or running statistics, would have to move along"
         into = torch.from_numpy(np.isin(self.table.heads, one.members))
         half = torch.where(into, self.theta[sources[0]], self.theta)  # a cycle of what leads into them alone
         if not self._change(half) > 1e3 * _TOLERANCE:
