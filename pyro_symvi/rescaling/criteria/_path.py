@@ -132,7 +132,7 @@ class PathProblem(SmoothProblem):
             into, out = self._logs(z, layer)
             step = self._step(into, out, layer, log_total)
             z[layer] += step
-            with np.errstate(over="ignore"):  # the change of S is that of the terms at the layer
+            with np.errstate(over="ignore", invalid="ignore"):  # the change of S is that of the terms at the layer
                 change = np.exp(into - log_total) * np.expm1(-step) + np.exp(out[1.0] - log_total) * np.expm1(step)
             ratio = 1 + float(change.sum())
             log_total = log_total + np.log(ratio) if 0.1 < ratio < 10 else self.sum.flows(z).log_total

@@ -25,8 +25,8 @@ class RangeCriterion(Criterion):
     Schramm, Sheffield and Wilson 2009). Where the units have no cycle it has exactly one solution: were z of another
     one largest on a set of units, the largest weight out of each of them would have to lead into the set again. It is
     then the limit of the l_p points as p grows, the max-balanced scaling of Schneider and Schneider (1991). Where ties
-    make a cycle (sums with identity shortcuts) the ranges alone leave a choice: sweeps from the l_p point of p = 8 make
-    it, which depends on the orbit alone.
+    make a cycle (sums with identity shortcuts) the ranges alone leave a choice: sweeps from the point of least energy
+    make it, which depends on the orbit alone.
 
     The objective is the largest |theta_i| among the weights that a free unit touches; it never rises.
     """

@@ -83,7 +83,7 @@ class SmoothProblem(Problem):
                 return x
         matrix = curvature.dense()[np.ix_(free, free)]
         matrix[np.diag_indices(len(free))] += extra[free]
-        root = 1 / np.sqrt(np.diag(matrix))
+        root = 1 / np.sqrt(np.maximum(np.diag(matrix), 1e-300))
         sides = v[free][:, None] if mean is None else np.stack([v[free], mean[free]], 1)
         x = root[:, None] * _positive_solve(root[:, None] * matrix * root, root[:, None] * sides)
         if mean is not None:  # Sherman and Morrison

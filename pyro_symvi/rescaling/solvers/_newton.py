@@ -47,9 +47,30 @@ def newton(
             best = (track.residual, z)
     if not track.done:
         track.residual, z = best
+    elif not problem.graph.acyclic:
+        z = _polished(problem, z, track)
     if level:
         track.history = [float(np.exp(level) * value) for value in track.history]
     return track.solution(z)
+
+
+def _polished(problem: Problem, z: Vector, track: Track) -> Vector:
+    """Newton steps until they are small themselves.
+
+    On a cycle of units that large weights join, each may be balanced while their common scale is not yet found.
+    """
+    for _ in range(5):
+        step = -problem.solve(z, problem.gradient(z))
+        largest = float(np.abs(step).max(initial=0.0))
+        if not track.tolerance < largest <= _LARGEST_STEP:
+            break
+        trial = z + step
+        value = problem.value(z)
+        if problem.value(trial) > value + problem.rounding(value) or problem.residual(trial) > track.tolerance:
+            break
+        z = trial
+        track.add(z)
+    return z
 
 
 def _step(problem: Problem, z: Vector, residual: float, tolerance: float, damping: float) -> tuple[Vector, float]:

@@ -16,7 +16,7 @@ def policy_iteration(
 
     Both choices are made anew at each solution (Newton's method for equations with corners); should that go on for
     long, one is held while the other is improved until it stays (Hoffman and Karp 1966), which ends after finitely
-    many steps where the units have no cycle. With cycles: sweeps from the l_8 point.
+    many steps where the units have no cycle. With cycles: sweeps from the point of least energy.
     """
     limit = 1000 if max_iterations is None else max_iterations
     start = np.zeros(problem.units)
@@ -46,10 +46,10 @@ def policy_iteration(
 
 
 def cyclic_start(problem: RangeProblem) -> Vector:
-    """The l_8 point: where sweeps begin if ranges alone leave a choice, so that it depends on the orbit alone."""
+    """The point of least energy: sweeps begin there if ranges alone leave a choice, which then depends on the orbit."""
     from ._newton import newton
 
-    return newton(L2Problem(problem.network, problem.logs, 8.0), tolerance=1e-12).z
+    return newton(L2Problem(problem.network, problem.logs, 2.0), tolerance=1e-12).z
 
 
 def _alternate(problem: RangeProblem, z: Vector, tolerance: float, limit: int) -> Vector:

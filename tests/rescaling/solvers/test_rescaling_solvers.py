@@ -154,6 +154,22 @@ def test_the_same_point_from_anywhere_on_the_orbit(
     assert np.abs(again.z).max() < 1e-8
 
 
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_a_cycle_of_large_weights_finds_its_common_scale(criterion: str) -> None:
+    group, theta = built(Tied, 3)
+    parts = {name: t.clone() for name, t in group.layout.unflatten(theta).items()}
+    parts["inner.weight"] *= 100
+    parts["back.weight"] *= 100  # balance of each unit says little: 1e-4 of its energy leaves the cycle
+    start = group.layout.flatten(parts)
+    z = 10 * torch.randn(group.num_units, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+    points = []
+    for theta in (start, group.act(start, z)):
+        solution = newton(problem_of(group, theta, criterion), tolerance=1e-10)
+        assert solution.converged
+        points.append(group.act(theta, torch.from_numpy(solution.z)))
+    assert torch.allclose(points[1], points[0], rtol=1e-8, atol=0)
+
+
 def test_the_optimum_moves_with_permutations() -> None:
     group, theta = built(lambda: perceptron(3, 6, 2), 3)
     order = torch.tensor([4, 2, 0, 5, 1, 3])
