@@ -227,7 +227,15 @@ class UnitFlow(fx.Interpreter):
         if handler is None or unread(handler, self, args, kwargs):
             result = self._unknown(function, args, kwargs, reason)
         else:
-            result = handler(self, *args, **kwargs)
+            try:
+                result = handler(self, *args, **kwargs)
+            except UnsupportedError:
+                raise
+            except Exception as error:
+                raise UnsupportedError(
+                    f"expected operations that are known, got {self.where()}, which could not be read "
+                    f"({type(error).__name__}: {error}); try to write it in another way"
+                ) from error
         if writes(self.node, function, kwargs) and found:
             result = self._written(found[0], result)
         return self._passed_on(result)

@@ -81,6 +81,8 @@ def same(flow: UnitFlow, input: Any, *_: Any, **__: Any) -> Any:
 
 def attribute(flow: UnitFlow, input: Any, name: str, *default: Any) -> Any:
     """``getattr`` on a tensor."""
+    if isinstance(input, tuple):  # what max along an axis gives
+        return input[("values", "indices").index(name)]
     if name in ("T", "mT", "data", "H", "mH"):
         return moving(lambda x: getattr(x, name))(flow, input)
     numbers = input.units if isinstance(input, Signal) else input.entries

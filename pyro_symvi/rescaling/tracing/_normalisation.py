@@ -64,10 +64,10 @@ def batch_norm(
         if isinstance(bias, Weights):
             flow.use(bias, units)
         name = flow.buffer_name(running_mean)
-        if name is None or name in flow.buffers or (bias is not None and not isinstance(bias, Weights)):
+        if name is None or (bias is not None and not isinstance(bias, Weights)):
             flow.table.pin(units, f"{flow.where()}: its running mean cannot be rescaled")
         else:
-            flow.buffers[name] = units
+            flow.table.tie(flow.buffers.setdefault(name, units), units, f"{name} is used at several places")
         return out
     return barrier(flow, signal, weight, bias, (1,), "batch statistics absorb the scale before it, in training only")
 

@@ -252,6 +252,85 @@ CASES = {
     "squared units": Case(
         lambda: One(lambda m, x: m.b(F.relu(m.a(x)) ** 2), a=nn.Linear(3, 4), b=nn.Linear(4, 2)), (3,), 4
     ),
+    "sums of squares": Case(
+        lambda: One(
+            lambda m, x: m.c(F.relu(m.a(x)) ** 2 + F.relu(m.b(x)).square()),
+            a=nn.Linear(3, 4),
+            b=nn.Linear(3, 4),
+            c=nn.Linear(4, 2),
+        ),
+        (3,),
+        4,
+        {("a", "b"): 4},
+    ),
+    "residual of batch norms": Case(
+        lambda: One(
+            lambda m, x: m.c((y := m.n(m.a(x)).relu()) + m.k(m.b(y))),
+            a=nn.Linear(3, 4),
+            n=nn.BatchNorm1d(4),
+            b=nn.Linear(4, 4),
+            k=nn.BatchNorm1d(4),
+            c=nn.Linear(4, 2),
+        ),
+        (3,),
+        4,
+        {("n", "k"): 4},
+        fixed={"a": "batch statistics", "b": "batch statistics"},
+    ),
+    "residual of batch norms, folded": Case(
+        lambda: One(
+            lambda m, x: m.c((y := m.n(m.a(x)).relu()) + m.k(m.b(y))),
+            a=nn.Linear(3, 4),
+            n=nn.BatchNorm1d(4),
+            b=nn.Linear(4, 4),
+            k=nn.BatchNorm1d(4),
+            c=nn.Linear(4, 2),
+        ),
+        (3,),
+        4,
+        {("a", "b"): 4},
+        batch_norm="folded",
+    ),
+    "a batch norm called twice, folded": Case(  # one running mean for both
+        lambda: One(
+            lambda m, x: m.c(m.n(m.a(x)).relu() + m.n(m.b(x)).relu()),
+            a=nn.Linear(3, 4),
+            b=nn.Linear(3, 4),
+            n=nn.BatchNorm1d(4),
+            c=nn.Linear(4, 2),
+        ),
+        (3,),
+        4,
+        {("a", "b"): 4},
+        batch_norm="folded",
+    ),
+    "factors of a branch": Case(  # the factors enter the units of the sum and leave those of the branch
+        lambda: One(
+            lambda m, x: m.c(((y := m.a(x).relu()) + m.g * m.b(y)).relu()),
+            a=nn.Linear(3, 4),
+            b=nn.Linear(4, 4),
+            c=nn.Linear(4, 2),
+            g=nn.Parameter(torch.zeros(4)),
+        ),
+        (3,),
+        4 + 4,
+        {("a", "g"): 4},
+    ),
+    "a learnt token": Case(
+        lambda: One(
+            lambda m, x: m.c(torch.cat([m.t.expand(x.size(0), -1, -1), m.a(x)], 1).relu().flatten(1)),
+            a=nn.Linear(3, 4),
+            c=nn.Linear(24, 2),
+            t=nn.Parameter(torch.ones(1, 1, 4)),
+        ),
+        (5, 3),
+        4 + 4,
+    ),
+    "largest by name": Case(
+        lambda: One(lambda m, x: m.b(m.a(x).view(-1, 3, 2).max(-1).values), a=nn.Linear(3, 6), b=nn.Linear(3, 2)),
+        (3,),
+        3,
+    ),
     "maxout": Case(
         lambda: One(lambda m, x: m.b(m.a(x).view(-1, 3, 2).max(-1)[0]), a=nn.Linear(3, 6), b=nn.Linear(3, 2)), (3,), 3
     ),
