@@ -13,6 +13,12 @@ from .criteria import L2Criterion as L2Criterion
 from .criteria import PathCriterion as PathCriterion
 from .criteria import PriorCriterion as PriorCriterion
 from .criteria import RangeCriterion as RangeCriterion
+from .guides import MeanFieldPoint as MeanFieldPoint
+from .guides import best_mean_field as best_mean_field
+from .guides import canonical_values as canonical_values
+from .guides import improve_on_orbit_ as improve_on_orbit_
+from .guides import init_to_canonical as init_to_canonical
+from .guides import kl_to_prior as kl_to_prior
 from .path_lifting import Paths as Paths
 from .path_lifting import expected_path_weights as expected_path_weights
 from .path_lifting import initial_second_moments as initial_second_moments
@@ -33,9 +39,10 @@ __all__ = [
     "ConditioningReport",
     "Criterion",
     "L2Criterion",
+    "MeanFieldPoint",
     "PathCriterion",
-    "PriorCriterion",
     "Paths",
+    "PriorCriterion",
     "RangeCriterion",
     "RescaleEvery",
     "RescalingGroup",
@@ -43,9 +50,14 @@ __all__ = [
     "TracedNetwork",
     "UnitBlock",
     "Verification",
+    "best_mean_field",
+    "canonical_values",
     "expected_path_weights",
     "guess_input_shape",
+    "improve_on_orbit_",
+    "init_to_canonical",
     "initial_second_moments",
+    "kl_to_prior",
     "log_path_weights",
     "path_condition",
     "path_norm",

@@ -14,20 +14,32 @@ from .._group import RescalingGroup
 from ._mean_field import MeanFieldPoint, best_mean_field
 
 
-def improve_on_orbit_(guide: AutoNormal, group: RescalingGroup, *, site: Callable[[str], str] = str) -> MeanFieldPoint:
+def improve_on_orbit_(
+    guide: AutoNormal,
+    group: RescalingGroup,
+    *,
+    site: Callable[[str], str] = str,
+    prior_scale: Tensor | float | None = None,
+) -> MeanFieldPoint:
     """Move a trained ``AutoNormal`` to the best point of its rescaling orbit, in place: a higher ELBO for nothing.
 
-    The expected log likelihood stays, the divergence to the prior falls (see :func:`best_mean_field`). Priors are read
-    from the model the guide was made for. Other sites (an error scale, say) are left as they are.
+    The expected log likelihood stays, the divergence to the prior falls (see :func:`best_mean_field`). Other sites (an
+    error scale, say) are left as they are. What an optimiser remembers of the guide is not carried along: move it after
+    training.
 
     Args:
         guide: after at least one call.
         group: the rescalings of the network whose weights are sample sites.
         site: the name of the sample site of a parameter; as it is unless given.
+        prior_scale: sigma of the priors N(0, sigma^2), a number or ``[dim]``. None reads it from the model, where the
+            weights are its only latent sites: a scale that itself has a prior would be read as a constant, and the
+            gain would be wrong.
 
     Raises:
         TypeError: another guide; a prior that is not an independent normal about zero.
-        ValueError: a guide that has not been called, or a parameter without a sample site of its shape.
+        ValueError: a guide that has not been called, a parameter without a sample site of its shape, or a model with
+            other latent sites without ``prior_scale``.
+        groups.UnsupportedError: as in ``best_mean_field``.
     """
     if type(guide) is not AutoNormal:
         raise TypeError(
@@ -37,12 +49,19 @@ def improve_on_orbit_(guide: AutoNormal, group: RescalingGroup, *, site: Callabl
     if guide.prototype_trace is None:
         raise ValueError("expected a guide that has been called, got a new one; try guide(*args) first")
     places = {name: site(name) for name in group.layout.names}
-    sigma = group.layout.flatten(
+    read = group.layout.flatten(
         {
             name: _prior_scale(guide.prototype_trace.nodes, place, shape)
             for (name, place), shape in zip(places.items(), group.layout.shapes, strict=True)
         }
     )
+    others = sorted({name for name, _ in guide.prototype_trace.iter_stochastic_nodes()} - set(places.values()))
+    if others and prior_scale is None:
+        raise ValueError(
+            f"expected prior_scale, because the model has other latent sites ({others[:3]}) and the scale of the prior "
+            "may depend on them; try prior_scale=1.0, or what it is, where it does not"
+        )
+    sigma = read if prior_scale is None else prior_scale
     with torch.no_grad():
         loc, scale = (
             group.layout.flatten({n: _get(getattr(guide, part), places[n]).detach() for n in places})

@@ -10,6 +10,7 @@ from torch import Tensor
 from .._group import RescalingGroup
 from ..criteria import PriorCriterion
 from ..solvers import newton
+from ._buffers import refuse_buffers
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,9 @@ def best_mean_field(group: RescalingGroup, loc: Tensor, scale: Tensor, prior_sca
 
     Raises:
         ValueError: shapes that differ, numbers that are not finite, scales that are not positive.
+        groups.UnsupportedError: a group with folded batch norm, or activations of another degree than 1.
     """
+    refuse_buffers(group)
     sigma = torch.as_tensor(prior_scale, dtype=torch.float64).expand(group.dim)
     m, s = loc.detach().double().cpu(), scale.detach().double().cpu()
     for name, value in (("loc", m), ("scale", s)):

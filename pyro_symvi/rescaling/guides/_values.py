@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from .._group import RescalingGroup
 from ..conditioning import path_condition
 from ..criteria import Criterion
+from ._buffers import refuse_buffers
 
 
 def canonical_values(
@@ -31,7 +32,9 @@ def canonical_values(
 
     Raises:
         ValueError: nan or inf in the weights; a group of another network; two parameters with one site.
+        groups.UnsupportedError: a group with folded batch norm.
     """
+    refuse_buffers(group)
     moved = path_condition(model, group, criterion=criterion).copy()
     values = {site(name): p.detach().clone() for name, p in moved.named_parameters()}
     if len(values) != len(group.layout.names):
