@@ -1,5 +1,6 @@
 """Shared by all tests: a clean Pyro, one thread, an unchanged default dtype, and where the reference data lie."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,17 @@ import torch
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Imports and test items stay to the end: the collector neither runs while they are made nor visits them later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from ._factors import share_factors
 from ._precision import float64_default
+from ._state import one_fake_mode
 
 _CHECKS = (torch.ops.aten._linalg_check_errors.default,)
 _NUMBER = torch.ops.aten._local_scalar_dense.default
@@ -84,7 +85,7 @@ def trace(
 def made(function: Callable[..., Any], inputs: Sequence[Tensor], numbers_are_data: bool = False) -> fx.GraphModule:
     """The bare graph of ``function`` at ``inputs``; see `trace`."""
     try:
-        with warnings.catch_warnings(), torch.no_grad(), float64_default():
+        with warnings.catch_warnings(), torch.no_grad(), float64_default(), one_fake_mode():
             warnings.simplefilter("ignore")
             module = make_fx(function, _error_on_data_dependent_ops=not numbers_are_data)(*inputs)
     except Exception as error:

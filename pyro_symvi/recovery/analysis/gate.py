@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import operator
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ import torch
 from torch.fx import GraphModule, Node
 from torch.utils._pytree import tree_leaves
 
-from ...density._state import seeded
+from ...density._state import one_fake_mode, seeded
 from .refusals import Refused
 
 Function = Callable[[torch.Tensor], torch.Tensor]
@@ -110,7 +110,7 @@ def _points(dim: int) -> tuple[torch.Tensor, torch.Tensor]:
 def _traced(function: Function, z: torch.Tensor, mode: Literal["real", "fake"], seed: int) -> GraphModule:
     from torch.fx.experimental.proxy_tensor import make_fx  # loads much of torch
 
-    with seeded(seed), torch.no_grad(), _one_mode(mode):
+    with seeded(seed), torch.no_grad(), one_fake_mode() if mode == "real" else nullcontext():
         try:
             graph = make_fx(function, tracing_mode=mode, _allow_non_fake_inputs=True, pre_dispatch=False)(z.clone())
         except Exception as error:
@@ -122,23 +122,6 @@ def _traced(function: Function, z: torch.Tensor, mode: Literal["real", "fake"], 
     if len(graph.graph.nodes) > _MOST_NODES:
         raise Refused(f"its graph has {len(graph.graph.nodes)} operations, too many")
     return graph
-
-
-@contextmanager
-def _one_mode(mode: Literal["real", "fake"]) -> Iterator[None]:
-    """One mode for the recorded shapes and dtypes of a trace with real tensors.
-
-    torch would make a new one for each operation, with a stack trace: a third of the time. The values traced are those
-    of real tensors all the same.
-    """
-    if mode == "fake":
-        yield
-        return
-    from torch._guards import TracingContext, tracing
-    from torch._subclasses.fake_tensor import FakeTensorMode
-
-    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
-        yield
 
 
 def _refuse_denied(graph: GraphModule) -> None:
