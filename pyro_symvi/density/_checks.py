@@ -14,6 +14,7 @@ from ._state import random_state
 Function = Callable[[torch.Tensor], torch.Tensor]
 
 _CANDIDATES = 40
+_FEW = 6  # points among which a bad one is looked for one by one, not by halves
 BAD_POINT = (torch.linalg.LinAlgError, ArithmeticError)
 """What fails at one point of a density that is fine elsewhere: a matrix that is not positive definite, a division."""
 
@@ -32,8 +33,8 @@ def batch(function: Callable[[torch.Tensor], Any], z: torch.Tensor, vectorized: 
     try:
         return vmapped(function, z)
     except BAD_POINT:
-        if len(z) == 1:
-            return z.sum(-1) * torch.nan  # attached to the graph
+        if len(z) <= _FEW:
+            return torch.cat([_point(function, row) for row in z])
         half = len(z) // 2
         return torch.cat([batch(function, z[:half], True), batch(function, z[half:], True)])
 
@@ -43,7 +44,7 @@ def _point(function: Callable[[torch.Tensor], Any], row: torch.Tensor) -> torch.
         value: torch.Tensor = function(row)[None]
         return value
     except BAD_POINT:
-        return row.sum(-1, keepdim=True) * torch.nan
+        return row.sum(-1, keepdim=True) * torch.nan  # attached to the graph
 
 
 def starting_points(function: Function, starts: tuple[torch.Tensor, ...], what: str) -> tuple[torch.Tensor, ...]:

@@ -208,9 +208,9 @@ def failing_density(rank, shard):
 def checks(rank, shard, full):
     reflection = PointReflection()
     report = {
-        "reverse KL": compared(shard, full, ReverseKL(), num_particles=4, steps=50),
-        "alpha 1/2": compared(shard, full, Alpha(0.5), num_particles=8, steps=50),
-        "forward KL": compared(shard, full, ForwardKL(), num_particles=8, steps=50),
+        "reverse KL": compared(shard, full, ReverseKL(), num_particles=4, steps=25),
+        "alpha 1/2": compared(shard, full, Alpha(0.5), num_particles=8, steps=25),
+        "forward KL": compared(shard, full, ForwardKL(), num_particles=8, steps=25),
         "full guide": compared(shard, full, Alpha(0.3), guide=AutoMultivariateNormal, num_particles=8),
         "effect guide": compared(shard, full, ForwardKL(), guide=AutoNormalMessenger, num_particles=8),
         "location-scale guide": compared(
@@ -227,7 +227,7 @@ def checks(rank, shard, full):
     guides = AutoNormal(logistic), AutoNormal(logistic)
     joint = module_form(DataParallelELBO(Alpha(0.5), 8), logistic, guides[0], shard)
     alone = module_form(DivergenceELBO(Alpha(0.5), 8), logistic, guides[1], full)
-    wrong = trained(Unweighted(ReverseKL(), 4), logistic, AutoNormal(logistic), shard, 50)[1]
+    wrong = trained(Unweighted(ReverseKL(), 4), logistic, AutoNormal(logistic), shard, 25)[1]
     pyro.set_rng_seed(100 + rank)
     state = torch.get_rng_state()
     DataParallelELBO(ReverseKL(), 4).loss(logistic, AutoNormal(logistic), *shard)
