@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from pyro import distributions as dist
+from pyro import poutine
 from pyro.infer.autoguide import AutoNormal
 from torch import Tensor
 
@@ -31,14 +32,13 @@ def improve_on_orbit_(
         guide: after at least one call.
         group: the rescalings of the network whose weights are sample sites.
         site: the name of the sample site of a parameter; as it is unless given.
-        prior_scale: sigma of the priors N(0, sigma^2), a number or ``[dim]``. None reads it from the model, where the
-            weights are its only latent sites: a scale that itself has a prior would be read as a constant, and the
-            gain would be wrong.
+        prior_scale: sigma of the priors N(0, sigma^2), a number or ``[dim]``; read from the model unless given. Where
+            sigma itself is a latent site, give E_q[sigma^-2]^(-1/2), which is what the divergence depends on.
 
     Raises:
         TypeError: another guide; a prior that is not an independent normal about zero.
-        ValueError: a guide that has not been called, a parameter without a sample site of its shape, or a model with
-            other latent sites without ``prior_scale``.
+        ValueError: a guide that has not been called, a parameter without a sample site of its shape, or a prior whose
+            scale depends on other sites, without ``prior_scale``.
         groups.UnsupportedError: as in ``best_mean_field``.
     """
     if type(guide) is not AutoNormal:
@@ -49,17 +49,11 @@ def improve_on_orbit_(
     if guide.prototype_trace is None:
         raise ValueError("expected a guide that has been called, got a new one; try guide(*args) first")
     places = {name: site(name) for name in group.layout.names}
-    read = group.layout.flatten(
-        {
-            name: _prior_scale(guide.prototype_trace.nodes, place, shape)
-            for (name, place), shape in zip(places.items(), group.layout.shapes, strict=True)
-        }
-    )
-    others = sorted({name for name, _ in guide.prototype_trace.iter_stochastic_nodes()} - set(places.values()))
-    if others and prior_scale is None:
+    read = _prior_scales(guide.prototype_trace.nodes, group, places)
+    if prior_scale is None and not torch.equal(read, _prior_scales(_another_run(guide), group, places)):
         raise ValueError(
-            f"expected prior_scale, because the model has other latent sites ({others[:3]}) and the scale of the prior "
-            "may depend on them; try prior_scale=1.0, or what it is, where it does not"
+            "expected priors of a fixed scale, got scales that depend on other latent sites, because the divergence "
+            "along the orbit is then an average over them; try prior_scale=E_q[sigma^-2]^(-1/2), an entry a parameter"
         )
     sigma = read if prior_scale is None else prior_scale
     with torch.no_grad():
@@ -72,6 +66,20 @@ def improve_on_orbit_(
             for name, value in group.layout.unflatten(values).items():
                 _set(getattr(guide, part), places[name], value.clone())
     return found
+
+
+def _another_run(guide: AutoNormal) -> Any:
+    """The sites of the model with other draws of everything latent, on the data that the guide was called with."""
+    data = guide.prototype_trace.nodes["_INPUT"]
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(0)
+        return poutine.trace(guide.model).get_trace(*data["args"], **data["kwargs"]).nodes
+
+
+def _prior_scales(nodes: Any, group: RescalingGroup, places: Mapping[str, str]) -> Tensor:
+    """The standard deviations of the priors of all weights, ``[dim]``."""
+    shapes = dict(zip(group.layout.names, group.layout.shapes, strict=True))
+    return group.layout.flatten({name: _prior_scale(nodes, place, shapes[name]) for name, place in places.items()})
 
 
 def _prior_scale(nodes: Any, place: str, shape: tuple[int, ...]) -> Tensor:
