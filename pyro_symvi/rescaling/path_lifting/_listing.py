@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 from torch.func import functional_call, jacrev, vmap
 
 from ...groups import UnsupportedError
-from .._group import RescalingGroup
 from ..tracing import TracedNetwork
+from ._given import Network, traced
 from ._modules import ACTIVATIONS, MAX_POOLS
 from ._operations import POINTWISE
 
@@ -60,7 +60,7 @@ class Paths:
         return jacobian.mT @ jacobian
 
 
-def paths(network: TracedNetwork | RescalingGroup, theta: Tensor, *, limit: int = 20_000) -> Paths:
+def paths(network: Network, theta: Tensor, *, limit: int = 20_000) -> Paths:
     """Every path of a small network, position by position.
 
     Independent of the squared network: each operation runs as it is, and its coefficients are read off by automatic
@@ -71,16 +71,16 @@ def paths(network: TracedNetwork | RescalingGroup, theta: Tensor, *, limit: int 
         ValueError: more than ``limit`` paths at one entry.
         UnsupportedError: an operation that is not linear in activations and in parameters.
     """
-    traced = network.traced if isinstance(network, RescalingGroup) else network
-    lister = _Lister(traced, theta.detach(), limit)
+    network = traced(network)
+    lister = _Lister(network, theta.detach(), limit)
     found = [path for entry in lister.all() for path in entry]
     depth = max((len(index) for _, index in found), default=0)
-    rows = [index + (traced.layout.dim,) * (depth - len(index)) for _, index in found]
+    rows = [index + (network.layout.dim,) * (depth - len(index)) for _, index in found]
     indices = torch.tensor(rows, dtype=torch.int64).reshape(len(found), depth)
-    return Paths(torch.tensor([c for c, _ in found], dtype=torch.float64), indices, traced.layout.dim)
+    return Paths(torch.tensor([c for c, _ in found], dtype=torch.float64), indices, network.layout.dim)
 
 
-def path_lifting(network: TracedNetwork | RescalingGroup, theta: Tensor, *, limit: int = 20_000) -> Tensor:
+def path_lifting(network: Network, theta: Tensor, *, limit: int = 20_000) -> Tensor:
     """Phi(theta) of a small network, ``[P]``; see :func:`paths`."""
     return paths(network, theta, limit=limit).lift(theta)
 

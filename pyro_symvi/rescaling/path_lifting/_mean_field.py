@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from ..tracing import TracedNetwork
+from ._given import Network, traced
 from ._weights import path_weights
 
 
 def expected_path_weights(
-    network: TracedNetwork, second_moments: str | Tensor | Mapping[str, float] = "kaiming", *, max_pool: str = "max"
+    network: Network, second_moments: str | Tensor | Mapping[str, float] = "kaiming", *, max_pool: str = "max"
 ) -> Tensor:
     """E g, ``[dim]``, for independent parameters with given E theta^2.
 
@@ -23,11 +23,12 @@ def expected_path_weights(
     narrow ones are not. Single draws scatter around it, the more the deeper and thinner the network.
 
     Args:
-        network: as traced.
+        network: a :class:`RescalingGroup`, or a network as traced.
         second_moments: the name of a scheme (see :func:`initial_second_moments`), E theta^2 for each entry ``[dim]``,
             or one number by parameter name.
         max_pool: as in :func:`path_weights`.
     """
+    network = traced(network)
     if isinstance(second_moments, str):
         second_moments = initial_second_moments(network, second_moments)
     if isinstance(second_moments, Mapping):
@@ -45,7 +46,7 @@ def expected_path_weights(
     return path_weights(network, second_moments.double().sqrt(), max_pool=max_pool)
 
 
-def initial_second_moments(network: TracedNetwork, scheme: str = "kaiming") -> Tensor:
+def initial_second_moments(network: Network, scheme: str = "kaiming") -> Tensor:
     """E theta^2 of each entry at an initialisation, ``[dim]``.
 
     ``"kaiming"``: weights of layers 2 / fan_in, biases 0 (``nn.init.kaiming_normal_``). ``"xavier"``: 2 / (fan_in +
@@ -58,6 +59,7 @@ def initial_second_moments(network: TracedNetwork, scheme: str = "kaiming") -> T
     """
     if scheme not in ("kaiming", "xavier", "uniform"):
         raise ValueError(f"expected a scheme among 'kaiming', 'xavier', 'uniform', got {scheme!r}")
+    network = traced(network)
     given = dict(network.graph.named_parameters(remove_duplicate=False))
     result = {}
     for name, shape in zip(network.layout.names, network.layout.shapes, strict=True):

@@ -11,6 +11,7 @@ from torch import Tensor, fx
 from ...groups import UnsupportedError
 from ..tracing import TracedNetwork
 from ._balance import SPAN, WIDE, balancing_scale, doubtful, moved, spreads
+from ._given import Network, traced
 from ._modules import MAX_POOLS
 from ._perceptron import chain_of, perceptron_weights
 from ._squared import SquaredNetwork
@@ -20,7 +21,7 @@ from ._squares import Squares, power_of_two
 CHUNK = 2**24
 
 
-def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max") -> Tensor:
+def path_weights(network: Network, theta: Tensor, *, max_pool: str = "max") -> Tensor:
     """The diagonal of J^T J for J = d Phi / d theta, g_i = dN/du_i at u = theta^2; ``[*batch, dim]`` for theta alike.
 
     g_i is the sum, over the paths through i, of the squares of the other weights on them (Lebeurrier, Vayer and
@@ -31,7 +32,7 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
     back. Perceptrons are done in closed form.
 
     Args:
-        network: as traced.
+        network: a :class:`RescalingGroup`, or a network as traced.
         theta: parameters, float64.
         max_pool: ``"max"`` keeps the branch with the largest sum in each window, ``"sum"`` all.
 
@@ -40,29 +41,29 @@ def path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max"
         UnsupportedError: a parameter occurs twice on one path (slices of one tensor count as that tensor), or an
             activation is not of degree one.
     """
-    gradient, exponent = _gradient(network, theta, max_pool)
+    gradient, exponent = _gradient(traced(network), theta, max_pool)
     if exponent is None:
         return gradient
     half = (exponent / 2).floor()
     return gradient * torch.exp2(half) * torch.exp2(exponent - half)
 
 
-def log_path_weights(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max") -> Tensor:
+def log_path_weights(network: Network, theta: Tensor, *, max_pool: str = "max") -> Tensor:
     """Log g, ``[*batch, dim]``, -inf where no path is alive; finite also where g itself would under- or overflow."""
-    gradient, exponent = _gradient(network, theta, max_pool)
+    gradient, exponent = _gradient(traced(network), theta, max_pool)
     return gradient.log() if exponent is None else gradient.log() + exponent * math.log(2.0)
 
 
-def path_norm_squared(network: TracedNetwork, theta: Tensor, *, max_pool: str = "max") -> Tensor:
+def path_norm_squared(network: Network, theta: Tensor, *, max_pool: str = "max") -> Tensor:
     """The squared Euclidean norm of the path lifting, |Phi(theta)|^2 = N(theta^2); ``[*batch]``."""
-    return _norm(network, theta, 2.0, max_pool)
+    return _norm(traced(network), theta, 2.0, max_pool)
 
 
-def path_norm(network: TracedNetwork, theta: Tensor, *, p: float = 2.0, max_pool: str = "max") -> Tensor:
+def path_norm(network: Network, theta: Tensor, *, p: float = 2.0, max_pool: str = "max") -> Tensor:
     """The l_p norm of the path lifting, ``[*batch]``; rescaling keeps it (Neyshabur, Tomioka and Srebro 2015)."""
     if not 0 < p < float("inf"):
         raise ValueError(f"expected 0 < p < inf, got p={p}")
-    return _norm(network, theta, p, max_pool) ** (1 / p)
+    return _norm(traced(network), theta, p, max_pool) ** (1 / p)
 
 
 def _norm(network: TracedNetwork, theta: Tensor, power: float, max_pool: str) -> Tensor:
