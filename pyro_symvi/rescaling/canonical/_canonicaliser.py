@@ -47,8 +47,8 @@ class Canonicaliser(Value):
     rescaling, units are sorted (:class:`UnitOrder`), those that a sum ties or a depthwise convolution joins together.
     Which may be permuted is read off the shapes of the parameters and tried on numbers; ``unsorted`` names those that
     failed. Units at scale one (of tanh, or ahead of batch normalisation) and whole groups of grouped convolutions stay
-    where they are. Both together are the wreath order, rescale first, then sort: canon(g theta) = canon(theta) for g in
-    R_+^H x| prod S_n.
+    where they are; units that zeros cut off keep the scale they have, so that points of one orbit differ there. Both
+    together are the wreath order, rescale first, then sort: canon(g theta) = canon(theta) for g in R_+^H x| prod S_n.
 
     A vector with permuted units gives the same canonical point to the last bit, one with rescaled units up to the
     rounding of the optimum. Weights are compared exactly before rescaling, and in steps of 2^-30 of the largest one

@@ -41,6 +41,7 @@ class ConditioningReport:
             "objective_per_parameter": {"before": result.objective[0], "after": result.objective[1]},
             "history": list(result.history),
             "grad_norm": result.grad_norm,
+            "distance": result.distance if math.isfinite(result.distance) else None,
             "converged": result.converged,
             "max_rel_output_change": change if math.isfinite(change) else None,
             "largest_abs_log_scale": _largest(z),
@@ -115,6 +116,7 @@ class ConditioningReport:
         lines += [
             f"certificate     {state}: residual {result.grad_norm:.2g}, tolerance {result.tol:.2g} "
             f"({result.solver}, {len(result.history) - 1} iterations)",
+            *([f"                log scales within {result.distance:.2g}"] if result.distance < math.inf else []),
             f"output change   {result.max_rel_output_change:.2g} of the largest output, {self._rounding()}",
         ]
         if _largest(z) > 0:

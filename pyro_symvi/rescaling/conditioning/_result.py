@@ -67,8 +67,13 @@ class Conditioning:
         return self.solution.residual
 
     @property
+    def distance(self) -> float:
+        """How far z is from the optimum, to first order; inf where the residual is above the tolerance."""
+        return self.solution.distance
+
+    @property
     def converged(self) -> bool:
-        """Whether the certificate is within the tolerance."""
+        """Whether the certificate is within the tolerance, and z nearer to the optimum than a hundred times that."""
         return self.solution.converged
 
     @property

@@ -102,8 +102,19 @@ class Problem(ABC):
         return self, 0.0
 
     def residual(self, z: Vector) -> float:
-        """The certificate of optimality: the largest imbalance of a unit."""
+        """The first certificate of optimality: the largest imbalance of a unit."""
         return float(np.abs(self.imbalance(z)).max(initial=0.0))
+
+    def distance(self, z: Vector) -> float:
+        """The second one: the largest entry of the Newton step, how far z is from the optimum to first order.
+
+        Small imbalances alone prove little where units hold together much more than they hold to the outside (a cycle
+        of large weights: their common scale), or where hardly anything flows through a unit.
+        """
+        with np.errstate(all="ignore"):
+            step = self.solve(z, self.gradient(z), tolerance=1e-3 if self.graph.acyclic else 1e-10)
+        size = float(np.abs(step).max(initial=0.0))
+        return size if size < np.inf else np.inf
 
 
 class Criterion(Value, ABC):

@@ -103,6 +103,10 @@ class RangeProblem(Problem):
     def imbalance(self, z: Vector) -> Vector:
         return self.gradient(z)
 
+    def distance(self, z: Vector) -> float:
+        """Zero: without cycles, imbalances add up along paths at most, with them ranges leave a choice."""
+        return 0.0
+
     def jacobian(self, into: Policy, out: Policy) -> sparse.csc_matrix:
         """Derivative of the equations for given largest entries, on the free units."""
         free = np.flatnonzero(~self.frozen)

@@ -29,7 +29,8 @@ def path_weights(network: Network, theta: Tensor, *, max_pool: str = "max") -> T
     g' = g exp(B z). A batch is run by ``torch.func.vmap``,
     in chunks; inside transforms of the user's own, ``grad``, ``jacrev`` and ``jvp`` work, ``vmap`` does not (give the
     batch instead). Where squares under- or overflow, they are taken at a balanced point of the orbit and moved
-    back. Perceptrons are done in closed form.
+    back. Perceptrons are done in closed form. Running statistics of batch norm are those that the traced network has at
+    the call.
 
     Args:
         network: a :class:`RescalingGroup`, or a network as traced.

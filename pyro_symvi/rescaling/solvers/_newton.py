@@ -14,6 +14,9 @@ _LARGEST_STEP = 20.0
 _IDLE = 10
 """Iterations in a row that improve neither the objective nor the residual before the search ends."""
 
+_POLISHING = 20
+"""Newton steps, at most, once all units are balanced."""
+
 
 def newton(
     problem: Problem, *, tolerance: float = 1e-8, max_iterations: int | None = None, watch: Watch | None = None
@@ -36,7 +39,7 @@ def newton(
         track.add(z)
     damping, idle, best = 0.0, 0, (track.residual, z)
     for _ in range(limit - 1):
-        if track.done or idle >= _IDLE:
+        if track.balanced or idle >= _IDLE:
             break
         z, damping = _step(problem, z, track.residual, tolerance, damping)
         before = track.history[-1]
@@ -45,32 +48,27 @@ def newton(
         idle = 0 if better else idle + 1
         if track.residual < best[0]:
             best = (track.residual, z)
-    if not track.done:
-        track.residual, z = best
-    elif not problem.graph.acyclic:
-        z = _polished(problem, z, track)
+    if not track.balanced:
+        track.at(best[1])
+    elif not (problem.graph.acyclic and track.done):
+        _polish(track, limit)
     if level:
         track.history = [float(np.exp(level) * value) for value in track.history]
-    return track.solution(z)
+    return track.solution()
 
 
-def _polished(problem: Problem, z: Vector, track: Track) -> Vector:
-    """Newton steps until they are small themselves.
-
-    On a cycle of units that large weights join, each may be balanced while their common scale is not yet found.
-    """
-    for _ in range(5):
-        step = -problem.solve(z, problem.gradient(z))
+def _polish(track: Track, limit: int) -> None:
+    """Newton steps until they are small themselves, as long as units stay balanced (see ``Problem.distance``)."""
+    problem = track.problem
+    for _ in range(min(_POLISHING, limit + 1 - len(track.history))):
+        step = -problem.solve(track.z, problem.gradient(track.z))
         largest = float(np.abs(step).max(initial=0.0))
         if not track.tolerance < largest <= _LARGEST_STEP:
             break
-        trial = z + step
-        value = problem.value(z)
+        trial, value = track.z + step, problem.value(track.z)
         if problem.value(trial) > value + problem.rounding(value) or problem.residual(trial) > track.tolerance:
             break
-        z = trial
-        track.add(z)
-    return z
+        track.add(trial)
 
 
 def _step(problem: Problem, z: Vector, residual: float, tolerance: float, damping: float) -> tuple[Vector, float]:

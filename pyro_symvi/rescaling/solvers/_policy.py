@@ -22,7 +22,7 @@ def policy_iteration(
     start = np.zeros(problem.units)
     track = Track(problem, start, tolerance, limit, watch)
     if track.done or not limit:
-        return track.solution(start)
+        return track.solution()
     if not problem.graph.acyclic:
         z = cyclic_start(problem)
         for _ in range(limit):
@@ -30,7 +30,7 @@ def policy_iteration(
                 break
             z = problem.sweep(z)
             track.add(z)
-        return track.solution(z)
+        return track.solution()
     z = start
     for _ in range(3):
         z = problem.sweep(z)
@@ -42,7 +42,7 @@ def policy_iteration(
     else:
         z = _alternate(problem, z, tolerance, limit)
     track.add(z)
-    return track.solution(z)
+    return track.solution()
 
 
 def cyclic_start(problem: RangeProblem) -> Vector:

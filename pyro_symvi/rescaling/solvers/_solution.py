@@ -18,12 +18,15 @@ class Solution:
         history: the objective at the start and after each iteration (or sweep). It never rises: where an iteration
             changes it by rounding alone, the least value so far is kept.
         residual: of the optimality condition at z (see ``Problem.residual``).
-        converged: the residual is within the tolerance.
+        distance: of z from the optimum, to first order (see ``Problem.distance``); inf where it was not asked for,
+            because the residual is above the tolerance.
+        converged: the residual is within the tolerance, and the distance within a hundred times that (1e-8 at least).
     """
 
     z: Vector
     history: tuple[float, ...]
     residual: float
+    distance: float
     converged: bool
 
     @property
@@ -46,20 +49,37 @@ class Track:
             raise ValueError(f"expected a number of iterations >= 0, got {max_iterations!r}")
         self.problem, self.tolerance, self.watch = problem, tolerance, watch
         self.history = [problem.value(z)]
-        self.residual = problem.residual(z)
+        self.at(z)
+
+    def at(self, z: Vector) -> None:
+        """Stand at z."""
+        self.z, self.residual = z, self.problem.residual(z)
+        self._distance: float | None = None
+
+    @property
+    def balanced(self) -> bool:
+        """Whether the residual is within the tolerance."""
+        return self.residual <= self.tolerance
+
+    @property
+    def distance(self) -> float:
+        """From the optimum, to first order; inf where units are not balanced."""
+        if self._distance is None:
+            self._distance = self.problem.distance(self.z) if self.balanced else math.inf
+        return self._distance
 
     @property
     def done(self) -> bool:
-        """Whether the certificate holds."""
-        return self.residual <= self.tolerance
+        """Whether both certificates hold."""
+        return self.balanced and self.distance <= 100 * max(self.tolerance, 1e-10)
 
     def add(self, z: Vector) -> None:
         """One iteration more."""
         self.history.append(min(self.problem.value(z), self.history[-1]))
-        self.residual = self.problem.residual(z)
+        self.at(z)
         if self.watch is not None:
             self.watch(len(self.history) - 1, self.history[-1], self.residual)
 
-    def solution(self, z: Vector) -> Solution:
-        """The result."""
-        return Solution(z, tuple(self.history), self.residual, self.done)
+    def solution(self) -> Solution:
+        """The result, where the run stands."""
+        return Solution(self.z, tuple(self.history), self.residual, self.distance, self.done)

@@ -40,9 +40,12 @@ def _sweeps(
     track = Track(problem, z, tolerance, max_iterations, watch)
     if isinstance(problem, RangeProblem) and not problem.graph.acyclic and not track.done:
         z = cyclic_start(problem)
-    for _ in range(max_iterations):
-        if track.done:
-            break
+    ask = 0
+    for k in range(max_iterations):
+        if track.balanced and k >= ask:  # the distance costs as much as many sweeps
+            if track.done:
+                break
+            ask = k + 1 + k // 10
         z = sweep(z)
         track.add(z)
-    return track.solution(z)
+    return track.solution()

@@ -170,6 +170,33 @@ def test_a_cycle_of_large_weights_finds_its_common_scale(criterion: str) -> None
     assert torch.allclose(points[1], points[0], rtol=1e-8, atol=0)
 
 
+def test_balanced_units_alone_are_no_optimum() -> None:
+    group, theta = built(Tied, 3)
+    parts = group.layout.unflatten(theta)
+    cycle = {"inner.weight": 1e4 * parts["inner.weight"], "back.weight": 1e4 * parts["back.weight"]}
+    start = group.layout.flatten({**parts, **cycle})  # 1e-8 of the energy leaves the cycle: any common scale balances
+    swept = layer(problem_of(group, start, "l2"), max_iterations=15)
+    assert swept.residual < 1e-8
+    assert np.abs(swept.z - newton(problem_of(group, start, "l2")).z).max() > 0.1
+    assert swept.distance > 0.1
+    assert not swept.converged
+
+    group, theta = built(lambda: nn.Sequential(nn.Linear(4, 3, False), nn.ReLU(), nn.Linear(3, 4, False)), 4)
+    parts = group.layout.unflatten(group.act(theta, torch.from_numpy(newton(problem_of(group, theta, "path")).z)))
+    small = torch.tensor([1.0, 1.0, 1e-6], dtype=torch.float64)  # as many weights in as out: 1e-12 of the gradient
+    point = group.layout.flatten(
+        {"0.weight": parts["0.weight"] * small[:, None], "2.weight": parts["2.weight"] * small}
+    )
+    best = group.act(point, torch.from_numpy(newton(problem_of(group, point, "path")).z))
+    off = torch.tensor([0.0, 0.0, 3.0], dtype=torch.float64)
+    problem = problem_of(group, group.act(best, off), "path")
+    assert problem.residual(np.zeros(3)) < 1e-8
+    for solver in SOLVERS.values():
+        solution = solver(problem)
+        assert solution.converged
+        assert np.allclose(solution.z, -off, atol=1e-6)
+
+
 def test_the_optimum_moves_with_permutations() -> None:
     group, theta = built(lambda: perceptron(3, 6, 2), 3)
     order = torch.tensor([4, 2, 0, 5, 1, 3])
