@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -120,15 +121,18 @@ def _merge(units: Index, x: Vector, largest: bool) -> tuple[Index, Vector]:
 
 def _without_loops(blocks: list[Block], units: int) -> tuple[list[Block], list[Entries]]:
     """Entries of dense blocks that lead from a unit into itself, taken out."""
-    loops = []
+    kept, loops = [], []
     for block in blocks:
         common, rows, columns = np.intersect1d(block.heads, block.tails, return_indices=True)
         own = common < units
         if own.any():
             logs = block.logs[rows[own], columns[own]]
             loops.append(Entries(common[own], common[own], np.full(len(logs), block.degree), logs))
-            block.logs[rows[own], columns[own]] = -np.inf
-    return blocks, loops
+            others = block.logs.copy()  # the block may be a view of the caller's weights
+            others[rows[own], columns[own]] = -np.inf
+            block = replace(block, logs=others)
+        kept.append(block)
+    return kept, loops
 
 
 def _sparse(parts: list[Entries], units: int, largest: bool) -> list[Block]:

@@ -27,20 +27,21 @@ from pyro_symvi.rescaling.solvers import newton
 
 
 class Residual(nn.Module):
-    """A tied stage with an identity shortcut, a grouped convolution of the stage into itself, a dense head."""
+    """A tied stage with an identity shortcut, a grouped and a dense map of the stage into itself, a dense head."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(1, 4, 3, padding=1)
         self.inner, self.back = nn.Conv2d(4, 5, 3, padding=1), nn.Conv2d(5, 4, 3, padding=1)
         self.loop = nn.Conv2d(4, 4, 3, padding=1, groups=4)
-        self.head = nn.Linear(4, 3)
+        self.mix, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.stem(x))
         x = F.relu(x + self.back(F.relu(self.inner(x))))
         x = x + F.relu(self.loop(x))
-        return self.head(x.mean((2, 3)))
+        x = x.mean((2, 3))
+        return self.head(x + self.mix(x))
 
 
 class Squares(nn.Module):
