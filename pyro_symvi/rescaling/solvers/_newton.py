@@ -44,9 +44,9 @@ def newton(
         z, damping = _step(problem, z, track.residual, tolerance, damping)
         before = track.history[-1]
         track.add(z)
-        better = track.history[-1] < before - problem.rounding(before) or track.residual < 0.9 * best[0]
-        idle = 0 if better else idle + 1
-        if track.residual < best[0]:
+        lower = track.history[-1] < before - problem.rounding(before)
+        idle = 0 if lower or track.residual < 0.9 * best[0] else idle + 1
+        if lower or track.residual < best[0]:
             best = (track.residual, z)
     if not track.balanced:
         track.at(best[1])

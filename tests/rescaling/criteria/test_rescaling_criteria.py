@@ -119,6 +119,9 @@ def test_objective_and_derivatives_are_those_of_the_formula(name: str, criterion
     assert np.allclose(problem.hessian(z.numpy()), hessian, rtol=1e-10, atol=1e-12 * np.abs(hessian).max())
     assert not problem.frozen.any()
     assert problem.count == group.dim
+    if path:
+        fans = sum(np.bincount(i[i >= 0], minlength=len(z)) for i in (group.action.enters, group.action.leaves))
+        assert problem.residual(z.numpy()) == pytest.approx(np.abs(gradient).max() / np.min(fans), rel=1e-11)
 
 
 @pytest.mark.parametrize("criterion", [PathCriterion(), L2Criterion()], ids=["path", "l2"])

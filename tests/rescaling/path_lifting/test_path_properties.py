@@ -213,6 +213,10 @@ def test_paths_too_far_apart_are_no_dead_ones() -> None:
     with pytest.raises(ValueError, match=r"within a range of 2\^1000.*nearer to one"):
         path_weights(group.traced, theta)  # that of the first layer is 1e-928 of that of the last
     assert bool((path_weights(group.traced, theta**0.02) > 0).all())
+    group = RescalingGroup.from_module(nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(8))), (2,))
+    theta = torch.tensor([1.0, 0.0, 0.0, 1e-60], dtype=torch.float64).repeat(8)  # one path of ones, one of 1e-480
+    with pytest.raises(ValueError, match=r"within a range of 2\^1000"):
+        path_weights(group.traced, theta)
 
 
 def test_dead_parameters_have_weight_zero() -> None:
@@ -243,6 +247,10 @@ def test_expected_path_weights_are_means_over_draws() -> None:
     net = nn.Sequential(nn.Conv1d(1, 2, 2), nn.ReLU(), nn.Conv1d(2, 2, 2), nn.AvgPool1d(2))
     network = RescalingGroup.from_module(net, (1, 4)).traced
     moments = initial_second_moments(network, "uniform")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        squares = torch.stack([nn.Conv1d(1, 2, 2).weight.detach().double().square() for _ in range(500)])
+    assert abs(float(squares.mean() / moments[0]) - 1) < 0.08  # 4 standard errors, sqrt(0.8 / 2000) each
     bound = (3 * moments).sqrt()
     uniform = torch.rand(1500, network.layout.dim, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     draws = path_weights(network, bound * (2 * uniform - 1))

@@ -60,7 +60,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: nn.Sequential(nn.Conv1d(1, 2, 3, padding=1, padding_mode="circular"), nn.Conv1d(2, 1, 3)),
         (1, 4),
     ),
-    "transposed": (lambda: nn.Sequential(nn.ConvTranspose1d(2, 2, 3, stride=2), RELU(), nn.Conv1d(2, 1, 2)), (2, 2)),
+    "transposed": (
+        lambda: nn.Sequential(nn.ConvTranspose1d(2, 2, 3, 2, 1, output_padding=1), RELU(), nn.Conv1d(2, 1, 2)),
+        (2, 2),
+    ),
     "average pools": (
         lambda: nn.Sequential(
             CONV(1, 2, 2), nn.AvgPool2d(2, 1, 1), nn.AdaptiveAvgPool2d((2, 1)), nn.Flatten(), LINEAR(4, 1)
@@ -80,7 +83,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "batch norm": (lambda: nn.Sequential(CONV(1, 2, 2), batch_norm(2), RELU(), CONV(2, 1, 2)), (1, 3, 3)),
     "residual": (
         lambda: Function(
-            lambda m, x: m.c(torch.relu(m.a(x)) + F.relu(m.b(x)) - x),
+            lambda m, x: m.c(torch.sub(torch.relu(m.a(x)) + F.relu(m.b(x)), x, alpha=0.5)),
             a=CONV(2, 2, 1),
             b=CONV(2, 2, 3, padding=1),
             c=CONV(2, 1, 1),
@@ -182,7 +185,7 @@ def test_listed_paths_add_up_to_the_network_without_its_activations() -> None:
     x = torch.ones(1, *shape, dtype=torch.float64)
     c, a, b = (network.layout.unflatten(theta)[f"{n}.weight"] for n in "cab")
     cb, ab, bb = (network.layout.unflatten(theta)[f"{n}.bias"] for n in "cab")
-    linear = F.conv2d(F.conv2d(x, a, ab) + F.conv2d(x, b, bb, padding=1) - x, c, cb)
+    linear = F.conv2d(F.conv2d(x, a, ab) + F.conv2d(x, b, bb, padding=1) - 0.5 * x, c, cb)
     torch.testing.assert_close(paths(network, theta).lift(theta).sum(), linear.sum())
 
 

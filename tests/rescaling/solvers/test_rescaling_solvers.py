@@ -235,6 +235,12 @@ def test_weights_whose_squares_are_no_floats() -> None:
     for criterion in ("l2", "range"):
         z, w = (newton(problem_of(group, t, criterion), tolerance=1e-10).z for t in (theta, tiny))
         assert np.allclose(w, z, atol=1e-8)
+    small = torch.ones(group.num_units + 1, dtype=torch.float64)
+    small[0] = 1e-160  # energies of 1e-320: I and O of this unit are no floats beside the others
+    problem = problem_of(group, theta * small[group.action.enters] * small[group.action.leaves], "l2")
+    z = newton(problem).z
+    z[0] += 1.0
+    assert problem.imbalance(z)[0] == pytest.approx(-math.tanh(1), rel=1e-6)
     far = torch.zeros(group.num_units, dtype=torch.float64)
     far[0], far[7] = 600.0, -600.0
     moved = newton(problem_of(group, group.act(theta, far), "path"), tolerance=1e-10).z
@@ -249,6 +255,12 @@ def test_certificate_is_not_given_away() -> None:
     assert not published.converged
     assert published.residual > 1e-4
     assert not layer(problem, max_iterations=3).converged
+    values = []
+    for limit in (1, 2, 4, 6):
+        stopped = newton(problem, max_iterations=limit)
+        values.append(problem.value(stopped.z))
+        assert values[-1] == pytest.approx(stopped.history[-1], rel=1e-12)
+    assert (np.diff(values) < 0).all()
     best = newton(problem, tolerance=1e-10)
     for h in (0, 40):
         z = best.z.copy()
