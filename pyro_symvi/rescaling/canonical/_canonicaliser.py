@@ -244,7 +244,8 @@ class Canonicaliser(Value):
         if error > _LARGEST_ERROR:
             raise RuntimeError(
                 f"expected a solver that converges, got {self.solver!r} with a residual of {solution.residual:.1e} "
-                f"above {self.tol:.1e}; try solver='newton', or a larger tol"
+                f"(tolerance {self.tol:.1e}) and log scales {min(error, solution.distance):.1e} from the optimum; "
+                "try solver='newton', or a larger tol"
             )
         return z
 

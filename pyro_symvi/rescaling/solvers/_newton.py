@@ -21,7 +21,7 @@ _POLISHING = 20
 def newton(
     problem: Problem, *, tolerance: float = 1e-8, max_iterations: int | None = None, watch: Watch | None = None
 ) -> Solution:
-    """Newton steps after a few sweeps by layers; converges in about ten, whatever the network.
+    """Newton steps after a few sweeps by layers; about ten as a rule, tens where weights differ by many orders.
 
     The equations are solved by a Cholesky factor for up to 200 units, else by conjugate gradients, as exactly as the
     residual asks for (by a factor again where those are slow). Where a step does not lower the objective, the Hessian
