@@ -37,8 +37,8 @@ def improve_on_orbit_(
 
     Raises:
         TypeError: another guide; a prior that is not an independent normal about zero.
-        ValueError: a guide that has not been called, a parameter without a sample site of its shape, or a prior whose
-            scale depends on other sites, without ``prior_scale``.
+        ValueError: a guide that has not been called, a parameter without a sample site of its shape, a masked prior, or
+            one whose scale depends on other sites, without ``prior_scale``.
         groups.UnsupportedError: as in ``best_mean_field``.
     """
     if type(guide) is not AutoNormal:
@@ -90,10 +90,15 @@ def _prior_scale(nodes: Any, place: str, shape: tuple[int, ...]) -> Tensor:
             "site=lambda name: ... with the names of your sites"
         )
     law, value = nodes[place]["fn"], nodes[place]["value"]
+    if nodes[place]["mask"] is not None:
+        raise ValueError(
+            f"expected a prior that counts, got {place!r} under a mask, because where it does not count no point of "
+            "the orbit is the best; try the model without poutine.mask"
+        )
     if tuple(value.shape) != shape:
         raise ValueError(f"expected {place!r} of shape {list(shape)}, got {list(value.shape)}")
     base = law
-    while isinstance(base, dist.Independent | dist.ExpandedDistribution | dist.MaskedDistribution):
+    while isinstance(base, dist.Independent | dist.ExpandedDistribution):
         base = base.base_dist
     if not isinstance(base, torch.distributions.Normal) or not bool((torch.as_tensor(base.loc) == 0).all()):
         raise TypeError(

@@ -147,6 +147,9 @@ def test_what_cannot_be_moved_is_refused(net: nn.Module, group: RescalingGroup) 
     laplace(x, y)
     with pytest.raises(TypeError, match="normal prior about zero"):
         improve_on_orbit_(laplace, group)
+    guide.prototype_trace.nodes["0.weight"]["mask"] = torch.tensor(False)  # as poutine.mask leaves it
+    with pytest.raises(ValueError, match="'0.weight' under a mask"):
+        improve_on_orbit_(guide, group)
     shifted = AutoNormal(lambda *d: regression(net, *d, prior=dist.Normal(torch.ones(()).double(), 1.0)))
     shifted(x, y)
     with pytest.raises(TypeError, match="normal prior about zero"):
