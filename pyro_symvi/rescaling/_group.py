@@ -38,15 +38,16 @@ class RescalingGroup:
         """Read the group from a network, and test it: random scales must leave the outputs as they are.
 
         The test runs on a copy in float64 and evaluation mode, at the weights given and at random ones; the model
-        comes back as it was.
+        comes back as it was. Hooks are called on the copy, since they may be part of the function.
 
         Args:
             model: the network; all its parameters count, frozen ones too.
             input_shape: shape of one sample without the batch axis, (3, 32, 32) or (784,); a list of shapes for
                 several inputs. A leading batch axis of one is taken where only that fits.
             batch_norm: "barrier": units before a batch norm have no scale, its factor and shift make new units, and
-                the function stays in training too. "folded": in evaluation mode the weights before it, its running
-                mean and its shift scale together; only the evaluation-mode function stays.
+                the function stays in training too (if forward does not ask for ``self.training``). "folded": in
+                evaluation mode the weights before it, its running mean and its shift scale together; only the
+                evaluation-mode function stays.
             unsupported: "raise" refuses functions that do not commute with scaling (GELU, tanh) between layers with
                 weights; "skip" leaves their inputs at scale one and reports them.
 

@@ -38,7 +38,13 @@ def load_network(text: str) -> tuple[nn.Module, Any]:
             f"expected {name!r} in {path} to be called without arguments, got one that needs {', '.join(needed)}; try "
             f"model = {name}(...) in the file, and {path}:model"
         )
-    made = found()
+    try:
+        made = found()
+    except Exception as error:  # a user's function may raise anything
+        raise UserError(
+            f"expected {name!r} in {path} to make a torch module, got {type(error).__name__}: {error}; try "
+            "python -m pyro_symvi --debug rescale ... for the traceback"
+        ) from error
     if not isinstance(made, nn.Module):
         raise UserError(f"expected {name!r} in {path} to make a torch module, got {type(made).__name__} from it")
     return made, module

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from torch import fx, nn
 
 from ...groups import UnsupportedError
+from ._tracers import InputTracer, SizedTracer
 
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 
@@ -39,35 +38,26 @@ def evaluating(network: nn.Module) -> Iterator[None]:
                 object.__setattr__(m, name, value)
 
 
-class _Tracer(fx.Tracer):
-    """Arguments of forward beyond the inputs that are given keep their defaults."""
-
-    def __init__(self, inputs: int) -> None:
-        super().__init__()
-        self.inputs = inputs
-
-    def create_args_for_root(self, root_fn: Any, is_module: bool, concrete_args: Any = None) -> Any:
-        function, args = super().create_args_for_root(root_fn, is_module, concrete_args)
-        parameters = list(inspect.signature(root_fn).parameters.values())
-        for i, parameter in enumerate(parameters[: len(args)]):
-            if i > self.inputs and parameter.default is not parameter.empty and isinstance(args[i], fx.Proxy):
-                self.graph.erase_node(args[i].node)
-                args[i] = parameter.default
-        return function, args
-
-
-def symbolic_graph(network: nn.Module, inputs: int = 1) -> fx.GraphModule:
+def symbolic_graph(network: nn.Module, shapes: Sequence[tuple[int, ...]]) -> fx.GraphModule:
     """The operations of the forward pass (torch.fx); it shares modules and parameters with the network.
+
+    Where forward asks for sizes to choose its way (``x.dim() == 4``), these are numbers: those of a batch of one.
 
     Raises:
         UnsupportedError: A forward pass whose way depends on values, or that torch.fx cannot follow.
     """
     try:
-        return fx.GraphModule(network, _Tracer(inputs).trace(network), type(network).__name__)
+        try:
+            traced = InputTracer(len(shapes)).trace(network)
+        except Exception:  # forward may raise anything
+            traced = SizedTracer(shapes).trace(network)
+        return fx.GraphModule(network, traced, type(network).__name__)
     except Exception as error:
         text = re.sub(r"\s+", " ", str(error))
+        advice = "move what depends on values out of forward, or into a function marked by torch.fx.wrap"
+        if "item assignment" in text:
+            advice = "torch.cat, torch.stack or torch.nn.functional.pad in place of x[...] = y"
         raise UnsupportedError(
             f"expected a forward pass that takes the same way for every input, got {type(network).__name__}, which "
-            f"torch.fx cannot follow ({type(error).__name__}: {text}); try to move what depends on values or on sizes "
-            "out of forward, or into a function marked by torch.fx.wrap"
+            f"torch.fx cannot follow ({type(error).__name__}: {text}); try {advice}"
         ) from error

@@ -88,6 +88,18 @@ def threshold_module(flow: UnitFlow, module: nn.Threshold, input: Any) -> Any:
     return threshold(flow, input, module.threshold, module.value)
 
 
+def shifting_dropout(flow: UnitFlow, input: Any, p: float = 0.5, *_: Any, **__: Any) -> Any:
+    """Alpha dropout replaces entries by a number of its own in training; where folded, evaluation mode is meant."""
+    if p == 0 or flow.batch_norm == "folded":
+        return input
+    return _refused(flow, input, "alpha dropout puts numbers that have a scale in training; try nn.Dropout")
+
+
+def shifting_dropout_module(flow: UnitFlow, module: nn.AlphaDropout, input: Any) -> Any:
+    """``shifting_dropout`` as a module."""
+    return shifting_dropout(flow, input, module.p)
+
+
 def _refused(flow: UnitFlow, values: Any, reason: str) -> Signal:
     flow.refuse(reason, values)
     first = values[0] if isinstance(values, tuple) else values
@@ -106,8 +118,8 @@ _KEPT: tuple[str, ...] = (
     "dropout",
     "dropout_",
 )
-_KEPT += ("feature_dropout", "alpha_dropout", "neg", "neg_", "negative", "positive", "absolute")
-_DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "feature_alpha_dropout")
+_KEPT += ("feature_dropout", "neg", "neg_", "negative", "positive", "absolute")
+_DROPOUTS = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 _COMPARISONS = ("gt", "ge", "lt", "le")
 
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
@@ -124,6 +136,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     torch.sqrt: square_root,
     **{getattr(module, name): compare for module in (torch, operator) for name in _COMPARISONS},
     torch.sign: sign,
+    **{f: shifting_dropout for f in (F.alpha_dropout, F.feature_alpha_dropout)},
 }
 METHODS: dict[str, Callable[..., Any]] = {
     **{name: keep for name in ("relu", "relu_", "abs", "abs_", "neg", "neg_", "__neg__", "__abs__")},
@@ -141,7 +154,8 @@ MODULES: dict[type, Callable[..., Any]] = {
         kind: keep_module
         for kind in (nn.ReLU, nn.LeakyReLU, nn.RReLU, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
     },
-    **{kind: keep_module for kind in (nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)},
+    nn.Dropout3d: keep_module,
+    **{kind: shifting_dropout_module for kind in (nn.AlphaDropout, nn.FeatureAlphaDropout)},
     nn.PReLU: prelu_module,
     nn.Threshold: threshold_module,
 }

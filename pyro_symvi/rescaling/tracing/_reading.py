@@ -52,6 +52,11 @@ def check_network(network: nn.Module) -> None:
             f"expected a plain torch.nn.Module, got {type(network).__name__}; try the module that was compiled "
             "(model._orig_mod for torch.compile), which shares its parameters"
         )
+    if next(network.parameters(), None) is None:
+        raise ValueError(
+            f"expected a network with parameters, got {type(network).__name__} without any; try the network before it "
+            "was quantised"
+        )
     for name, parameter in network.named_parameters():
         if is_lazy(parameter) or parameter.is_meta:
             raise ValueError(f"expected parameters with values, got {name} without any; try to run the network once")

@@ -82,7 +82,7 @@ def trace_network(
 ) -> TracedNetwork:
     """Follow the units of a network from its inputs (shapes with a batch axis of one) to its outputs."""
     with evaluating(network):
-        graph = symbolic_graph(network, len(input_shapes))
+        graph = symbolic_graph(network, input_shapes)
         layout = Layout.of(network, frozen=True)
         flow = UnitFlow(graph, layout, batch_norm=batch_norm, skip=unsupported == "skip")
         with torch.no_grad():

@@ -66,6 +66,9 @@ plain = nn.Linear(2, 1)
 def number():
     return 3
 
+def broken():
+    raise OSError("no checkpoint")
+
 x = 1
 """
 
@@ -144,6 +147,7 @@ def test_bad_input_exits_with_2_and_writes_nothing(
         ("other.py:net",): "not there",
         ("mine.py:x",): "a torch module or a function",
         ("mine.py:number",): "to make a torch module",
+        ("mine.py:broken",): "got OSError: no checkpoint",
         ("mine.py:Needs",): "that needs width",
         ("mine.py:Net",): "try --input-shape 1,28,28",
         ("mine.py:Net", "--input-shape", "1,x"): "positive numbers with commas",

@@ -81,6 +81,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "hook": (hooked, "relative change of .* for 0, because"),
     "write into shared memory": (lambda: Run(written_alias), "whose graph gives other outputs than itself"),
     "control flow": (lambda: Run(lambda m, x: m.c(m.a(x)) if x.sum() > 0 else m.b(x)), "the same way for every input"),
+    "alpha dropout": (lambda: chain(nn.AlphaDropout()), "AlphaDropout at '1': .* in training"),
+    "other way for a batch": (
+        lambda: Run(lambda m, x: m.c(m.a(x).relu() if x.shape[0] == 1 else m.a(x).tanh())),
+        "depends on the batch",
+    ),
     # with a batch of one the view is harmless; with three it mixes samples and units
     "batch in the units": (lambda: Run(lambda m, x: m.c(m.a(x).relu().view(4, -1).t())), "depends on the batch"),
 }
@@ -101,7 +106,7 @@ def test_skipped_instead(name: str) -> None:
     expected = {"product": 4, "quotient": 4, "attention": 1, "computed factor": 4, "comparison": 0}
     assert group.num_units == expected.get(name, 0)
     report = group.report()
-    assert report.skipped or name in ("hook", "batch in the units")
+    assert report.skipped or name in ("hook", "batch in the units", "other way for a batch")
     assert all(reason for _, reason in report.skipped)
 
 

@@ -99,7 +99,19 @@ def squeeze_excite(m: Net, x: Tensor) -> Tensor:
     return m.head((x * gate[:, :, None, None]).flatten(1))
 
 
+def chosen_by_sizes(m: Net, *inputs: Tensor) -> Tensor:
+    (x,) = inputs
+    assert x.ndim == 4 and len(x.shape) == 4
+    if x.dim() == 3 or x.shape[1] != 1:
+        raise ValueError("expected images of one channel")
+    x = F.relu(m.a(x))
+    batch, channels, height, width = x.size()
+    parts = [part.relu() for part in x.view(batch, channels, height * width).unbind(-1)]
+    return m.b(torch.stack(parts[: len(x)], -1).flatten(1))
+
+
 CASES = {
+    "a way chosen by sizes": Case(lambda: Net(chosen_by_sizes, a=conv(1, 4, 1), b=nn.Linear(4, 2)), (1, 1, 1), 4),
     "perceptron": Case(
         lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2)), (4,), 8
     ),
