@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ._signal import Signal
+from ._signal import Signal, Weights
 from ._windows import channels_alike, merge_windows, per_dim, windows
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def reduction(pairs: bool = False) -> Callable[..., Any]:
     def handler(flow: UnitFlow, input: Any, dim: Any = None, keepdim: bool = False, **options: Any) -> Any:
         from ._sums import larger
 
-        if isinstance(dim, Signal):
+        if isinstance(dim, Signal | Weights | Tensor):
             return larger(flow, input, dim)
         signal = flow.signal(input)
         keepdim = options.get("keepdims", keepdim)
