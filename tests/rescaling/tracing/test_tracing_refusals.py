@@ -119,8 +119,9 @@ def test_skipped_instead(name: str) -> None:
         (chain(nn.ReLU()), (3,), {"unsupported": "ignore"}, "unsupported among"),
         (nn.Sequential(nn.LazyLinear(3), nn.ReLU()), (3,), {}, "run the network once"),
         (nn.Sequential(nn.Linear(3, 2, device="meta")), (3,), {}, "without any"),
+        (nn.Sequential(nn.ReLU()), (3,), {}, "a network with parameters"),
     ],
-    ids=["misfit", "no shape", "batch norm", "unsupported", "lazy", "meta"],
+    ids=["misfit", "no shape", "batch norm", "unsupported", "lazy", "meta", "no parameters"],
 )
 def test_arguments(model: nn.Module, shape: Any, options: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -111,6 +111,12 @@ def chosen_by_sizes(m: Net, *inputs: Tensor) -> Tensor:
 
 
 CASES = {
+    "maximum with a constant": Case(
+        lambda: One(lambda m, x: m.b(torch.max(m.a(x), torch.ones(4))), a=nn.Linear(3, 4), b=nn.Linear(4, 2)),
+        (3,),
+        0,
+        fixed={"a": "compared"},
+    ),
     "a way chosen by sizes": Case(lambda: Net(chosen_by_sizes, a=conv(1, 4, 1), b=nn.Linear(4, 2)), (1, 1, 1), 4),
     "perceptron": Case(
         lambda: nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2)), (4,), 8
