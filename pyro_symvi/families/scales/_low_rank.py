@@ -11,7 +11,6 @@ from torch import Tensor
 from ..._value import positive_int
 from .. import _structure
 from .._closure import Closure
-from ._rows import solve_rows
 from ._scale import Scale
 
 
@@ -85,10 +84,9 @@ class LowRank(Scale):
     def apply(self, scale: Tensor, noise: Tensor) -> Tensor:
         """D (noise + V B V^T noise)."""
         diagonal, factor, root = self._parts(scale)
+        inner = (factor.mT @ noise[..., None]) if factor.ndim > 2 else (noise @ factor)[..., None]
         eye = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
-        if scale.ndim == 2:
-            return diagonal * (noise + solve_rows(eye + root, noise @ factor, upper=False) @ factor.mT)
-        solved = torch.linalg.solve_triangular(eye + root, factor.mT @ noise[..., None], upper=False)
+        solved = torch.linalg.solve_triangular(eye + root, inner, upper=False)
         return diagonal * (noise + (factor @ solved)[..., 0])
 
     def solve(self, scale: Tensor, x: Tensor) -> Tensor:
@@ -96,8 +94,6 @@ class LowRank(Scale):
         diagonal, factor, root = self._parts(scale)
         y = x / diagonal
         eye = torch.eye(root.shape[-1], dtype=root.dtype, device=root.device)
-        if scale.ndim == 2:
-            return y - solve_rows(eye + root.mT, solve_rows(root, y @ factor, upper=False), upper=True) @ factor.mT
         inner = torch.linalg.solve_triangular(root, factor.mT @ y[..., None], upper=False)
         return y - (factor @ torch.linalg.solve_triangular(eye + root.mT, inner, upper=True))[..., 0]
 

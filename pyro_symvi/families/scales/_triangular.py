@@ -13,7 +13,6 @@ from torch import Tensor
 
 from .. import _structure
 from .._closure import Closure
-from ._rows import solve_rows
 from ._scale import Scale
 
 
@@ -59,8 +58,6 @@ class Triangular(Scale):
 
     def solve(self, scale: Tensor, x: Tensor) -> Tensor:
         """By forward substitution."""
-        if scale.ndim == 2:
-            return solve_rows(scale, x, upper=False)
         return torch.linalg.solve_triangular(scale, x[..., None], upper=False)[..., 0]
 
     def log_det(self, scale: Tensor, dim: int) -> Tensor:
