@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from bnn_parts import cells
 from rescaling_parts.intervals import Numbers, Paired, chosen_rates, paired
+from scipy import stats
 
 Found = dict[tuple[str, str], dict[str, Any]]
 FIXED = 0.003
@@ -115,16 +116,29 @@ def words(found: Paired) -> str:
 
 
 def picture(found: Found, path: Path) -> None:
-    """ELBO by rate, mean over seeds, for each init."""
+    """Differences between starts at the best rates, and what moving along the orbit adds, with 95 % intervals."""
     inits = list(dict.fromkeys(init for init, _ in found))
-    figure, axes = cells.figure(1, len(inits), 3.3 * len(inits), 3.0)
-    for axis, init in zip(axes[0], inits, strict=True):
-        for method, style in (("none", "o-"), ("l2", "s--"), ("path", "^:")):
+    figure, (axes,) = cells.figure(1, 2, 9.0, 3.2)
+    places = np.arange(len(inits), dtype=float)
+    for shift, method, color in ((-0.12, "l2", "#d1652f"), (0.12, "path", "#1d3a66")):
+        pairs = [compare(found, init, method, "none", "best") for init in inits]
+        middle = np.array([pair.mean for pair in pairs])
+        reach = np.abs(np.array([pair.student for pair in pairs]).T - middle)
+        axes[0].errorbar(middle, places + shift, xerr=reach, fmt="o", color=color, label=f"{method} - none")
+    for shift, method, color in ((-0.2, "none", "#4d4d4d"), (0.0, "l2", "#d1652f"), (0.2, "path", "#1d3a66")):
+        gains = []
+        for init in inits:
             one = found[init, method]
-            table = elbo(one, "last")
-            error = table.std(0, ddof=1) / len(table) ** 0.5
-            axis.errorbar(one["option"]["rates"], table.mean(0), error, fmt=style, label=method, capsize=2)
-        axis.set(xscale="log", xlabel="rate of Adam", title=init)
-    axes[0][0].set_ylabel("ELBO per datum (nats)")
-    axes[0][0].legend(frameon=False)
+            rates = picked(one, "best")
+            gains.append([runs[r]["gain"] for runs, r in zip(one["runs"], rates, strict=True)])
+        table = np.array(gains)
+        spread = stats.t.ppf(0.975, table.shape[1] - 1) * table.std(1, ddof=1) / table.shape[1] ** 0.5
+        axes[1].errorbar(table.mean(1), places + shift, xerr=spread, fmt="o", color=color, label=f"begun at {method}")
+    axes[0].axvline(0.0, color="black", linewidth=0.8)
+    axes[0].set(xlabel="ELBO per datum (nats), above 0: better than none", title="where the guide begins")
+    axes[1].set(xlabel="ELBO per datum (nats)", title="what the move along the orbit adds at the end", xlim=(0.0, None))
+    for axis in axes:
+        axis.set_yticks(places, inits)
+        axis.set_ylim(len(inits) + 0.1, -0.5)  # room for the legend below the last
+        axis.legend(frameon=False, fontsize=8, loc="lower center", ncols=3)
     cells.save(figure, path)
