@@ -140,8 +140,7 @@ class UnitOrder:
             leaf = values[self._source(self._images(found))]
             if best is None or _smaller(leaf, best[0]):
                 best = leaf, found
-        assert best is not None
-        return best[1], exact
+        return (ranks if best is None else best[1]), exact
 
     def _open_cell(self, values: Values, ranks: list[Index]) -> tuple[int, Index] | None:
         """The first tied rows that are no copies of one another."""
