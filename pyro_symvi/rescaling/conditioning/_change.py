@@ -31,8 +31,11 @@ def outputs(model: nn.Module, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]
     parameter = next(model.parameters())
     generator = torch.Generator().manual_seed(_SEED)
     found = []
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(_SEED)  # for what forward draws itself
+    devices = [parameter.device] if parameter.device.type == "cuda" else []
+    with torch.no_grad(), torch.random.fork_rng(devices=devices):
+        torch.default_generator.manual_seed(_SEED)  # for what forward draws itself; torch.manual_seed reseeds all GPUs
+        for device in devices:
+            torch.cuda.default_generators[device.index].manual_seed(_SEED)
         for _ in range(_SAMPLES):
             inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
             made = model(*(x.to(parameter.device, parameter.dtype) for x in inputs))

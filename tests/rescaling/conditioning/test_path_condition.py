@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pyro_symvi.rescaling import RescalingGroup, guess_input_shape, path_condition
+from pyro_symvi.rescaling.conditioning._change import relative_change
 
 Model = nn.Sequential
 
@@ -38,6 +39,14 @@ def test_copy_and_in_place_agree_and_the_model_stays_as_it_was() -> None:
     with pytest.raises(ValueError, match="second apply_"):
         result.apply_()
     assert path_condition(perceptron(), inplace=True).applied
+
+
+def test_generators_of_gpus_are_not_seeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They would not be restored: the generators of the user's GPUs would start anew at each call."""
+    seeds: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeds.append)
+    path_condition(perceptron())  # whose own seed is the only one
+    assert seeds == [1]
 
 
 def test_the_weights_are_theta_exp_minus_bz_over_two() -> None:
@@ -125,6 +134,8 @@ def test_outputs_that_change_by_more_than_rounding_are_called_out() -> None:
     for change in (0.01, math.inf, math.nan):
         result.max_rel_output_change = change
         assert "MORE than rounding of float32 explains" in str(result.report())
+    one, lost = torch.ones(2), torch.tensor([1.0, math.nan])
+    assert math.isnan(relative_change([one, one], [lost, one])) and relative_change([one], [2 * one]) == 1.0
     json.dumps(result.to_dict(), allow_nan=False)
 
 
