@@ -104,12 +104,18 @@ class UnitFlow(fx.Interpreter):
             self._lose(number)
         self.uses[parameter.name] = self.uses.get(parameter.name, 0) + 1
         leaves = torch.tensor(FIXED) if leaves is None else leaves
+        enters, leaves = (torch.where(t == ZERO, FIXED, t) for t in (enters, leaves))
         entries, enters, leaves = torch.broadcast_tensors(parameter.entries, enters, leaves)
+        if self.uses[parameter.name] == 1 and entries.shape == parameter.entries.shape and _in_order(entries):
+            first = int(entries.flatten()[0])  # each entry once, for the first time: nothing to tie
+            place = slice(first, first + entries.numel())
+            self.enters[place], self.leaves[place] = enters.reshape(-1), leaves.reshape(-1)
+            self.degrees[place] = degree
+            return
         entries, enters, leaves = (t.reshape(-1) for t in (entries, enters, leaves))
         live = entries > 0
         if not bool(live.all()):
             entries, enters, leaves = entries[live], enters[live], leaves[live]
-        enters, leaves = (torch.where(t == ZERO, FIXED, t) for t in (enters, leaves))
         why = f"{parameter.name} is used at several places"
         new = self.enters[entries] < 0
         self.enters[entries[new]], self.leaves[entries[new]] = enters[new], leaves[new]
@@ -269,3 +275,9 @@ class UnitFlow(fx.Interpreter):
             f"expected operations that commute with positive scaling between layers with weights, got {refusal.where}: "
             f"{reason}, or unsupported='skip' to leave the units before it at scale one"
         )
+
+
+def _in_order(entries: Tensor) -> bool:
+    """Whether these are places one after another, none of them twice."""
+    flat = entries.reshape(-1)
+    return bool(len(flat) and flat[0] > 0 and (flat[1:] - flat[:-1] == 1).all())

@@ -68,20 +68,18 @@ def verify_network(
         if randomised:
             randomise_(model, generator)
         before = [outputs(model, batch) for batch in batches]
-        moved = copy.deepcopy(model)
-        rescale_(moved, traced, z)
-        changes.append(max(relative_change(a, outputs(moved, batch)) for a, batch in zip(before, batches, strict=True)))
+        rescale_(model, traced, z)
+        changes.append(max(relative_change(a, outputs(model, batch)) for a, batch in zip(before, batches, strict=True)))
     return Verification(changes[0], changes[1], tolerance)
 
 
 def workable(network: nn.Module, shapes: Sequence[tuple[int, ...]]) -> tuple[nn.Module, float]:
     """A copy in float64 and evaluation mode, and the tolerance; in its own dtype where forward insists on that."""
-    model = duplicate(network)
-    dtype = next(model.parameters()).dtype
-    double = copy.deepcopy(model).double()
+    dtype = next(network.parameters()).dtype
+    double = duplicate(network).double()
     if dtype == torch.float64 or _takes(double, tuple(torch.zeros(s, dtype=torch.float64) for s in shapes)):
         return double, TOLERANCE
-    return model, 1e-3
+    return duplicate(network), 1e-3
 
 
 def duplicate(network: nn.Module) -> nn.Module:
