@@ -1,5 +1,6 @@
 """Sorting of units: independent of where they stood, whatever the network, and only where they may be permuted."""
 
+import functools
 import itertools
 from collections.abc import Callable
 
@@ -77,6 +78,7 @@ NETWORKS = {
 }
 
 
+@functools.cache
 def group_of(name: str) -> RescalingGroup:
     with torch.random.fork_rng():
         torch.manual_seed(0)

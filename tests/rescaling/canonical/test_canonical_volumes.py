@@ -1,5 +1,6 @@
 """Volume elements against the determinant of the full change of variables, and laws along an orbit."""
 
+import functools
 import itertools
 import math
 
@@ -13,6 +14,7 @@ from pyro_symvi.rescaling import Canonicaliser, RescalingGroup
 from pyro_symvi.rescaling.canonical import OrbitLaw, log_faddeev_popov, log_orbit_volume
 
 
+@functools.cache
 def group_of(*widths: int) -> RescalingGroup:
     layers: list[nn.Module] = []
     for a, b in itertools.pairwise(widths):

@@ -86,17 +86,23 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+@functools.cache
 def made(name: str, trained: bool) -> tuple[nn.Module, Tensor, tuple[int, ...]]:
+    """A network, inputs and their shape; trained ones are fitted to random targets for some steps."""
     build, shape = ZOO[name]
     with torch.random.fork_rng():
         torch.manual_seed(3)
         model, x = build().double(), torch.randn(6, *shape, dtype=torch.float64)
         if trained:
-            optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
-            for _ in range(4):
+            optimizer = torch.optim.Adam(model.parameters(), lr=0.03)
+            y, losses = torch.bernoulli(torch.full(model(x).shape, 0.5, dtype=torch.float64)), []
+            for _ in range(15):
                 optimizer.zero_grad()
-                model(x).square().mean().backward()
+                loss = (model(x) - y).square().mean()
+                loss.backward()
                 optimizer.step()
+                losses.append(loss.item())
+            assert losses[-1] < 0.8 * losses[0]
             optimizer.zero_grad()
     return model.eval(), x, shape
 
@@ -160,3 +166,45 @@ def test_a_module_called_twice() -> None:
         assert torch.allclose(result.copy()(x), model(x), rtol=1e-12, atol=0)
     with pytest.raises((TypeError, ValueError), match="path"):
         path_condition(model)
+
+
+class Branches(nn.Module):
+    """One layer that two branches share, and a parameter that two layers share; no path meets either twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.one, self.two, self.last = nn.Linear(4, 5), nn.Linear(5, 3), nn.Linear(5, 3), nn.Linear(3, 2)
+        self.two.weight = self.one.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        left, right = torch.relu(self.first(x)), torch.relu(self.first(x.flip(-1)))
+        out: Tensor = self.last(torch.relu(self.one(left)) + torch.relu(self.two(right)))
+        return out
+
+
+@pytest.mark.parametrize("criterion", ["path", "l2", "range"])
+def test_weights_that_branches_share(criterion: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Branches().double()
+    x = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(3, 4)
+    result = path_condition(model, (4,), criterion=criterion)
+    twin = result.copy()
+    assert result.converged and result.group.num_units == 5 + 3 and result.log_scale.abs().max() > 0.1
+    assert torch.allclose(twin(x), model(x), rtol=1e-12, atol=0) and twin.two.weight is twin.one.weight
+
+
+@pytest.mark.parametrize("criterion", ["path", "l2", "range"])
+def test_zero_channels(criterion: str) -> None:
+    """A channel that nothing enters, one that nothing leaves, one with a zero kernel but a bias: the last is alive."""
+    model, x, shape = made("depthwise", False)
+    model = copy.deepcopy(model)
+    with torch.no_grad():
+        model[0].weight[0], model[0].bias[0] = 0.0, 0.0  # type: ignore[index, operator, union-attr]
+        model[0].weight[1] = 0.0  # type: ignore[index, operator, union-attr]
+        model[4].weight[:, 7] = 0.0  # type: ignore[index, operator, union-attr]
+    result = path_condition(model, shape, criterion=criterion)
+    before, after = model(x), result.copy()(x)
+    assert result.frozen.tolist() == [0, 4, 5, 11] and result.log_scale[[0, 4, 5, 11]].tolist() == [0.0] * 4
+    assert result.converged and (after - before).abs().max() <= 1e-12 * before.abs().max()
+    assert 0 < result.log_scale[1].abs() < 50

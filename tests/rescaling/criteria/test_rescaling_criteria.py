@@ -1,5 +1,6 @@
 """Criteria against the sums written out with B, against autograd, closed forms and scipy."""
 
+import functools
 import math
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,12 +19,13 @@ from pyro_symvi.rescaling.criteria import (
     L2Criterion,
     L2Problem,
     PathCriterion,
+    PriorCriterion,
     RangeCriterion,
     RangeProblem,
     read_criterion,
 )
 from pyro_symvi.rescaling.criteria import _smooth as smooth
-from pyro_symvi.rescaling.solvers import newton
+from pyro_symvi.rescaling.solvers import SOLVERS, newton
 
 
 class Residual(nn.Module):
@@ -76,6 +78,7 @@ ZOO: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
+@functools.cache
 def built(make: Callable[[], nn.Module], shape: tuple[int, ...], seed: int = 0) -> tuple[RescalingGroup, Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -122,6 +125,29 @@ def test_objective_and_derivatives_are_those_of_the_formula(name: str, criterion
     if path:
         fans = sum(np.bincount(i[i >= 0], minlength=len(z)) for i in (group.action.enters, group.action.leaves))
         assert problem.residual(z.numpy()) == pytest.approx(np.abs(gradient).max() / np.min(fans), rel=1e-11)
+
+
+@pytest.mark.parametrize("name", ["flattened", "residual"])
+def test_minus_log_density_along_the_orbit(name: str) -> None:
+    """K(z) of independent normal priors: the value, its derivatives, and all solvers at its minimum."""
+    group, theta = built(*ZOO[name])
+    sigma = 0.2 + torch.rand(group.dim, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    B = group.incidence().to_dense()
+
+    def objective(z: Tensor) -> Tensor:
+        return ((theta / sigma * torch.exp(-B @ z / 2)).square().sum() + (B @ z).sum()) / 2
+
+    problem = PriorCriterion(sigma).problem(group.traced, theta)
+    z = torch.randn(group.num_units, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    gradient = torch.func.grad(objective)(z).numpy()
+    assert problem.value(z.numpy()) == pytest.approx(float(objective(z)), rel=1e-12)
+    assert np.allclose(problem.gradient(z.numpy()), gradient, atol=1e-11 * np.abs(gradient).max())
+    hessian = torch.func.jacrev(torch.func.grad(objective))(z).numpy()
+    assert np.allclose(problem.hessian(z.numpy()), hessian, atol=1e-12 * np.abs(hessian).max())
+    for solver in SOLVERS.values():
+        solution = solver(problem, tolerance=1e-10)
+        assert solution.converged and (np.diff(solution.history) <= 0).all()
+        assert float(torch.func.grad(objective)(torch.from_numpy(solution.z)).abs().max()) < 1e-8 * group.dim
 
 
 @pytest.mark.parametrize("criterion", [PathCriterion(), L2Criterion()], ids=["path", "l2"])
@@ -184,7 +210,11 @@ def test_ranges_are_the_limit_of_high_powers() -> None:
 @pytest.mark.parametrize("name", sorted(ZOO))
 def test_equal_ranges_written_out(name: str) -> None:
     group, theta = built(*ZOO[name])
-    solution = newton(RangeCriterion().problem(group.traced, theta), tolerance=1e-10)
+    problem = RangeCriterion().problem(group.traced, theta)
+    z = np.zeros(group.num_units)
+    z[1] = problem.update(z, np.array([1]))[0]  # one unit by itself, at once
+    assert abs(problem.gradient(z)[1]) < 1e-12 < abs(problem.gradient(0 * z)[1])
+    solution = newton(problem, tolerance=1e-10)
     assert solution.converged
     moved = group.act(theta, torch.from_numpy(solution.z)).abs()
     enters, leaves = group.action.enters, group.action.leaves

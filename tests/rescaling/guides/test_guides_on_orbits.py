@@ -17,14 +17,14 @@ DEVIATION = 1.5
 """Of the change of the prior term from draw to draw, a quadratic form in the noise."""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def net() -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return nn.Sequential(nn.Linear(3, 6), nn.ReLU(), nn.Linear(6, 2), nn.ReLU(), nn.Linear(2, 1)).double()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def group(net: nn.Module) -> RescalingGroup:
     return RescalingGroup.from_module(net, (3,))
 

@@ -63,7 +63,7 @@ def random(size: int, seed: int = 0) -> Tensor:
     return torch.randn(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(scope="module", params=NETWORKS)
 def group(request: pytest.FixtureRequest) -> RescalingGroup:
     make, shape = NETWORKS[request.param]
     with torch.random.fork_rng():

@@ -127,7 +127,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }
 
 
-@pytest.fixture(params=NETWORKS)
+@pytest.fixture(scope="module", params=NETWORKS)
 def network(request: pytest.FixtureRequest) -> TracedNetwork:
     make, shape = NETWORKS[request.param]
     with torch.random.fork_rng():

@@ -160,6 +160,9 @@ def test_a_network_comes_back_as_it_was() -> None:
     assert [m.training for m in net.modules()] == modes and [set(vars(m)) for m in net.modules()] == attributes
     assert torch.equal(torch.get_rng_state(), rng) and torch.equal(net[0].weight.grad, torch.ones(4, 3))
     assert not net[4].weight.requires_grad and len(net[2]._forward_hooks) == 1
+    inner = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+    inner.register_forward_hook(lambda module, inputs, output: seen.append(output))
+    assert RescalingGroup.from_module(nn.Sequential(inner, nn.Linear(4, 2)), (3,)).num_units == 4
     assert all(isinstance(output, Tensor) for output in seen)  # no stand-ins of the trace in the user's records
 
 

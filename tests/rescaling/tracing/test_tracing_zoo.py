@@ -281,6 +281,17 @@ CASES = {
         4,
         {("a", "b"): 4},
     ),
+    "one weight behind degrees one and two": Case(
+        lambda: One(
+            lambda m, x: m.c(m.a(x).relu()) + m.c(m.b(x).relu() ** 2),
+            a=nn.Linear(3, 4),
+            b=nn.Linear(3, 4),
+            c=nn.Linear(4, 2),
+        ),
+        (3,),
+        0,
+        fixed={"a": "different degrees", "b": "different degrees"},
+    ),
     "residual of batch norms": Case(
         lambda: One(
             lambda m, x: m.c((y := m.n(m.a(x)).relu()) + m.k(m.b(y))),
@@ -383,9 +394,11 @@ CASES = {
 def test_scales_ties_and_reasons(name: str) -> None:
     case = CASES[name]
     model = seeded(case.make)
+    attributes = [set(vars(m)) for m in model.modules()]
     group = RescalingGroup.from_module(
         model, case.shape, batch_norm=case.batch_norm, unsupported="skip" if case.skip else "raise"
     )
+    assert [set(vars(m)) for m in model.modules()] == attributes  # torch.fx would leave constants there
     report = group.report()
     assert group.num_units == report.scales == case.scales
     assert report.rank == sum(p.numel() for p in model.parameters()) - case.scales
