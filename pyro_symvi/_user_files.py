@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import sys
 import tempfile
@@ -33,6 +34,19 @@ def load_file(path: Path) -> Any:
     finally:
         sys.path.pop(0)
     return module
+
+
+def networks_in(module: Any) -> str:
+    """Names of the torch modules of a file, and of the functions and classes that may make one, for messages."""
+    from torch import nn
+
+    names = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, nn.Module)
+        or ((inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module.__name__)
+    ]
+    return ", ".join(names) or "no models"
 
 
 def require_writable(path: Path | None) -> None:

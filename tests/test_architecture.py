@@ -34,7 +34,7 @@ class Room:
     lazy: tuple[str, ...] = ()
 
 
-BASEMENT = Room(-1, ("torch",), lazy=("matplotlib", "rdkit"))
+BASEMENT = Room(-1, ("torch",), lazy=("matplotlib", "rdkit", "tqdm"))
 """Private modules at the root (``_name.py``): shared by all, knowing nothing but ``_value``."""
 
 ROOMS = {

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from ..._user_files import UserError, load_file
+from ..._user_files import UserError, load_file, networks_in
 
 
 def load_model(text: str, *, allow_training: bool = False) -> tuple[Any, Any]:
@@ -24,7 +24,9 @@ def load_model(text: str, *, allow_training: bool = False) -> tuple[Any, Any]:
     module = load_file(Path(path))
     found = getattr(module, name, None)
     if found is None:
-        raise UserError(f"expected a model named {name!r} in {path}, got a file without it; {_models(module)}")
+        raise UserError(
+            f"expected a model named {name!r} in {path}, got a file without it; it has {networks_in(module)}"
+        )
     if not callable(found):
         raise UserError(f"expected {name!r} in {path} to be a torch module or a function, got {type(found).__name__}")
     if isinstance(found, nn.Module):
@@ -73,13 +75,3 @@ def _takes_nothing(value: Any) -> bool:
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     required = [p for p in parameters if p.default is p.empty and p.kind not in kinds]
     return not required and not any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters)
-
-
-def _models(module: Any) -> str:
-    names = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, nn.Module)
-        or ((inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module.__name__)
-    ]
-    return f"it has {', '.join(names)}" if names else "it has no models"

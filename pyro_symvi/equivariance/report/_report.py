@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from ..._stages import Progress, stages
 from ...groups import Action, Group, InvariantAction, Quadrature
 from .._rules import MonteCarlo
 from ..diagnosis import MODES, FailureMode, diagnose, target_labels
@@ -19,7 +20,6 @@ from ..lie import LieError, lie_error
 from ..spectra import ConvergenceWarning, Spectrum, spectrum
 from ._picked import picked
 from ._result import EquivarianceReport
-from ._stages import Progress, stages
 
 SPARE = 4
 """Degrees of the rule beyond twice the cutoff: networks have no band limit."""
@@ -83,7 +83,7 @@ def report(
     shared: dict[str, Any] = {"mask": mask, "batch": batch, "allow_training": allow_training}
     finer_too = exact and degree is not None
     names = ["spectrum", "error", *(["error at degree + 2"] if finer_too else []), *(["Lie derivative"] if lie else [])]
-    with stages(names, progress) as begin, picked(model, output) as alone:
+    with stages(names, progress, "report") as begin, picked(model, output) as alone:
         begin("spectrum")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # the report says so itself

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from scipy import sparse
 from torch import Tensor
 
 from ...groups import GeneralizedInverseGaussian, NetworkRescaling, UnsupportedError
@@ -61,11 +62,17 @@ class OrbitLaw:
         return (factors - (self.white * factors.exp()).square() / 2).sum(-1)
 
     def mode(self, *, max_iterations: int = 100) -> Tensor:
-        """The most likely s ``[H]``, by Newton steps, halved where needed."""
+        """The most likely s ``[H]``, by Newton steps, halved where needed.
+
+        The gradient is B^T (w - 1) / 2 and the second derivative -B^T diag(w) B / 2, for w_i = white_i^2 e^{-(B s)_i}.
+        """
         s = torch.zeros(self.action.units, dtype=torch.float64)
+        sparse_b = self.action.incidence()
+        b = sparse.coo_matrix((sparse_b.values().numpy(), sparse_b.indices().numpy()), shape=sparse_b.shape).tocsr()
         for _ in range(max_iterations):
-            slope = torch.func.grad(self.log_density)(s)
-            step = torch.linalg.solve(-torch.func.jacrev(torch.func.grad(self.log_density))(s), slope)
+            w = (self.white * self.action.log_factors(s / 2).exp()).square().numpy()
+            curvature = (b.T @ sparse.diags(w) @ b).toarray() / 2
+            step = torch.linalg.solve(torch.from_numpy(curvature), torch.from_numpy(b.T @ (w - 1) / 2))
             size, here = 1.0, self.log_density(s)
             while size > 1e-9 and not self.log_density(s + size * step) >= here:
                 size /= 2

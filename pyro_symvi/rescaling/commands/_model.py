@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ..._user_files import UserError, load_file
+from ..._user_files import UserError, load_file, networks_in
 
 Shapes = tuple[tuple[int, ...], ...]
 """One shape an input, without the batch axis."""
@@ -26,7 +26,9 @@ def load_network(text: str) -> tuple[nn.Module, Any]:
     module = load_file(Path(path))
     found = getattr(module, name, None)
     if found is None:
-        raise UserError(f"expected a network named {name!r} in {path}, got a file without it; {_networks(module)}")
+        raise UserError(
+            f"expected a network named {name!r} in {path}, got a file without it; it has {networks_in(module)}"
+        )
     if isinstance(found, nn.Module):
         return found, module
     if not callable(found):
@@ -90,13 +92,3 @@ def _needed(value: Any) -> list[str]:
         return []
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return [p.name for p in parameters if p.default is p.empty and p.kind not in kinds]
-
-
-def _networks(module: Any) -> str:
-    names = [
-        name
-        for name, value in vars(module).items()
-        if isinstance(value, nn.Module)
-        or ((inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module.__name__)
-    ]
-    return f"it has {', '.join(names)}" if names else "it has no networks"

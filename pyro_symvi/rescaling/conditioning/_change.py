@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.utils import _pytree as pytree
 
 from .._group import RescalingGroup
 
@@ -39,7 +39,13 @@ def outputs(model: nn.Module, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]
         for _ in range(_SAMPLES):
             inputs = [torch.randn(shape, generator=generator, dtype=torch.float64) for shape in shapes]
             made = model(*(x.to(parameter.device, parameter.dtype) for x in inputs))
-            found.append([t.to("cpu").double() for t in _tensors(made) if t.is_floating_point()])
+            found.append(
+                [
+                    t.to("cpu").double()
+                    for t in pytree.tree_leaves(made)
+                    if isinstance(t, Tensor) and t.is_floating_point()
+                ]
+            )
     return [torch.stack(parts) for parts in zip(*found, strict=True)]
 
 
@@ -50,14 +56,3 @@ def relative_change(before: Sequence[Tensor], after: Sequence[Tensor]) -> float:
         change, size = (new - old).abs().max().item(), old.abs().max().item()
         changes.append(change / size if size > 0 else change)
     return float("nan") if any(c != c for c in changes) else max(changes)
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from _tensors(part)

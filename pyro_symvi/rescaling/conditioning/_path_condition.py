@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import nn, optim
 
+from ..._stages import Progress, stages
 from .._group import RescalingGroup
 from ..criteria import Criterion, read_criterion
 from ..solvers import SOLVERS
 from ._change import output_change
 from ._checks import check_fit, check_weights
 from ._input_shape import guess_input_shape
-from ._progress import Progress, stages
 from ._result import Conditioning
 from ._transport import check_optimizer
 
@@ -77,7 +77,7 @@ def path_condition(
                 "try inplace=True, or result.apply_(optimizer) later"
             )
         check_optimizer(optimizer, model)
-    with stages(("trace", "criterion", "solve", "measure"), progress) as begin:
+    with stages(("trace", "criterion", "solve", "measure"), progress, "rescale") as begin:
         begin("trace")
         group = read_group(model, group, input_shape)
         begin("criterion")

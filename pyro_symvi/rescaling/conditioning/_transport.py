@@ -36,8 +36,7 @@ def check_optimizer(optimizer: optim.Optimizer, model: nn.Module) -> None:
             f"expected an optimiser of this network, got {type(optimizer).__name__} with none of its parameters; try "
             "making it from model.parameters()"
         )
-    for _ in _buffers(optimizer, dict(model.named_parameters())):
-        pass
+    list(_buffers(optimizer, dict(model.named_parameters())))  # raises at a state that isn't known
 
 
 def transport_(optimizer: optim.Optimizer, model: nn.Module, log_factors: Mapping[str, Tensor]) -> None:

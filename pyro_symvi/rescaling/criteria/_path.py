@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ...groups import UnsupportedError
@@ -15,14 +14,10 @@ from ..tracing import TracedNetwork
 from ._block import Index, Vector
 from ._blocks import blocks_of, counts_of
 from ._criterion import Criterion, log_magnitudes
-from ._l2 import L2Problem
 from ._live import LiveGraph
 from ._single import SingleUnits
 from ._smooth import SmoothProblem
 from ._updates import positive_root
-
-_LARGE = 60.0
-"""Largest log |theta| at which path weights are computed where the parameters stand."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,28 +37,10 @@ class PathCriterion(Criterion):
                 "expected activations of degree 1 (ReLU, abs) for the path criterion, got other powers, because "
                 'path products are not multilinear then; try criterion="l2"'
             )
-        problem = PathProblem(network, balanced_log_path_weights(network, theta))
+        problem = PathProblem(network, log_path_weights(network, theta).numpy())
         if problem.frozen.any():
             problem.explain(LiveGraph.of(blocks_of(network, log_magnitudes(theta)), problem.units))
         return problem
-
-
-def balanced_log_path_weights(network: TracedNetwork, theta: Tensor) -> Vector:
-    """Log g_i of theta ``[dim]``, -inf where g_i is 0.
-
-    Where |theta| lies far from 1, g is computed at a balanced point of the orbit, where no square under- or
-    overflows, and brought back by g = g' e^{-Bz}.
-    """
-    logs = log_magnitudes(theta)
-    z = np.zeros(network.action.units)
-    if float(np.abs(logs[logs > -np.inf]).max(initial=0.0)) > _LARGE:
-        energy = L2Problem(network, logs, 2.0)
-        for _ in range(20):
-            for layer in energy.layers:
-                z[layer] = energy.update(z, layer)
-    moved = network.action.log_factors(torch.from_numpy(z))  # -B z
-    result: Vector = (log_path_weights(network, theta * (moved / 2).exp()) + moved).numpy()
-    return result
 
 
 class PathProblem(SmoothProblem):

@@ -1,4 +1,4 @@
-"""Which part of a report is being computed."""
+"""Which part of some work is being done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ Progress = bool | Callable[[int, int, str], None]
 
 
 @contextmanager
-def stages(names: Sequence[str], progress: Progress) -> Iterator[Callable[[str], None]]:
-    """A function to call with the name of each part as it begins; nothing is shown without ``progress``."""
+def stages(names: Sequence[str], progress: Progress, work: str) -> Iterator[Callable[[str], None]]:
+    """A function to call with the name of each part as it begins; nothing is shown without ``progress``.
+
+    ``work`` is the heading of the bar.
+    """
     if progress is False or progress is None:
         yield lambda name: None
     elif callable(progress):
@@ -20,7 +23,7 @@ def stages(names: Sequence[str], progress: Progress) -> Iterator[Callable[[str],
     elif progress is True:
         from tqdm.auto import tqdm
 
-        with tqdm(total=len(names), desc="report", unit="part", file=sys.stderr, leave=False) as bar:
+        with tqdm(total=len(names), desc=work, unit="part", file=sys.stderr, leave=False) as bar:
 
             def show(name: str) -> None:
                 bar.n = names.index(name)
