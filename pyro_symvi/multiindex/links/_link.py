@@ -131,7 +131,7 @@ class Link:
         )  # fmt: skip
 
     def hermite(self, count: int) -> Tensor:
-        """Coefficients mu_k = E[sigma h_k] on the normalised Hermite polynomials, k = 0, ..., count - 1, ``[count]``."""
+        """Coefficients mu_k = E[sigma h_k] on the normalised Hermite polynomials, k = 0 to count - 1: ``[count]``."""
         return hermite_functions(self.nodes, count) @ (self.weights * self.values)
 
     def __repr__(self) -> str:
