@@ -74,6 +74,7 @@ from ._representations import InvariantAction as InvariantAction
 from ._representations import IrrepAction as IrrepAction
 from ._sign_flips import SignFlips as SignFlips
 from ._signed_permutations import SignedPermutations as SignedPermutations
+from ._signed_units import SignedUnitPermutation as SignedUnitPermutation
 from ._special_orthogonal import SpecialOrthogonal as SpecialOrthogonal
 from ._tensor_actions import DirectSumAction as DirectSumAction
 from ._tensor_actions import TensorAction as TensorAction
@@ -137,6 +138,7 @@ __all__ = [
     "SignFlips",
     "SignedCoordinatePermutation",
     "SignedPermutations",
+    "SignedUnitPermutation",
     "SpecialEuclidean",
     "SpecialOrthogonal",
     "SpecialUnitary",

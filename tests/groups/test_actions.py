@@ -35,6 +35,7 @@ from pyro_symvi.groups import (
     PointReflection,
     PolyhedralGroup,
     SignedCoordinatePermutation,
+    SignedUnitPermutation,
     SpecialEuclidean,
     SpecialOrthogonal,
     SpecialUnitary,
@@ -81,6 +82,8 @@ LINEAR: dict[str, Action] = {
     "A_4": CoordinatePermutation(4, permutations=PermutationGroup.generated_by([[1, 2, 0, 3], [0, 2, 3, 1]])),
     "B_3": SignedCoordinatePermutation(3),
     "B_1": SignedCoordinatePermutation(1),
+    "B_2 of units": SignedUnitPermutation(5, [[0, 1], [4, 2]]),
+    "B_2 of coordinates": SignedUnitPermutation(2),
     "block signs": BlockSigns(5, [[0, 1], [4, 2]]),
     "conditional reflection": ConditionalReflection([1], 0.5, [[2.0, -1.0]], given=[0, 3]).bind(4),
     "conditional reflection of a block": ConditionalReflection([0, 2]).bind(3, [0.1, 0.2], [[1.0], [3.0]]),
@@ -151,6 +154,8 @@ class TestOtherActions(ActionContract):
         (lambda: CoordinatePermutation(3, [[0], [1, 2]]), ValueError, "blocks of one length"),
         (lambda: CoordinatePermutation(3, [[0], [0]]), ValueError, "disjoint blocks"),
         (lambda: CoordinatePermutation(3, [[0], [3]]), ValueError, "indices from 0 to 2"),
+        (lambda: SignedUnitPermutation(3, [[0], [1, 2]]), ValueError, "blocks of one length"),
+        (lambda: SignedUnitPermutation(3, [[0], [3]]), ValueError, "indices from 0 to 2"),
         (lambda: CoordinatePermutation(3, ["a", "b"]), TypeError, "blocks as sequences of ints"),
         (lambda: CoordinatePermutation(3, permutations=Cyclic(4)), ValueError, "permutation group on 3 points"),
         (lambda: ConditionalReflection([0], given=[0, 1]), ValueError, "disjoint"),
@@ -263,6 +268,26 @@ def test_hungarian_against_enumeration() -> None:
     signed = SignedCoordinatePermutation(4)
     brute = (signed.orbit(x[:, :4]) - y[:, :4]).norm(dim=-1).amin(0)
     assert torch.allclose(signed.distance(x[:, :4], y[:, :4]), brute)
+    x, y = torch.randn(2, 10, 7, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    units = SignedUnitPermutation(7, [[0, 5], [1, 3], [6, 2]])
+    brute = (units.orbit(x) - y).norm(dim=-1).amin(0)
+    assert torch.allclose(units.distance(x, y), brute)
+    assert float((units.distance(x, y) - (x - y).norm(dim=-1)).max()) < -1e-3  # without aligning: larger
+    assert not torch.allclose(CoordinatePermutation(7, units.blocks).distance(x, y), brute)  # without signs: larger
+
+
+def test_signed_units_and_the_neighbours() -> None:
+    """Single coordinates: SignedCoordinatePermutation. Signs alone: BlockSigns. No signs: CoordinatePermutation."""
+    x = torch.randn(6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    g = SignedUnitPermutation(6).group.sample(20, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(SignedUnitPermutation(6).act(g, x), SignedCoordinatePermutation(6).act(g, x))
+    blocks = [[0, 4], [1, 2]]
+    units = SignedUnitPermutation(6, blocks)
+    assert torch.equal(units.act(torch.tensor([1, -2]), x), BlockSigns(6, blocks).act(torch.tensor([1.0, -1.0]), x))
+    swapped = CoordinatePermutation(6, blocks).act(torch.tensor([1, 0]), x)
+    assert torch.equal(units.act(torch.tensor([2, 1]), x), swapped)
+    assert units.act(torch.tensor([-2, 1]), x).tolist() == [x[1], -x[0], -x[4], x[3], x[2], x[5]]
+    assert [round(float(p.trace())) for p in units.isotypic_projections()] == [2, 4]
 
 
 def test_averages_over_compact_groups() -> None:
