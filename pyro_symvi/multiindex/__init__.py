@@ -4,6 +4,14 @@ from .links import ACTIVATIONS as ACTIVATIONS
 from .links import Link as Link
 from .links import activation_named as activation_named
 from .links import hermite_functions as hermite_functions
+from .models import TiedGuide as TiedGuide
+from .models import committee_elbo as committee_elbo
+from .models import committee_machine as committee_machine
+from .models import committee_mean as committee_mean
+from .models import random_start as random_start
+from .models import specialised_guide as specialised_guide
+from .models import standard_curvature as standard_curvature
+from .models import unit_moments as unit_moments
 from .sensitivity import NoiseSensitivity as NoiseSensitivity
 from .sensitivity import noise_sensitivity as noise_sensitivity
 
@@ -11,7 +19,15 @@ __all__ = [
     "ACTIVATIONS",
     "Link",
     "NoiseSensitivity",
+    "TiedGuide",
     "activation_named",
+    "committee_elbo",
+    "committee_machine",
+    "committee_mean",
     "hermite_functions",
     "noise_sensitivity",
+    "random_start",
+    "specialised_guide",
+    "standard_curvature",
+    "unit_moments",
 ]
