@@ -16,7 +16,7 @@ from ._signed_permutations import SignedPermutations
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SignedUnitPermutation(LinearAction):
-    """Permutes blocks of coordinates of R^dim and flips their signs: block i goes, times s, to block j if g[i] = s (j+1).
+    """Signed permutations of blocks of coordinates of R^dim: block i goes, times s, to block j if g[i] = s (j + 1).
 
     A block holds the weights of one unit (a row of a flat weight matrix); the other coordinates stay. A sum of p equal
     even functions, sum_k sigma(w_k . x) with sigma(-z) = sigma(z), is invariant under this action on (w_1, ..., w_p).
@@ -65,7 +65,7 @@ class SignedUnitPermutation(LinearAction):
         return self._act(g, x), g
 
     def _align(self, x: Tensor, y: Tensor) -> Tensor:
-        """The assignment of blocks with the largest sum of |<x_i, y_j>| (Hungarian algorithm, scipy), then the signs."""
+        """The assignment with the largest sum of |<x_i, y_j>| (Hungarian algorithm, scipy), then the signs."""
         from scipy.optimize import linear_sum_assignment
 
         index = self._index(x.device)

@@ -1,5 +1,11 @@
 """Noise sensitivity of multi-index models: when the units of a network can specialise, and which guide then fits."""
 
+from .instability import CommitteeELBO as CommitteeELBO
+from .instability import Instability as Instability
+from .instability import break_symmetry_init as break_symmetry_init
+from .instability import irrep_instability as irrep_instability
+from .instability import project_irrep as project_irrep
+from .instability import symmetrised as symmetrised
 from .links import ACTIVATIONS as ACTIVATIONS
 from .links import Link as Link
 from .links import activation_named as activation_named
@@ -17,17 +23,23 @@ from .sensitivity import noise_sensitivity as noise_sensitivity
 
 __all__ = [
     "ACTIVATIONS",
+    "CommitteeELBO",
+    "Instability",
     "Link",
     "NoiseSensitivity",
     "TiedGuide",
     "activation_named",
+    "break_symmetry_init",
     "committee_elbo",
     "committee_machine",
     "committee_mean",
     "hermite_functions",
+    "irrep_instability",
     "noise_sensitivity",
+    "project_irrep",
     "random_start",
     "specialised_guide",
     "standard_curvature",
+    "symmetrised",
     "unit_moments",
 ]
