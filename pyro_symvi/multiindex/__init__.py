@@ -1,5 +1,7 @@
 """Noise sensitivity of multi-index models: when the units of a network can specialise, and which guide then fits."""
 
+from .channels import FreeEntropy as FreeEntropy
+from .channels import GaussianChannel as GaussianChannel
 from .instability import CommitteeELBO as CommitteeELBO
 from .instability import Instability as Instability
 from .instability import break_symmetry_init as break_symmetry_init
@@ -24,6 +26,8 @@ from .sensitivity import noise_sensitivity as noise_sensitivity
 __all__ = [
     "ACTIVATIONS",
     "CommitteeELBO",
+    "FreeEntropy",
+    "GaussianChannel",
     "Instability",
     "Link",
     "NoiseSensitivity",

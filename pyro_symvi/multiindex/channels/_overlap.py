@@ -1,0 +1,138 @@
+"""Integrals over outputs and partly known indices: the information and free entropy at an overlap."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ._rule import MARGIN, NARROW, panel_rule
+
+if TYPE_CHECKING:
+    from ._channel import GaussianChannel
+
+_BLOCK = 96
+_X_REACH = 7.5
+_X_WIDTH, _X_ORDER = 1.0, 8
+_NEAR_BREAK = (-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0)
+_TINY = 1e-290
+_GROUP, _Y_MOST, _CHUNK = 8, 96, 2**20
+
+
+class Moments(NamedTuple):
+    """At one overlap: E g^2 and E log E_u p."""
+
+    information: float
+    log_likelihood: float
+
+
+class _Block(NamedTuple):
+    """Some outputs, with the stretch of nodes whose means lie near: weights in y and densities ``[y, z]``."""
+
+    first: int
+    last: int
+    weights: Tensor
+    densities: Tensor
+
+
+@dataclass(frozen=True)
+class OverlapRule:
+    """Densities phi(y - mean(z)) on nodes sorted by mean, in blocks of y with the nodes that matter to each."""
+
+    channel: GaussianChannel
+    order: Tensor
+    blocks: list[_Block]
+
+    @staticmethod
+    def of(channel: GaussianChannel) -> OverlapRule:
+        """Precompute the blocks of a channel."""
+        order = channel.means.argsort()
+        means = channel.means[order]
+        blocks = []
+        for y, weights in zip(*(part.split(_BLOCK) for part in channel.output_rule), strict=True):
+            first = int(torch.searchsorted(means, y[0] - MARGIN))
+            last = int(torch.searchsorted(means, y[-1] + MARGIN, right=True))
+            if last > first:
+                blocks.append(_Block(first, last, weights, _normal(y[:, None] - means[first:last])))
+        return OverlapRule(channel, order, blocks)
+
+    def score_information(self) -> float:
+        """E[a(y)^2], a(y) = E[z^2 - 1 | y]."""
+        nodes = self.channel.nodes[self.order]
+        prior = self.channel.weights[self.order] * _normal(nodes)
+        both = torch.stack([prior, prior * (nodes.square() - 1)], 1)
+        total = 0.0
+        for block in self.blocks:
+            density, numerator = (block.densities @ both[block.first : block.last]).T
+            total += float(block.weights @ (numerator.square() / density.clamp_min(_TINY)))
+        return total
+
+    def moments(self, q: float) -> Moments:
+        """Both integrals at overlap q.
+
+        The index is z = omega + sqrt(1 - q) u with omega ~ N(0, q) known. While the conditional law of z is wide
+        against the nodes of the channel, E_u p = sum_z P[y, z] N(z; omega, 1 - q) is a matrix product; else every
+        omega takes nodes in u of its own.
+        """
+        omega, weights = self._omegas(q)
+        if 1 - q < NARROW:
+            return self._nearby(q, omega, weights)
+        nodes = self.channel.nodes[self.order]
+        shift = (nodes[:, None] - omega) / math.sqrt(1 - q)
+        kernel = self.channel.weights[self.order][:, None] * _normal(shift) / math.sqrt(1 - q)
+        both = torch.cat([kernel, kernel * shift / math.sqrt(1 - q)], 1)
+        information, log_likelihood = 0.0, 0.0
+        for block in self.blocks:
+            density, slope = (block.densities @ both[block.first : block.last]).chunk(2, 1)
+            density = density.clamp_min(_TINY)
+            information += float(block.weights @ (slope.square() / density) @ weights)
+            log_likelihood += float(block.weights @ (density * density.log()) @ weights)
+        return Moments(information, log_likelihood)
+
+    def _omegas(self, q: float) -> tuple[Tensor, Tensor]:
+        """Nodes omega and weights of N(0, q), closing in on kinks and jumps at the scale sqrt(1 - q)."""
+        channel = self.channel
+        if q == 0:
+            return torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
+        halved = channel.link.parity != "none"
+        width = _X_WIDTH * 0.5**channel.finer * (0.5 if channel.snr > 10 else 1.0)
+        base = torch.arange(-_X_REACH, _X_REACH + width / 2, width, dtype=torch.float64)
+        near = torch.tensor(_NEAR_BREAK, dtype=torch.float64) * math.sqrt((1 - q) / q)
+        cuts = [base]
+        for place in channel.link.breaks:
+            centre = torch.tensor([place / math.sqrt(q)], dtype=torch.float64)
+            cuts += [centre, centre + near]
+        edges = torch.cat(cuts).clamp(-_X_REACH, _X_REACH)
+        if halved:
+            edges = torch.cat([edges.abs(), torch.zeros(1, dtype=torch.float64)])
+        edges = torch.unique(edges)
+        edges = edges[torch.cat([edges.diff() > 1e-9, torch.ones(1, dtype=torch.bool)])]
+        x, weights = panel_rule(edges, _X_ORDER)
+        return math.sqrt(q) * x, weights * _normal(x) * (2.0 if halved else 1.0)
+
+    def _nearby(self, q: float, omegas: Tensor, weights: Tensor) -> Moments:
+        """The same integrals with nodes in u for each omega, and panels in y over the means that these reach."""
+        channel, spread = self.channel, math.sqrt(1 - q)
+        information, log_likelihood = 0.0, 0.0
+        for omega, weight in zip(omegas.split(_GROUP), weights.split(_GROUP), strict=True):
+            u, weight_u = channel.nearby(omega, torch.full_like(omega, 1 - q))
+            means = channel.mean(omega[:, None] + spread * u)
+            low, high = means.amin(-1) - MARGIN, means.amax(-1) + MARGIN
+            count = min(math.ceil(float((high - low).max()) / 1.5), _Y_MOST) * 2**channel.finer
+            steps = torch.linspace(0, 1, count + 1, dtype=torch.float64)
+            y, weight_y = panel_rule(low[:, None] + (high - low)[:, None] * steps)
+            both = torch.stack([weight_u, weight_u * u / spread], -1)
+            size = max(1, _CHUNK // means.numel())
+            for part, weight_part in zip(y.split(size, 1), weight_y.split(size, 1), strict=True):
+                density, slope = (_normal(part[..., None] - means[:, None, :]) @ both).unbind(-1)
+                density = density.clamp_min(_TINY)
+                information += float(weight @ (weight_part * slope.square() / density).sum(-1))
+                log_likelihood += float(weight @ (weight_part * density * density.log()).sum(-1))
+        return Moments(information, log_likelihood)
+
+
+def _normal(x: Tensor) -> Tensor:
+    return torch.exp(-0.5 * x.square()) / math.sqrt(2 * math.pi)
