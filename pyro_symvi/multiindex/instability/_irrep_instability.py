@@ -92,7 +92,7 @@ def irrep_instability(
     (double backward), with the projection on :math:`V_\rho` before and after each.
 
     The ELBO has to be deterministic and twice differentiable as it is computed. Draws with a kinked activation (relu,
-    abs) are not: their second derivative misses the kink; `CommitteeELBO` has it. For a Pyro model and guide see
+    abs) are not: their second derivative misses the kink; `committee_elbo` has it. For a Pyro model and guide see
     `GuideELBO`.
 
     Args:

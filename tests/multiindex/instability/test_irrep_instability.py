@@ -1,5 +1,6 @@
 """Lowest Hessian eigenvalues in a part: closed forms, the full Hessian, committees, and what is refused."""
 
+import functools
 import math
 
 import pytest
@@ -14,7 +15,14 @@ from pyro_symvi.groups import (
     SignedUnitPermutation,
     Symmetric,
 )
-from pyro_symvi.multiindex import CommitteeELBO, Instability, Link, irrep_instability, project_irrep
+from pyro_symvi.multiindex import (
+    Instability,
+    Link,
+    committee_elbo,
+    irrep_instability,
+    project_irrep,
+    standard_curvature,
+)
 
 F64 = torch.float64
 
@@ -23,9 +31,17 @@ def normal(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=F64)
 
 
-def committee(activation: str, units: int = 3, dim: int = 5, n: int = 15) -> CommitteeELBO:
-    x, w, link = normal(n, dim), normal(units, dim, seed=1) / math.sqrt(dim), Link.of(activation)
-    return CommitteeELBO(x, link(x @ w.mT).sum(-1) / math.sqrt(units) + 0.5 * normal(n, seed=2), link, 0.25)
+def data(link: Link, units: int = 3, dim: int = 5, n: int = 15) -> tuple[Tensor, Tensor]:
+    x, w = normal(n, dim), normal(units, dim, seed=1) / math.sqrt(dim)
+    return x, link(x @ w.mT).sum(-1) / math.sqrt(units) + 0.5 * normal(n, seed=2)
+
+
+@functools.cache
+def committee(activation: str):
+    """The bound of a committee under independent normal weights, without draws, of loc and log_scale."""
+    link = Link.of(activation)
+    x, y = data(link)
+    return lambda q: committee_elbo(q["loc"], q["log_scale"].exp(), x, y, activation=link, noise=0.25)
 
 
 def tied(units: int = 3, dim: int = 5, loc: float = 0.3) -> dict[str, Tensor]:
@@ -118,6 +134,22 @@ def test_signed_permutations_against_the_full_hessian(activation):
     contrast = torch.eye(3, dtype=F64) - 1 / 3
     ours = torch.linalg.eigvalsh(contrast @ hessian[15:, 15:] @ contrast)
     assert scales.dimension == 2 and float((ours - scales.eigenvalue).abs().min()) < 1e-8
+
+
+def test_permutations_against_the_block_of_one_copy():
+    """The other way to the same number: the block of a single copy by formula (2d of them, scaled by sqrt d)."""
+    link = Link.of("gelu")
+    x, y = data(link)
+    loc, scale = 0.3 * normal(5, seed=3), normal(5, seed=4).exp() / 3
+
+    def elbo(q: dict[str, Tensor]) -> Tensor:
+        scales = q["log_scale"].exp()
+        return committee_elbo(q["loc"] / math.sqrt(5), scales, x, y, activation=link, noise=0.25)
+
+    start = {"loc": math.sqrt(5) * loc.repeat(3, 1), "log_scale": scale.log().repeat(3, 1)}
+    block = standard_curvature(loc, scale, x, y, units=3, activation=link, noise=0.25)
+    found = irrep_instability(elbo, start, Symmetric(3))
+    assert found.eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(block)[0]), rel=1e-7)
 
 
 def test_a_flat_vector_and_other_groups():
