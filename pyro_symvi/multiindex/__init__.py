@@ -28,32 +28,62 @@ from .order import symmetry_of as symmetry_of
 from .order import unit_action as unit_action
 from .sensitivity import NoiseSensitivity as NoiseSensitivity
 from .sensitivity import noise_sensitivity as noise_sensitivity
+from .simulate import CommitteeData as CommitteeData
+from .simulate import FixedPoint as FixedPoint
+from .simulate import GampResult as GampResult
+from .simulate import SingleIndexData as SingleIndexData
+from .simulate import SpectralEstimate as SpectralEstimate
+from .simulate import SpectralPrediction as SpectralPrediction
+from .simulate import StateEvolution as StateEvolution
+from .simulate import committee_data as committee_data
+from .simulate import fixed_points as fixed_points
+from .simulate import gamp as gamp
+from .simulate import optimal_preprocessing as optimal_preprocessing
+from .simulate import single_index_data as single_index_data
+from .simulate import spectral_estimator as spectral_estimator
+from .simulate import spectral_prediction as spectral_prediction
+from .simulate import state_evolution as state_evolution
 
 __all__ = [
     "ACTIVATIONS",
+    "CommitteeData",
+    "FixedPoint",
     "FreeEntropy",
+    "GampResult",
     "GaussianChannel",
     "GuideELBO",
     "Instability",
     "Link",
     "NoiseSensitivity",
     "OrderParameters",
+    "SingleIndexData",
+    "SpectralEstimate",
+    "SpectralPrediction",
+    "StateEvolution",
     "TiedGuide",
     "activation_named",
     "align_units",
     "break_symmetry_init",
+    "committee_data",
     "committee_elbo",
     "committee_machine",
     "committee_mean",
+    "fixed_points",
+    "gamp",
     "hermite_functions",
     "irrep_instability",
     "noise_sensitivity",
+    "optimal_preprocessing",
     "order_parameters",
     "overlap_matrix",
     "project_irrep",
     "random_start",
+    "single_index_data",
     "specialised_guide",
+    "spectral_estimator",
+    "spectral_prediction",
     "standard_curvature",
+    "state_evolution",
     "symmetrised",
     "symmetry_of",
     "unit_action",
