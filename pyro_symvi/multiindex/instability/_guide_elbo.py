@@ -86,7 +86,10 @@ class GuideELBO:
         """The ELBO, a scalar that can be differentiated in the parameters."""
         values = {name: transform_to(c)(params[name]) for name, c in self._constraints.items()}
         guide = poutine.substitute(self.guide, data=values)
-        with own_parameter_store(), seeded(self.seed):
+        places = sorted({v.device.index for v in values.values() if v.device.type == "cuda"})
+        with own_parameter_store(), seeded(self.seed), torch.random.fork_rng(places):
+            for place in places:
+                torch.cuda.default_generators[place].manual_seed(self.seed)
             loss: Tensor = self.loss.differentiable_loss(self.model, guide, *self.args, **self.kwargs)
         return -loss
 

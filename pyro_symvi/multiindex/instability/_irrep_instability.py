@@ -106,7 +106,8 @@ def irrep_instability(
         axes: The unit axis, one for all parameters or by name (default 0); None for a parameter that does not move.
         unsigned: B_p: names of parameters that follow their unit and do not change sign with it (scales).
         max_iterations: Largest number of products.
-        tol: Converged when the residual is below this multiple of the Hessian's norm (at least 100 rounding units).
+        tol: Converged when the residual is below this multiple of the Hessian's norm (at least 100 rounding units), and
+            below a tenth of the eigenvalue.
         check: Whether to refuse an ELBO that is not invariant. With False, for a Monte-Carlo ELBO of fixed draws, the
             lowest eigenvalue is biased downwards by the noise, and ``gradient_norm`` shows how large that is.
         tolerance: For this and for tied parameters, relative; default: the root of the rounding unit.
@@ -173,8 +174,8 @@ def irrep_instability(
 
     source = torch.Generator().manual_seed(0) if generator is None else generator
     start = _flat(units.project(random_values(values, source), irrep))
-    floor = 100 * torch.finfo(dtype).eps
-    pair = lowest_eigenpair(multiply, start, min(max_iterations, dimension), max(tol, floor))
+    accuracy = max(tol, 100 * torch.finfo(dtype).eps)
+    pair = lowest_eigenpair(multiply, start, min(max_iterations, dimension), accuracy)
     direction = like(params, _unflat(pair.vector, values))
     return Instability(
         pair.eigenvalue, direction, pair.residual, pair.iterations, pair.converged, part, float(value.detach()),

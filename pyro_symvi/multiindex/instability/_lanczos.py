@@ -24,7 +24,8 @@ def lowest_eigenpair(multiply: Callable[[Tensor], Tensor], start: Tensor, max_it
     """Lanczos iteration with full reorthogonalisation, from ``start [n]``.
 
     Stops when the residual of the lowest Ritz pair is below ``tol`` times the norm of the tridiagonal matrix (an
-    estimate of that of A), or when the Krylov space is exhausted. In a representation in which each irreducible part
+    estimate of that of A) and below a tenth of the value, so that its sign is settled (or at rounding), or when the
+    Krylov space is exhausted. In a representation in which each irreducible part
     occurs m times, that is after m steps at most: A has at most m distinct eigenvalues there (Schur's lemma).
     """
     basis = [start / start.norm()]
@@ -39,8 +40,9 @@ def lowest_eigenpair(multiply: Callable[[Tensor], Tensor], start: Tensor, max_it
         beta = float(image.norm())
         values, vectors = eigh_tridiagonal(diagonal, off, select="i", select_range=(0, 0))
         bulk = max(abs(entry) for entry in (*diagonal, *off))
-        exhausted = beta <= 100 * torch.finfo(start.dtype).eps * bulk
-        converged = exhausted or beta * abs(float(vectors[-1, 0])) <= tol * bulk
+        floor = 100 * torch.finfo(start.dtype).eps * bulk
+        bound = beta * abs(float(vectors[-1, 0]))
+        converged = beta <= floor or bound <= min(tol * bulk, max(0.1 * abs(float(values[0])), floor))
         if converged or len(basis) >= len(start):
             break
         off.append(beta)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...groups import (
+    AffineAction,
     CoordinatePermutation,
     Group,
     Irrep,
@@ -108,6 +109,7 @@ class Units:
         return value if axis is None else rule(value.movedim(axis, -1)).movedim(-1, axis)
 
     def _moved(self, g: Tensor, x: Tensor, name: str) -> Tensor:
+        g = g.to(x.device)
         if name in self.unsigned:
             return _without_signs(self.actions[name]).act(g.abs() - 1, x)
         return self.actions[name].act(g.to(x.dtype) if g.is_floating_point() else g, x)
@@ -115,8 +117,7 @@ class Units:
     def _rules(self, irrep: Any) -> dict[str, Callable[[Tensor], Tensor]]:
         if isinstance(irrep, str) and irrep not in ("trivial", "standard", "contrast"):
             irrep = self._labelled(irrep)
-        rules = {n: _rule(action, irrep, n in self.unsigned) for n, action in self.actions.items()}
-        return rules
+        return {n: _rule(action, irrep, n in self.unsigned) for n, action in self.actions.items()}
 
     def _labelled(self, label: Hashable) -> Irrep:
         known = {found.label: found for found in self.group.irreps()}
@@ -196,6 +197,7 @@ def _times(projection: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _action_on(group: Any, size: int, name: str) -> LinearAction:
     if isinstance(group, LinearAction):
+        _require_linear(group)
         action, wanted = group, group.dim
     elif isinstance(group, SignedPermutations):
         action, wanted = SignedCoordinatePermutation(group.n), group.n
@@ -211,6 +213,22 @@ def _action_on(group: Any, size: int, name: str) -> LinearAction:
             f"expected a unit axis of length {wanted} for {group!r}, got {size} at {name!r}; try axes={{{name!r}: ...}}"
         )
     return action
+
+
+def _require_linear(action: LinearAction) -> None:
+    """Orthogonal about zero: then the projections are orthogonal, and zero is where the parts meet."""
+    if isinstance(action, AffineAction) and not (action.is_bound and not bool(torch.as_tensor(action.center).any())):
+        raise ValueError(
+            f"expected an action about zero on a space of known dimension, got {action!r}, because parts are taken of "
+            "the parameters themselves; try .bind(dim, 0.0) and parameters relative to the centre"
+        )
+    matrices = action.generator_matrices()
+    identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
+    if len(matrices) and float((matrices.mT @ matrices - identity).abs().max()) > 1e-9:
+        raise ValueError(
+            f"expected an action by orthogonal matrices, got {action!r}, because the Hessian's parts are orthogonal "
+            "for these alone; try parameters in which it is orthogonal"
+        )
 
 
 def _without_signs(action: LinearAction) -> CoordinatePermutation:

@@ -3,8 +3,11 @@
 import itertools
 import math
 
+import pyro
+import pyro.distributions as dist
 import pytest
 import torch
+from pyro.infer.autoguide.initialization import init_to_value
 from torch import Tensor
 
 from pyro_symvi.groups import (
@@ -15,6 +18,7 @@ from pyro_symvi.groups import (
     SignedUnitPermutation,
     Symmetric,
 )
+from pyro_symvi.guides import AutoLocationScale, OrbitMixture
 from pyro_symvi.multiindex import align_units, order_parameters, overlap_matrix, symmetry_of, unit_action
 
 F64 = torch.float64
@@ -133,6 +137,30 @@ def test_the_symmetry_keeps_the_sum_and_more_does_not():
     assert not torch.allclose(torch.tanh(x @ flipped.reshape(3, 5).mT).sum(-1), torch.tanh(x @ w.mT).sum(-1))
     assert isinstance(unit_action(SignedPermutations(3), 3, 5), SignedUnitPermutation)
     assert isinstance(unit_action(Cyclic(3), 3, 5), CoordinatePermutation)
+
+
+def test_orbit_mixtures_over_signed_units():
+    """All 2^2 2! copies of a guide: the law is invariant, its mean zero, and its draws align on the base's mean."""
+
+    def model() -> None:
+        pyro.sample("w", dist.Normal(torch.zeros(2, 3, dtype=F64), 1.0).to_event(2))
+
+    pyro.clear_param_store()
+    mean = normal(2, 3)
+    start = init_to_value(values={"w": mean})
+    action = unit_action(SignedPermutations(2), 2, 3)
+    guide = OrbitMixture(AutoLocationScale(model, scale="diagonal", init_loc_fn=start, init_scale=0.01), action)
+    guide()
+    z = mean.flatten() + 0.01 * normal(6, seed=1)
+    images = action.orbit(z)
+    other = unit_action(Symmetric(3), 3, 2).act(torch.tensor([1, 0, 2]), z)  # not in the group
+    with torch.no_grad():
+        here, there, elsewhere = (guide.get_posterior().log_prob(x) for x in (z, images, other))
+    assert len(images) == 8 and torch.allclose(there, here) and float(elsewhere) < float(here) - 100
+    draws = guide.sample(50, generator=torch.Generator().manual_seed(2))["w"]
+    assert float((align_units(draws, mean, SignedPermutations(2)) - mean).abs().max()) < 0.06
+    assert float((draws - mean).abs().max()) > 0.5
+    pyro.clear_param_store()
 
 
 W = torch.ones(3, 2)
