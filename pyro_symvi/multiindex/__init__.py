@@ -43,6 +43,9 @@ from .simulate import single_index_data as single_index_data
 from .simulate import spectral_estimator as spectral_estimator
 from .simulate import spectral_prediction as spectral_prediction
 from .simulate import state_evolution as state_evolution
+from .thresholds import SingleIndexThresholds as SingleIndexThresholds
+from .thresholds import sign_committee_constant as sign_committee_constant
+from .thresholds import single_index_thresholds as single_index_thresholds
 
 __all__ = [
     "ACTIVATIONS",
@@ -57,6 +60,7 @@ __all__ = [
     "NoiseSensitivity",
     "OrderParameters",
     "SingleIndexData",
+    "SingleIndexThresholds",
     "SpectralEstimate",
     "SpectralPrediction",
     "StateEvolution",
@@ -78,7 +82,9 @@ __all__ = [
     "overlap_matrix",
     "project_irrep",
     "random_start",
+    "sign_committee_constant",
     "single_index_data",
+    "single_index_thresholds",
     "specialised_guide",
     "spectral_estimator",
     "spectral_prediction",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..links import Link
-from ._overlap import Moments, OverlapRule
+from ._overlap import Moments, OverlapRule, output_densities
 from ._rule import NARROW, RISE, input_edges, output_edges, panel_rule
 
 _CHUNK, _NEARBY = 2**22, 4096
@@ -177,6 +177,10 @@ class GaussianChannel:
     def score_information(self) -> float:
         """E[a(y)^2]: the inverse of the weak-recovery threshold of an even activation."""
         return self.overlap_rule.score_information()
+
+    def densities(self, y: Tensor) -> Tensor:
+        """E[(1, z, z^2 - 1) p(y | z)] at increasing outputs, ``[y] -> [3, y]``, float64 on the CPU."""
+        return output_densities(self, y)
 
     def output_moments(self, q: float) -> Moments:
         """Both integrals at one overlap q in [0, 1), see `output_information` and `free_entropy`."""

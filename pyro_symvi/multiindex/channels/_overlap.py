@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,20 +51,11 @@ class OverlapRule:
     def of(channel: GaussianChannel) -> OverlapRule:
         """Precompute the blocks of a channel."""
         order = channel.means.argsort()
-        means = channel.means[order]
-        blocks = []
-        for y, weights in zip(*(part.split(_BLOCK) for part in channel.output_rule), strict=True):
-            first = int(torch.searchsorted(means, y[0] - MARGIN))
-            last = int(torch.searchsorted(means, y[-1] + MARGIN, right=True))
-            if last > first:
-                blocks.append(_Block(first, last, weights, _normal(y[:, None] - means[first:last])))
-        return OverlapRule(channel, order, blocks)
+        return OverlapRule(channel, order, list(_blocks(channel, order, *channel.output_rule)))
 
     def score_information(self) -> float:
         """E[a(y)^2], a(y) = E[z^2 - 1 | y]."""
-        nodes = self.channel.nodes[self.order]
-        prior = self.channel.weights[self.order] * _normal(nodes)
-        both = torch.stack([prior, prior * (nodes.square() - 1)], 1)
+        both = _priors(self.channel, self.order)[:, [0, 2]]
         total = 0.0
         for block in self.blocks:
             density, numerator = (block.densities @ both[block.first : block.last]).T
@@ -132,6 +124,35 @@ class OverlapRule:
                 information += float(weight @ (weight_part * slope.square() / density).sum(-1))
                 log_likelihood += float(weight @ (weight_part * density * density.log()).sum(-1))
         return Moments(information, log_likelihood)
+
+
+def output_densities(channel: GaussianChannel, y: Tensor) -> Tensor:
+    """E[(1, z, z^2 - 1) p(y | z)] at increasing outputs: ``[y] -> [3, y]``."""
+    order = channel.means.argsort()
+    priors = _priors(channel, order)
+    found = torch.zeros(3, len(y), dtype=torch.float64)
+    start = 0
+    for block in _blocks(channel, order, y, torch.ones_like(y)):
+        stop = start + len(block.weights)
+        found[:, start:stop] = (block.densities @ priors[block.first : block.last]).T
+        start = stop
+    return found
+
+
+def _priors(channel: GaussianChannel, order: Tensor) -> Tensor:
+    nodes = channel.nodes[order]
+    return (channel.weights[order] * _normal(nodes))[:, None] * torch.stack(
+        [torch.ones_like(nodes), nodes, nodes.square() - 1], 1
+    )
+
+
+def _blocks(channel: GaussianChannel, order: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Block]:
+    """Stretches of increasing y, each with the nodes whose means lie within reach."""
+    means = channel.means[order]
+    for part, weight in zip(y.split(_BLOCK), weights.split(_BLOCK), strict=True):
+        first = int(torch.searchsorted(means, part[0] - MARGIN))
+        last = int(torch.searchsorted(means, part[-1] + MARGIN, right=True))
+        yield _Block(first, last, weight, _normal(part[:, None] - means[first:last]))
 
 
 def _normal(x: Tensor) -> Tensor:

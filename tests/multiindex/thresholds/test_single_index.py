@@ -1,0 +1,142 @@
+"""Thresholds of one unit: closed forms, asymptotes, ordering, and an independent integral."""
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate
+
+from pyro_symvi.multiindex import Link
+from pyro_symvi.multiindex.thresholds import sign_committee_constant, single_index_thresholds
+from pyro_symvi.multiindex.thresholds._constants import strong_noise_limit
+
+link = lru_cache(Link.of)
+thresholds = lru_cache(lambda name, snr: single_index_thresholds(link(name), snr))
+
+
+def test_weak_recovery_of_the_square_by_adaptive_quadrature():
+    snr = 0.5
+    root = math.sqrt(snr / 2)
+
+    def joint(z, y, k):
+        return (z * z - 1) ** k * math.exp(-0.5 * (y - root * (z * z - 1)) ** 2 - 0.5 * z * z) / (2 * math.pi)
+
+    def integrand(y):
+        top, bottom = (integrate.quad(joint, 0, 9, (y, k), epsabs=1e-12)[0] for k in (1, 0))
+        return 2 * top * top / bottom
+
+    nodes, weights = np.polynomial.legendre.leggauss(10)  # ten nodes on each of 35 panels
+    edges = np.linspace(-6, 29, 36)
+    total = sum(0.5 * w * integrand(a + 0.5 + 0.5 * x) for a in edges[:-1] for x, w in zip(nodes, weights, strict=True))
+    assert thresholds("square", snr).weak_recovery == pytest.approx(1 / total, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("name", "snr", "value"),
+    [("he2", 0.5, 1.055), ("abs", 0.5, 1.383), ("b4", 1.0, 1.9195), ("b4", 0.3, 7.95), ("b4", 0.2, 15.9)],
+    ids=["he2", "abs", "b4-1", "b4-0.3", "b4-0.2"],
+)
+def test_weak_recovery_values(name, snr, value):
+    found = thresholds(name, snr)
+    assert found.weak_recovery == pytest.approx(value, rel=6e-4)
+    assert found.error < 1e-6
+
+
+CONSTANTS = {
+    "he2": (0.5, 0.0),
+    "abs": (math.pi / 2 - 1, 0.0),
+    "cos": ((1 + math.exp(-2)) / 2 * math.e - 1, 0.0),
+    "gaussian": (8 / math.sqrt(3) - 4, 0.0),
+    "he3": (1.456, 0.645),
+    "he4": (1.976, 0.805),
+    "he6": (2.637, 0.906),
+    "b4": (2.433, 0.877),
+}
+
+
+@pytest.mark.parametrize("name", CONSTANTS)
+def test_limits_of_strong_noise(name):
+    value, overlap = CONSTANTS[name]
+    limit = strong_noise_limit(link(name))
+    assert limit.value == pytest.approx(value, abs=6e-4 if overlap else 1e-9)
+    assert limit.overlap == pytest.approx(overlap, abs=6e-4)
+
+
+def test_the_limit_of_a_hermite_polynomial_is_a_minimum_found_by_hand():
+    q = np.linspace(1e-3, 1 - 1e-6, 200_001)
+    assert strong_noise_limit(link("he4")).value == pytest.approx(((-q - np.log1p(-q)) / q**4).min(), rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("name", "snr", "ratio"),
+    [
+        ("abs", 0.01, 0.999),
+        ("cos", 0.1, 0.984),
+        ("he2", 0.1, 0.796),
+        ("he4", 0.1, 1.91),
+        ("he4", 0.001, 0.370),
+        ("he6", 0.001, 0.037),
+        ("b4", 0.01, 0.984),
+    ],
+    ids=["abs", "cos", "he2", "he4-0.1", "he4-0.001", "he6", "b4"],
+)
+def test_exact_over_asymptotic(name, snr, ratio):
+    assert thresholds(name, snr).ratios["weak_recovery"] == pytest.approx(ratio, abs=6e-4, rel=3e-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "snr"), [("abs", 0.01), ("abs", 100.0), *(("b4", s) for s in (0.01, 0.2, 0.3, 1.0, 10.0))]
+)
+def test_thresholds_are_in_order(name, snr):
+    found = thresholds(name, snr)
+    assert 0 < found.spinodal <= found.information <= found.weak_recovery == found.algorithmic
+    assert (found.transition == "first-order") == (found.information < found.weak_recovery) == (found.jump > 0)
+
+
+def test_a_gap_opens_by_noise_for_exponent_two_and_not_for_one():
+    gaps = [thresholds("b4", snr).algorithmic / thresholds("b4", snr).information for snr in (1.0, 0.2, 0.01)]
+    assert gaps[0] == 1 and gaps[1] == pytest.approx(15.89 / 13.60, rel=1e-3) and gaps[2] > 20
+    assert thresholds("abs", 0.01).algorithmic == thresholds("abs", 0.01).information
+
+
+def test_the_information_threshold_is_where_two_free_entropies_meet():
+    from pyro_symvi.multiindex.channels import GaussianChannel
+
+    found = thresholds("b4", 0.2)
+    parts = GaussianChannel("b4", 0.2).free_entropy(torch.tensor([0.0, found.jump], dtype=torch.float64))
+    low, high = (parts.prior + found.information * parts.output).tolist()
+    assert high == pytest.approx(low, abs=1e-7)
+    low, high = (parts.prior + 0.98 * found.information * parts.output).tolist()
+    assert high < low - 1e-3
+
+
+def test_near_the_limit_of_strong_noise_the_information_threshold_is_its_asymptote():
+    assert thresholds("b4", 0.01).ratios["information"] == pytest.approx(1.0, abs=0.01)
+
+
+def test_without_noise_the_modulus_needs_half_a_sample_an_input():
+    assert thresholds("abs", 100.0).weak_recovery == pytest.approx(0.5, abs=0.005)  # phase retrieval of real signals
+
+
+def test_activations_that_are_not_even_have_no_weak_recovery_threshold():
+    found = single_index_thresholds("tanh", 1.0)
+    assert found.weak_recovery == found.information == found.spinodal == 0 and found.transition == "continuous"
+    assert "weak recovery is at 0" in found.report() and "without a jump" in found.report()
+    cubic = single_index_thresholds("he3", 0.001)
+    assert cubic.weak_recovery == 0 < cubic.spinodal < cubic.information < cubic.algorithmic
+    assert cubic.information == pytest.approx(1455.8, rel=0.01) and cubic.jump == pytest.approx(0.645, abs=0.01)
+
+
+def test_a_report_holds_every_number():
+    found = thresholds("b4", 0.2)
+    report, kept = found.report(), found.to_dict()
+    assert str(found) == report and "signal to noise ratio 0.2" in report and "first-order" in report
+    for name in ("weak_recovery", "spinodal", "information"):
+        assert f"{kept[name]:.5g}" in report
+    assert f"ratio {kept['ratios']['weak_recovery']:.3f}" in report
+
+
+def test_the_constant_of_the_committee_of_signs():
+    assert 7.6 < sign_committee_constant() < 7.7
