@@ -76,6 +76,8 @@ class GuideELBO:
             raise ValueError("expected a guide with parameters, got none; try AutoNormal(model)")
         constraints = pyro.get_param_store().get_state()["constraints"]
         self._constraints = {name: constraints[name] for name in names}
+        with torch.no_grad():
+            self(self.params)  # a loss that counts plates at its first call draws more there
 
     @property
     def params(self) -> dict[str, Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..._value import positive_int
-from ._lanczos import lowest_eigenpair
+from ._lanczos import Pair, lowest_eigenpair
 from ._units import Axes, Params, Units, Values, like, values_of
 
 
@@ -92,8 +93,8 @@ def irrep_instability(
     (double backward), with the projection on :math:`V_\rho` before and after each.
 
     The ELBO has to be deterministic and twice differentiable as it is computed. Draws with a kinked activation (relu,
-    abs) are not: their second derivative misses the kink; `committee_elbo` has it. For a Pyro model and guide see
-    `GuideELBO`.
+    abs) are not: their second derivative misses the kinks (a warning says so where second differences see them);
+    `committee_elbo` has them. For a Pyro model and guide see `GuideELBO`.
 
     Args:
         elbo: Scalar function of the parameters, in the form of ``params``.
@@ -108,8 +109,9 @@ def irrep_instability(
         max_iterations: Largest number of products.
         tol: Converged when the residual is below this multiple of the Hessian's norm (at least 100 rounding units), and
             below a tenth of the eigenvalue.
-        check: Whether to refuse an ELBO that is not invariant. With False, for a Monte-Carlo ELBO of fixed draws, the
-            lowest eigenvalue is biased downwards by the noise, and ``gradient_norm`` shows how large that is.
+        check: Whether to refuse an ELBO that is not invariant, and to warn where second differences disagree. With
+            False, for a Monte-Carlo ELBO of fixed draws, the lowest eigenvalue is biased downwards by the noise, and
+            ``gradient_norm`` shows how large that is.
         tolerance: For this and for tied parameters, relative; default: the root of the rounding unit.
         generator: For the start of the iteration; default a fixed one.
 
@@ -176,6 +178,8 @@ def irrep_instability(
     start = _flat(units.project(random_values(values, source), irrep))
     accuracy = max(tol, 100 * torch.finfo(dtype).eps)
     pair = lowest_eigenpair(multiply, start, min(max_iterations, dimension), accuracy)
+    if check:
+        _compare_with_differences(evaluate, values, _unflat(pair.vector, values), pair, float(value.detach()))
     direction = like(params, _unflat(pair.vector, values))
     return Instability(
         pair.eigenvalue, direction, pair.residual, pair.iterations, pair.converged, part, float(value.detach()),
@@ -259,6 +263,25 @@ def _variation(units: Units, values: Values, evaluate: Callable[[Values], Tensor
     with torch.no_grad():
         here = float(evaluate(near))
         return max(abs(float(evaluate(units.act(g, near))) - here) for g in (generators[0], product))
+
+
+def _compare_with_differences(
+    evaluate: Callable[[Values], Tensor], values: Values, direction: Values, pair: Pair, here: float
+) -> None:
+    """A warning where the ELBO's second difference along the direction is not its second derivative: kinks."""
+    step = 0.01 * min(1.0, float(_flat(values).norm()) or 1.0)
+    with torch.no_grad():
+        sides = [float(evaluate({n: v + s * direction[n] for n, v in values.items()})) for s in (step, -step)]
+    difference = (2 * here - sum(sides)) / step**2
+    rounding = 100 * torch.finfo(direction[next(iter(direction))].dtype).eps * max(1.0, abs(here)) / step**2
+    gap = abs(difference - pair.eigenvalue)
+    if gap > 0.2 * abs(pair.eigenvalue) + 0.02 * pair.norm + pair.residual + rounding:
+        warnings.warn(
+            f"The second derivative of the loss along the direction is {pair.eigenvalue:.4g}, its second difference at "
+            f"steps of {step:.2g} is {difference:.4g}: kinks (relu, abs under draws), which derivatives miss, or terms "
+            "of higher order. Take a bound in closed form (committee_elbo), or a smooth activation.",
+            stacklevel=3,
+        )
 
 
 def _require_invariant(gradient: float, variation: float, slack: float) -> None:

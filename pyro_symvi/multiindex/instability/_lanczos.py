@@ -11,13 +11,14 @@ from torch import Tensor
 
 
 class Pair(NamedTuple):
-    """An eigenvalue, its unit eigenvector ``[n]``, |A v - theta v|, the number of products and whether it converged."""
+    """Eigenvalue, unit eigenvector ``[n]``, |A v - theta v|, number of products, whether it converged, about |A|."""
 
     eigenvalue: float
     vector: Tensor
     residual: float
     iterations: int
     converged: bool
+    norm: float
 
 
 def lowest_eigenpair(multiply: Callable[[Tensor], Tensor], start: Tensor, max_iterations: int, tol: float) -> Pair:
@@ -51,4 +52,4 @@ def lowest_eigenpair(multiply: Callable[[Tensor], Tensor], start: Tensor, max_it
     vector = torch.as_tensor(vectors[:, 0]).to(start) @ torch.stack(basis[:count])
     vector = vector / vector.norm()
     residual = float((multiply(vector) - float(values[0]) * vector).norm())
-    return Pair(float(values[0]), vector, residual, count, bool(converged or count >= len(start)))
+    return Pair(float(values[0]), vector, residual, count, bool(converged or count >= len(start)), bulk)

@@ -83,13 +83,29 @@ def test_symmetrised_functions_are_invariant():
         symmetrised(elbo, Symmetric(7))
 
 
+def test_kinks_under_draws_are_seen():
+    """E relu(w + u/2) for u ~ N(0, 1) has curvature 2 phi(0) at 0; draws of it have none by derivatives."""
+    u = torch.randn(1, 4000, generator=generator(), dtype=F64).expand(2, -1) / 2
+
+    def elbo(activation) -> object:
+        return lambda w: -activation(w + u).mean(-1).sum()
+
+    start = torch.zeros(2, 1, dtype=F64)
+    with pytest.warns(UserWarning, match=r"its second difference at steps of 0.01 is 0\.[6-9]\d*: kinks"):
+        found = irrep_instability(elbo(torch.relu), start, Symmetric(2))
+    assert found.eigenvalue == 0.0
+    smooth = irrep_instability(elbo(torch.nn.functional.softplus), start, Symmetric(2))  # no warning
+    assert smooth.eigenvalue == pytest.approx(float((torch.sigmoid(u) * torch.sigmoid(-u)).mean()), rel=1e-9)
+
+
 # -- Pyro ------------------------------------------------------------------------------------------------------------
 
 
 def model(y: Tensor) -> None:
     """Three exchangeable weights seen through their sum: curvature 1 in contrasts, 1 + 3 n / 4 in the mean."""
     w = pyro.sample("w", dist.Normal(torch.zeros(3, dtype=F64), 1.0).to_event(1))
-    pyro.sample("y", dist.Normal(w.sum(), 2.0).expand(y.shape).to_event(1), obs=y)
+    mean = w.sum(-1, keepdim=True).expand(*w.shape[:-1], len(y))
+    pyro.sample("y", dist.Normal(mean, 2.0).to_event(1), obs=y)
 
 
 @pytest.fixture
@@ -120,11 +136,17 @@ def test_a_guide_against_the_curvature_in_closed_form(fitted):
 
 def test_the_value_is_that_of_pyro_and_draws_are_fixed(fitted):
     guide, y = fitted
-    elbo = GuideELBO(model, guide, (y,), loss=Trace_ELBO(num_particles=2000, vectorize_particles=False), seed=3)
+    elbo = GuideELBO(model, guide, (y,), seed=3)
     short = GuideELBO(model, guide, (y,), seed=3)
     assert float(short(short.params)) == float(short(short.params))
     assert float(short(short.params)) != float(GuideELBO(model, guide, (y,), seed=4)(short.params))
     assert elbo.params.keys() == short.params.keys()
+    many = GuideELBO(model, guide, (y,), loss=Trace_ELBO(num_particles=3000, vectorize_particles=True), seed=3)
+    assert float(many(many.params)) == float(many(many.params))  # also the first two calls, where plates are counted
+    law = torch.distributions.Normal(torch.zeros(3, dtype=F64), 0.1)  # the guide's first values
+    quadratic = 3 * (math.log(0.1) + 0.5 - 0.01 / 2) - 4 * math.log(2 * math.sqrt(2 * math.pi))
+    expected = quadratic - float(y.square().sum() + 4 * law.variance.sum()) / 8
+    assert float(many(many.params)) == pytest.approx(expected, abs=0.12)  # standard error 0.024
     state = torch.get_rng_state()
     torch.manual_seed(3)
     expected = -Trace_ELBO().loss(model, guide, y)
