@@ -70,6 +70,7 @@ class Units:
         self.axes = _checked_axes(axes, values)
         self.unsigned = _checked_unsigned(unsigned, values, self.group)
         self.actions: dict[str, LinearAction] = {}
+        self._made: dict[Any, dict[str, Callable[[Tensor], Tensor]]] = {}
         for name, axis in self.axes.items():
             if axis is not None:
                 self.actions[name] = _action_on(group, values[name].shape[axis], name)
@@ -77,6 +78,9 @@ class Units:
             raise ValueError(
                 "expected a parameter with a unit axis, got axes=None for all of them, because the group moves none"
             )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_made": {}}  # functions are made again
 
     def act(self, g: Tensor, values: Values) -> Values:
         """The parameters moved by one element."""
@@ -115,9 +119,12 @@ class Units:
         return self.actions[name].act(g.to(x.dtype) if g.is_floating_point() else g, x)
 
     def _rules(self, irrep: Any) -> dict[str, Callable[[Tensor], Tensor]]:
-        if isinstance(irrep, str) and irrep not in ("trivial", "standard", "contrast"):
-            irrep = self._labelled(irrep)
-        return {n: _rule(action, irrep, n in self.unsigned) for n, action in self.actions.items()}
+        """The projection of each parameter that moves, made once for each part."""
+        if irrep not in self._made:
+            named = isinstance(irrep, str) and irrep not in ("trivial", "standard", "contrast")
+            part = self._labelled(irrep) if named else irrep
+            self._made[irrep] = {n: _rule(action, part, n in self.unsigned) for n, action in self.actions.items()}
+        return self._made[irrep]
 
     def _labelled(self, label: Hashable) -> Irrep:
         known = {found.label: found for found in self.group.irreps()}

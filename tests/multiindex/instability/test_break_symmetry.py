@@ -1,6 +1,7 @@
 """Steps off a tied point, averages over a group, and the bound of a Pyro guide as a function."""
 
 import math
+import pickle
 
 import pyro
 import pyro.distributions as dist
@@ -59,6 +60,7 @@ def test_the_unstable_direction_leads_up_and_a_stable_one_down():
     moved = break_symmetry_init(tied, found, 0.1)
     assert float(elbo(moved)) > float(elbo(tied)) and float(moved[:, 1].abs().max()) < 1e-8
     assert float(moved.norm()) == pytest.approx(0.1)
+    assert torch.equal(break_symmetry_init(tied, pickle.loads(pickle.dumps(found)), 0.1), moved)
     sideways = torch.tensor([[0.0, 0.1], [0.0, -0.1], [0.0, 0.0]], dtype=F64)
     assert float(elbo(sideways)) < float(elbo(tied))
     for _ in range(100):  # ascent from there specialises; from the tied point it stays (its gradient is zero)
