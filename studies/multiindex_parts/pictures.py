@@ -48,7 +48,7 @@ def guides(found: Found, known: dict[str, dict[str, float | None]], dim: int, pa
             axis.set_title(f"{name}, p = 4, d = {dim}" if down == 0 else "")
             if what != "mixture":
                 axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
-    _legend(figure, axes[0][0])
+    _legend(figure, *axes.flat)
     cells.save(figure, path)
 
 
@@ -66,7 +66,8 @@ def curvature(found: Curves, known: dict[str, dict[str, float | None]], path: Pa
                 rows = columns[what].T
                 reach = np.array([half(row) for row in rows])
                 axis.errorbar(ratios, rows.mean(1), yerr=reach, fmt="o-", ms=3, lw=1, color=colour, label=f"d = {dim}")
-            below.axhline(columns["chance"][0, 0], color=colour, lw=0.7, ls=(0, (1, 3)))
+            chance = f"chance, d = {dim}" if dim == max(here) else None
+            below.axhline(columns["chance"][0, 0], color=colour, lw=0.9, ls=(0, (1, 2)), label=chance)
         last = here[max(here)]
         if "edge" in last:
             edge, out = last["edge"], last["outlier"]
@@ -82,7 +83,7 @@ def curvature(found: Curves, known: dict[str, dict[str, float | None]], path: Pa
             _thresholds(axis, known[name], ("information", "algorithmic", "signal"))
     axes[0][0].set_ylabel("lowest eigenvalue (prior: 1)")
     axes[1][0].set_ylabel("its eigenvector in the teacher's span")
-    _legend(figure, axes[0][0], axes[0][-1])
+    _legend(figure, *axes.flat)
     cells.save(figure, path)
 
 

@@ -152,6 +152,9 @@ def curvature_report(found: Curves, checks: list[dict[str, Any]], known: dict[st
         where = flips(columns)
         seen = where[np.isfinite(where)]
         turn = f"{spread(seen, 3)} ({len(seen)} of {len(where)} seeds)" if len(seen) > 1 else "not in this range"
+        algorithmic = known[activation]["algorithmic"]
+        if len(seen) > 1 and algorithmic is not None:
+            turn += f", {seen.mean() / algorithmic:.3f} of the algorithmic threshold"
         lines += ["", f"  {activation}, d = {dim}, {kind}: changes sign at n/d = {turn}; thresholds "
                   f"{threshold_words(known[activation])}",
                   "        n/d  lowest              predicted edge / outlier   overlap         chance  of scales  "
