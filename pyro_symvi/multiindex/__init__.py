@@ -43,24 +43,33 @@ from .simulate import single_index_data as single_index_data
 from .simulate import spectral_estimator as spectral_estimator
 from .simulate import spectral_prediction as spectral_prediction
 from .simulate import state_evolution as state_evolution
+from .thresholds import CommitteeThresholds as CommitteeThresholds
+from .thresholds import HierarchicalThresholds as HierarchicalThresholds
 from .thresholds import SingleIndexThresholds as SingleIndexThresholds
+from .thresholds import SpecialisationExponent as SpecialisationExponent
+from .thresholds import committee_thresholds as committee_thresholds
+from .thresholds import hierarchical_exponents as hierarchical_exponents
 from .thresholds import sign_committee_constant as sign_committee_constant
 from .thresholds import single_index_thresholds as single_index_thresholds
+from .thresholds import specialisation_exponent as specialisation_exponent
 
 __all__ = [
     "ACTIVATIONS",
     "CommitteeData",
+    "CommitteeThresholds",
     "FixedPoint",
     "FreeEntropy",
     "GampResult",
     "GaussianChannel",
     "GuideELBO",
+    "HierarchicalThresholds",
     "Instability",
     "Link",
     "NoiseSensitivity",
     "OrderParameters",
     "SingleIndexData",
     "SingleIndexThresholds",
+    "SpecialisationExponent",
     "SpectralEstimate",
     "SpectralPrediction",
     "StateEvolution",
@@ -72,9 +81,11 @@ __all__ = [
     "committee_elbo",
     "committee_machine",
     "committee_mean",
+    "committee_thresholds",
     "fixed_points",
     "gamp",
     "hermite_functions",
+    "hierarchical_exponents",
     "irrep_instability",
     "noise_sensitivity",
     "optimal_preprocessing",
@@ -85,6 +96,7 @@ __all__ = [
     "sign_committee_constant",
     "single_index_data",
     "single_index_thresholds",
+    "specialisation_exponent",
     "specialised_guide",
     "spectral_estimator",
     "spectral_prediction",
