@@ -81,7 +81,7 @@ def state_evolution(
 
 
 def fixed_points(
-    channel: GaussianChannel, ratio: float | Sequence[float] | Tensor, *, points: int = 96
+    channel: GaussianChannel, ratio: float | Sequence[float] | Tensor, *, points: int = 64
 ) -> list[tuple[FixedPoint, ...]]:
     r"""All fixed points of state evolution at each ratio, by overlap, without iterating.
 
@@ -98,7 +98,7 @@ def fixed_points(
     found = []
     for level in ratios.log():
         above = height > level
-        here: list[FixedPoint] = [FixedPoint(0.0, not bool(above[0].logical_not()))] if uninformed else []
+        here: list[FixedPoint] = [FixedPoint(0.0, bool(above[0]))] if uninformed else []
         for k in torch.nonzero(above[1:] != above[:-1])[:, 0].tolist():
             part = float((level - height[k]) / (height[k + 1] - height[k]))
             place = grid[k] + part * (grid[k + 1] - grid[k])
