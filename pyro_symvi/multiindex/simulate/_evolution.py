@@ -86,25 +86,44 @@ def fixed_points(
     r"""All fixed points of state evolution at each ratio, by overlap, without iterating.
 
     They lie on the curve alpha(q) = q/((1 - q) E g_out^2), which is followed on ``points`` overlaps, evenly spaced in
-    log(q/(1 - q)) from 1e-4 to 1 - 1e-4, and interpolated between them; a fixed point is stable where alpha rises with
-    q. Overlap 0 is one where E[z | y] = 0, stable below alpha(0+).
+    log(q/(1 - q)) from 1e-4 to 1 - 1e-4, with steps of the false-position rule in between. A fixed point is stable
+    where alpha rises with q. Overlap 0 is one where E[z | y] = 0, stable below alpha(0+). The first stable one is where
+    an uninformed start ends, the last where an informed one does.
     """
     ratios = _ratios(ratio)
     reach = torch.logit(torch.tensor(_ENDS, dtype=torch.float64))
     grid = torch.linspace(float(reach), -float(reach), positive_int(points, "points", 8), dtype=torch.float64)
-    q = grid.sigmoid()
-    height = q.log() - (1 - q).log() - channel.output_information(q).to(q).clamp_min(1e-300).log()
+    height = _log_ratio(channel, grid)
     uninformed = float(channel.output_information(torch.zeros(1, dtype=torch.float64))) < 1e-12
     found = []
     for level in ratios.log():
         above = height > level
         here: list[FixedPoint] = [FixedPoint(0.0, bool(above[0]))] if uninformed else []
         for k in torch.nonzero(above[1:] != above[:-1])[:, 0].tolist():
-            part = float((level - height[k]) / (height[k + 1] - height[k]))
-            place = grid[k] + part * (grid[k + 1] - grid[k])
-            here.append(FixedPoint(float(place.sigmoid()), bool(above[k + 1])))
+            place = _crossing(channel, grid[k : k + 2].tolist(), (height[k : k + 2] - level).tolist(), float(level))
+            here.append(FixedPoint(place, bool(above[k + 1])))
         found.append(tuple(here))
     return found
+
+
+def _log_ratio(channel: GaussianChannel, logit: Tensor) -> Tensor:
+    """Log alpha at overlaps of these logits."""
+    return logit - channel.output_information(logit.sigmoid()).clamp_min(1e-300).log()
+
+
+def _crossing(channel: GaussianChannel, ends: list[float], heights: list[float], level: float) -> float:
+    """The overlap between two logits at which log alpha, as high above the level there, meets it."""
+    (a, b), (fa, fb) = ends, heights
+    middle = a
+    for step in range(4):
+        middle = a - fa * (b - a) / (fb - fa)
+        if step == 3:
+            break
+        value = float(_log_ratio(channel, torch.tensor([middle], dtype=torch.float64))) - level
+        if value == 0.0:
+            break
+        (a, fa, b, fb) = (middle, value, b, fb) if (value > 0) == (fa > 0) else (a, fa, middle, value)
+    return float(torch.tensor(middle, dtype=torch.float64).sigmoid())
 
 
 def _step(channel: GaussianChannel, ratios: Tensor, q: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def gamp(
         ratios: n / d of the sample sizes, with an axis ``[R]`` in the results.
         iterations: most iterations.
         damping: weight of the old estimate and variance in [0, 1). State evolution is exact at 0 alone.
-        tol: length of a step at which iterations end, where |w| = 1.
+        tol: length of a step, where |w| = 1, at which a ratio is left alone once all its data sets are there.
         seed: of the random part of a start.
         generator: used instead of ``seed``.
 
@@ -147,23 +147,26 @@ def _iterate(
     course = [(estimate.square().sum(-1), variance, _overlap(estimate, truth))]
     converged = torch.zeros_like(variance, dtype=torch.bool)
     for _ in range(iterations):
+        live = torch.nonzero(~converged.all(0))[:, 0].tolist()
+        if not live:
+            break
         pull, information = torch.zeros_like(estimate), torch.zeros_like(variance)
-        for rows, using in segments(counts, _ROWS.get(x.device.type, 8192)):
+        for rows, part_of_live in segments([counts[c] for c in live], _ROWS.get(x.device.type, 8192)):
+            using = [live[c] for c in part_of_live]
             part, v = x[:, rows], variance[:, using]
             omega = fields(part, estimate[:, using]) - v[:, None] * messages[:, rows, using]
             g = output(y[:, rows], omega, v)
             messages[:, rows, using] = g
             pull[:, using] += pulls(part, g)
             information[:, using] += g.square().sum(1)
-        information = information[..., None] / dim
-        new = (information * estimate + pull / dim) / (1 + information)
-        new = (1 - damping) * new + damping * estimate
-        variance = (1 - damping) / (1 + information[..., 0]) + damping * variance
-        converged = (new - estimate).norm(dim=-1) <= tol
-        estimate = new
+        gain = information[:, live, None] / dim
+        old = estimate[:, live]
+        new = (1 - damping) * (gain * old + pull[:, live] / dim) / (1 + gain) + damping * old
+        estimate, variance, converged = estimate.clone(), variance.clone(), converged.clone()
+        estimate[:, live] = new
+        variance[:, live] = (1 - damping) / (1 + gain[..., 0]) + damping * variance[:, live]
+        converged[:, live] = (new - old).norm(dim=-1) <= tol
         course.append((estimate.square().sum(-1), variance, _overlap(estimate, truth)))
-        if bool(converged.all()):
-            break
 
     def shaped(part: Tensor, before: int) -> Tensor:
         part = part if axes[1] else part.squeeze(before + 1)

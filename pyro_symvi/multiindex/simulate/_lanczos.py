@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-_EVERY = 10
-"""Steps between two looks at the tridiagonal matrix."""
+_FIRST, _NEXT = 10, 1.25
+"""The first look at the tridiagonal matrix, and the factor to the next ones."""
 
 
 def lanczos(
@@ -27,6 +27,7 @@ def lanczos(
     basis = [start / start.norm(dim=-1, keepdim=True)]
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
+    look = max(_FIRST, count)
     for step in range(1, min(dim, max_steps) + 1):
         image = apply(basis[-1])
         diagonal.append((image * basis[-1]).sum(-1))
@@ -35,7 +36,8 @@ def lanczos(
             image = image - ((known @ image[..., None]).mT @ known)[..., 0, :]
         beside.append(image.norm(dim=-1))
         last = step == min(dim, max_steps)
-        if step >= count and (step % _EVERY == 0 or last):
+        if step == look or last:
+            look = int(_NEXT * step)
             values, ritz, residual, size = _ritz(diagonal, beside, count)
             if last or bool((residual <= tol * size).all()):
                 break

@@ -122,7 +122,7 @@ def spectral_estimator(
 
     generator = private_generator(0, x.device)
     start = torch.randn(1, dim, generator=generator, dtype=x.dtype, device=x.device).expand(sets * len(counts), dim)
-    values, vectors, residuals = lanczos(apply, start, count, tol=tol, max_steps=max_steps)
+    values, vectors, residuals = lanczos(apply, start, count, tol=tol, max_steps=max(max_steps, 2 * count))
     shape = ([sets] if several else []) + ([len(counts)] if ratios is not None else [])
     return SpectralEstimate(
         vectors.reshape(*shape, count, dim), values.reshape(*shape, count), residuals.reshape(*shape, count)
