@@ -137,3 +137,19 @@ def test_curvature_needs_two_units():
     x, y, loc, scale = committee()
     with pytest.raises(ValueError, match="two units"):
         standard_curvature(loc[0], scale[0], x, y, units=1, activation="abs", noise=NOISE)
+
+
+def test_ascent_stays_tied_and_leaves_from_beside():
+    """Symmetric criticality: forty steps of ascent move tied units together; a difference of 1e-6 grows."""
+    x, y, loc, _ = committee(count=100)
+    link, apart, scale = Link.of("relu"), {}, torch.tensor(0.3, dtype=DOUBLE)
+    for off in (0.0, 1e-6):
+        w = (loc[:1].expand(3, 4) + off * loc).clone().requires_grad_()
+        start = w.detach().clone()
+        for _ in range(40):
+            (slope,) = torch.autograd.grad(committee_elbo(w, scale, x, y, activation=link, noise=NOISE), w)
+            w = (w + 0.004 * slope).detach().requires_grad_()
+        assert float((w - start).detach().norm()) > 0.3
+        apart[off] = float((w - w.mean(0)).detach().norm())
+    assert apart[0.0] <= 1e-12
+    assert apart[1e-6] > 100e-6
