@@ -52,7 +52,7 @@ import torch
 from bnn_parts import cells
 from multiindex_parts import curvature, learning, pictures, starts, tables
 
-from pyro_symvi.multiindex import noise_sensitivity
+from pyro_symvi.multiindex import committee_thresholds, noise_sensitivity
 
 HERE = Path(__file__).resolve().parent
 UNITS, DIM, STEPS = 4, 50, 500
@@ -130,12 +130,12 @@ def curvature_wanted(seeds: list[int], short: bool) -> list[dict[str, Any]]:
 
 
 def thresholds(activation: str) -> dict[str, float | None]:
-    """In n/d: what optimal inference needs (large p), what message passing needs, where the tied Hessian shows it."""
-    information, algorithmic = {"b4": (11.5, 20.99), "abs": (3.42, 3.2), "relu": (6.56, None)}[activation]
+    """In n/d: of optimal inference (an estimate), of message passing, and where the tied Hessian shows the signal."""
+    optimal = committee_thresholds(activation, UNITS, starts.NOISE)
     sensitivity = noise_sensitivity(activation)
     even = sensitivity.parity == "even" and sensitivity.exponent == 1
     signal = UNITS * (1 + starts.NOISE) / sensitivity.coefficient**2 if even else None
-    return {"information": information, "algorithmic": algorithmic, "signal": signal}
+    return {"information": optimal.information, "algorithmic": optimal.algorithmic, "signal": signal}
 
 
 if __name__ == "__main__":
