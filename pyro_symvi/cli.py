@@ -1,4 +1,7 @@
-"""The command line: ``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance | rescale``."""
+"""The command line.
+
+``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance | rescale | multiindex``
+"""
 
 from __future__ import annotations
 
@@ -131,6 +134,13 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         from .rescaling.commands import add_arguments as add_rescaling
 
         add_rescaling(scaling)
+    sensitivity = commands.add_parser(
+        "multiindex", help="how many samples a network with an activation needs, and which guide suits it"
+    )
+    if "multiindex" in arguments:
+        from .multiindex.commands import add_arguments as add_multiindex
+
+        add_multiindex(sensitivity)
     return parser
 
 

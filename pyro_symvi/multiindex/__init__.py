@@ -1,5 +1,8 @@
 """Noise sensitivity of multi-index models: when the units of a network can specialise, and which guide then fits."""
 
+from .advice import CommitteeSpec as CommitteeSpec
+from .advice import GuideAdvice as GuideAdvice
+from .advice import advise_guide as advise_guide
 from .channels import FreeEntropy as FreeEntropy
 from .channels import GaussianChannel as GaussianChannel
 from .instability import GuideELBO as GuideELBO
@@ -26,6 +29,7 @@ from .order import order_parameters as order_parameters
 from .order import overlap_matrix as overlap_matrix
 from .order import symmetry_of as symmetry_of
 from .order import unit_action as unit_action
+from .pictures import plot_phase_diagram as plot_phase_diagram
 from .sensitivity import NoiseSensitivity as NoiseSensitivity
 from .sensitivity import noise_sensitivity as noise_sensitivity
 from .simulate import CommitteeData as CommitteeData
@@ -56,11 +60,13 @@ from .thresholds import specialisation_exponent as specialisation_exponent
 __all__ = [
     "ACTIVATIONS",
     "CommitteeData",
+    "CommitteeSpec",
     "CommitteeThresholds",
     "FixedPoint",
     "FreeEntropy",
     "GampResult",
     "GaussianChannel",
+    "GuideAdvice",
     "GuideELBO",
     "HierarchicalThresholds",
     "Instability",
@@ -75,6 +81,7 @@ __all__ = [
     "StateEvolution",
     "TiedGuide",
     "activation_named",
+    "advise_guide",
     "align_units",
     "break_symmetry_init",
     "committee_data",
@@ -91,6 +98,7 @@ __all__ = [
     "optimal_preprocessing",
     "order_parameters",
     "overlap_matrix",
+    "plot_phase_diagram",
     "project_irrep",
     "random_start",
     "sign_committee_constant",
