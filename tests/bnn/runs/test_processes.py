@@ -1,31 +1,21 @@
 """One launch of two processes: runs killed at many moments, and runs shared between the two."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import zarr
 
+from tests.two_ranks import launch
+
 from . import runs_worker
 from .runs_worker import DEATHS, SMALL, alone, run
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("processes")
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    process = subprocess.run(
-        [*command, str(Path(runs_worker.__file__)), str(folder)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    process = launch(Path(runs_worker.__file__), str(folder))
     assert process.returncode == 0, process.stderr[-3000:]
     return folder
 
