@@ -239,8 +239,11 @@ def changes():
     Libraries that the modules use are imported before them, so that a change is this package's own.
     """
     code = f"""
+    import time
     found, before = dict(), state()
+    start = time.perf_counter()
     import {PACKAGE}
+    found["seconds"] = time.perf_counter() - start
     found["package"] = changed(before)
     import matplotlib.pyplot, rich.console, scipy.optimize, scipy.special, scipy.stats, torch.fx, tqdm
     import importlib, json, pkgutil
@@ -269,6 +272,6 @@ def test_the_state_check_sees_a_change(changes):
     assert changes["act"] == ["default dtype"]
 
 
-def test_importing_the_package_takes_under_a_third_of_a_second_beyond_pyro():
+def test_importing_the_package_takes_under_a_third_of_a_second_beyond_pyro(changes):
     code = f"import time, pyro; t = time.perf_counter(); import {PACKAGE}; print(time.perf_counter() - t)"
-    assert any(float(run_python(code)) < 0.3 for _ in range(3))  # the least of up to three
+    assert changes["seconds"] < 0.3 or any(float(run_python(code)) < 0.3 for _ in range(2))  # the least of up to three
