@@ -340,7 +340,7 @@ class SiteGuideContract:
             w = (many.log_weights(case.model, guide, *case.args) - case.log_evidence).exp()
             assert float(w.mean()) == pytest.approx(1.0, abs=5 * float(w.std()) / 20_000**0.5)
 
-    @pytest.mark.parametrize("loss", [None, ReverseKL(), ForwardKL(), Alpha(0.5)], ids=str)
+    @pytest.mark.parametrize("loss", [None, ForwardKL(), Alpha(0.5)], ids=str)
     def test_svi_improves_the_bound(self, build: Build, loss: Divergence | None) -> None:
         """From random parameters, 60 steps halve the bound's gap to the evidence, which it never exceeds.
 
