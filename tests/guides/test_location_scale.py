@@ -154,9 +154,9 @@ def test_with_a_normal_base_its_bound_is_that_of_pyros_guide(scale: str) -> None
 
 @pytest.mark.parametrize("scale", ["full", "diagonal", "low_rank"])
 def test_svi_takes_both_to_one_optimum(scale: str) -> None:
-    """A regression whose exact posterior is normal: the fits of 300 steps agree in location and spread.
+    """A regression whose exact posterior is normal: the fits of 200 steps agree in location and spread.
 
-    The mean of the last 100 iterates; seeds 0 and 1 leave it within 0.04 posterior sd of the other guide's and of the
+    The mean of the last 70 iterates; seeds 0 and 1 leave it within 0.04 posterior sd of the other guide's and of the
     exact mean under a low-rank scale, and the first two log sds within 0.04 of the exact ones.
     """
     x = torch.linspace(-1, 1, 12)
@@ -172,11 +172,11 @@ def test_svi_takes_both_to_one_optimum(scale: str) -> None:
         pyro.clear_param_store()
         torch.manual_seed(1)
         elbo = Trace_ELBO(num_particles=16, vectorize_particles=True, max_plate_nesting=1)
-        svi = SVI(regression, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.99}), elbo)
+        svi = SVI(regression, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.985}), elbo)
         trail = []
-        for step in range(300):
+        for step in range(200):
             svi.step()
-            if step >= 200:
+            if step >= 130:
                 law = guide.get_posterior()
                 trail.append(torch.cat([guide.loc.detach(), spread(law).log()]))
         found.append(torch.stack(trail).mean(0))
@@ -280,17 +280,17 @@ def test_learned_degrees_of_freedom_recover_known_ones(df: float, spherical: boo
 
 
 def test_learned_degrees_of_freedom_in_svi() -> None:
-    """Reverse KL with a Student-t target of df 4 is zero at the truth; the mean of the last 120 of 600 steps is within
+    """Reverse KL with a Student-t target of df 4 is zero at the truth; the mean of the last 80 of 400 steps is within
     8 % (seeds 0 to 3: 1.6 % at most)."""
     target = student(4.0, True, 2)
     torch.manual_seed(0)
     guide = AutoLocationScale(target, base="student_t", df=LearnedDf(initial=12.0), init_scale=0.5)
     elbo = Trace_ELBO(num_particles=512, vectorize_particles=True, max_plate_nesting=0)
-    svi = SVI(target, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.994, "betas": (0.9, 0.95)}), elbo)
+    svi = SVI(target, guide, pyro.optim.ClippedAdam({"lr": 0.05, "lrd": 0.991, "betas": (0.9, 0.95)}), elbo)
     trail = []
-    for step in range(600):
+    for step in range(400):
         svi.step()
-        if step >= 480:
+        if step >= 320:
             trail.append(float(guide.df.detach().log()))
     assert math.exp(sum(trail) / len(trail)) == pytest.approx(4.0, rel=0.08)
 
@@ -546,7 +546,7 @@ def test_the_density_of_a_dependent_guide_integrates_to_one() -> None:
     guide = AutoLocationScale(two)
     guide.set_up()
     guide.set_parameters({"loc": torch.tensor([0.5, 0.2]), "scale": torch.tensor([[0.4, 0.0], [0.3, 0.5]])})
-    axis = torch.linspace(-4.0, 4.0, 33)
+    axis = torch.linspace(-4.0, 4.0, 21)
     total, mean = 0.0, 0.0
     for x, s in torch.cartesian_prod(0.5 + axis * 0.4, 0.2 + axis * 0.7):
         latent = torch.stack([x, s])
