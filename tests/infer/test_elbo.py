@@ -224,8 +224,8 @@ def test_module_form_with_a_torch_optimiser(divergence: Any, guide_class: type, 
         guide = guide_class(model, init_scale=0.5)
         loss = DivergenceELBO(divergence, 100)(model, guide)
         loss(x)
-        optimiser = torch.optim.Adam(loss.parameters(), lr=0.05)
-        for _ in range(60):
+        optimiser = torch.optim.Adam(loss.parameters(), lr=0.1)
+        for _ in range(30):
             optimiser.zero_grad()
             value = loss(x)
             assert value.shape == () and value.requires_grad
@@ -321,16 +321,16 @@ def test_nan_warns_and_shows() -> None:
 
 @pytest.mark.parametrize("divergence", [ReverseKL(), ForwardKL(), Alpha(0.5), Alpha(2.0)], ids=repr)
 def test_loop_and_vectorised_particles_have_one_expectation(divergence: Any) -> None:
-    """20 repetitions of 8 particles each way; loss and gradients within 4 standard errors of each other."""
+    """12 repetitions of 8 particles each way; loss and gradients within 4 standard errors of each other."""
     guide = prepared(AutoNormal(nested_plates, init_scale=0.3), DATA)
     samples = []
     for vectorized in (True, False):
         elbo = DivergenceELBO(divergence, 8, vectorized)
-        runs = [loss_and_gradients(elbo, nested_plates, guide, DATA, seed=100 + i) for i in range(20)]
+        runs = [loss_and_gradients(elbo, nested_plates, guide, DATA, seed=100 + i) for i in range(12)]
         samples.append({name: torch.stack([run[name].sum() for run in runs]) for name in runs[0]})
     for name in samples[0]:
         a, b = samples[0][name], samples[1][name]
-        error = float(((a.var() + b.var()) / 20).sqrt())
+        error = float(((a.var() + b.var()) / 12).sqrt())
         assert abs(float(a.mean() - b.mean())) < 4 * error, name
 
 

@@ -122,7 +122,7 @@ def test_a_curved_ridge() -> None:
 # -- honest failure ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("curvature, seed", [(0.25, 1), (0.5, 0), (0.5, 4)])
+@pytest.mark.parametrize("curvature, seed", [(0.25, 1), (0.5, 4)])
 def test_a_sharper_ridge_is_fitted_rightly_or_not_called_converged(curvature: float, seed: int) -> None:
     """The proposal's own draws look well-behaved there (k-hat 0.05 to 0.7); fresh ones that reach further do not."""
     target = banana(curvature)
