@@ -143,27 +143,31 @@ def _decide(
         return "tied", "the activation is linear: only the sum of the weights enters, and units are never told apart."
     if information is not None and algorithmic is not None:
         information = min(information, algorithmic)
-    what = "tell the units apart" if spec.units > 1 else "find the weights"
+    what = "find the weights"
+    low, high = "information-theoretic threshold", "algorithmic threshold"
+    if spec.units > 1:
+        what = "find the space that the units span" if spec.degree == 2 else "tell the units apart"
+        low, high = f"estimated {low}", high if spec.link.parity == "even" else f"heuristic {high}"
     if algorithmic is not None and ratio >= algorithmic:
         return "orbit-mixture", (
-            f"n/d = {ratio:.4g} lies above the algorithmic threshold {written(algorithmic)}: from random starts "
-            f"message passing is able to {what}, and gradient ascent on a guide that is not tied is expected to."
+            f"n/d = {ratio:.4g} lies above the {high} {written(algorithmic)}: from random starts message passing is "
+            f"expected to {what}, and so is gradient ascent on a guide that is not tied."
         )
     if information is not None and ratio < information:
         return "tied", (
-            f"n/d = {ratio:.4g} lies below the information-theoretic threshold {written(information)}: the data do not "
-            f"suffice to {what}, so that there is nothing to break, and the cheap guide is as good."
+            f"n/d = {ratio:.4g} lies below the {low} {written(information)}: the data are not expected to suffice to "
+            f"{what}, so that there is nothing to break, and the cheap guide is as good."
         )
     start = "Start it at weights that are specialised (of a fit to more or cleaner data, of a tempered run)."
     if information is not None:
-        above = f"below the algorithmic one ({written(algorithmic)})"
         return "orbit-mixture, informed start", (
-            f"n/d = {ratio:.4g} lies above the information-theoretic threshold {written(information)} and {above}: "
-            f"the data suffice to {what}, but random starts are not expected to find the optimum that does. {start}"
+            f"n/d = {ratio:.4g} lies above the {low} {written(information)} and below the {high} "
+            f"({written(algorithmic)}): the data are expected to suffice to {what}, but random starts are not expected "
+            f"to find the optimum that does. {start}"
         )
-    where = "the algorithmic threshold is not known"
+    where = "The algorithmic threshold is not known"
     if algorithmic is not None:
-        where = f"n/d = {ratio:.4g} lies below the algorithmic threshold ({written(algorithmic)})"
+        where = f"n/d = {ratio:.4g} lies below the {high} ({written(algorithmic)})"
     return "orbit-mixture, informed start", (
         f"{where}, and whether the data suffice to {what} is not known. Fit the tied guide too, and keep the one with "
         f"the larger evidence lower bound. {start}"

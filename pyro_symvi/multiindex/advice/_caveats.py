@@ -26,7 +26,7 @@ def caveats(spec: CommitteeSpec, ratio: float, d: int, guide: str, thresholds: C
         for value, called in names.items()
         if value and value / NEAR <= ratio <= value * NEAR
     ]
-    found = [_known(spec), *(_sentence(str(note)) for note in thresholds.notes)]
+    found = [*_known(spec), *(_sentence(str(note)) for note in thresholds.notes)]
     if near and spec.copies > 1:
         found.append(
             f"n/d is within a factor {NEAR} of {' and of '.join(near)}: at d = {d:,} the change is gradual, and either "
@@ -45,15 +45,16 @@ def caveats(spec: CommitteeSpec, ratio: float, d: int, guide: str, thresholds: C
     return tuple(found)
 
 
-def _known(spec: CommitteeSpec) -> str:
-    if spec.units == 1:
-        return "Both thresholds are those of one unit by quadrature, exact as n and d grow."
+def _known(spec: CommitteeSpec) -> list[str]:
+    """How the algorithmic threshold is known, where the notes of the thresholds do not say it."""
+    if spec.units == 1 or spec.degree == 1:
+        return []
     if spec.link.parity == "even":
-        return f"The algorithmic threshold is exact at {spec.units} units for message passing, as n and d grow."
-    return (
-        "The algorithmic threshold is a heuristic for activations that are not even: where the solution with all units "
-        "alike becomes unstable under message passing, by our derivation, not proved."
-    )
+        return [f"The algorithmic threshold is exact at {spec.units} units for message passing, as n and d grow."]
+    return [
+        "The algorithmic threshold is where the solution with all units alike becomes unstable under message passing: "
+        "a heuristic for activations that are not even, not proved."
+    ]
 
 
 def _symmetry(spec: CommitteeSpec, guide: str) -> list[str]:
@@ -71,7 +72,7 @@ def _symmetry(spec: CommitteeSpec, guide: str) -> list[str]:
             "too, so that the data show the space they span but no axes in it. An orbit mixture over permutations "
             "covers only a part of that continuum."
         )
-    if spec.copies > 1:
+    if spec.copies > 1 and spec.degree != 1:
         order = f"2^{spec.units} {spec.units}!" if spec.link.parity == "even" else f"{spec.units}!"
         gain = math.log(spec.copies)
         text = (

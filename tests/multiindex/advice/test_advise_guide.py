@@ -76,6 +76,10 @@ def test_what_is_not_known_is_called_so() -> None:
 
 def test_heuristic_thresholds_are_not_called_exact() -> None:
     heuristic, exact = advice(TANH, 4, 5.0, 10.0, 20.0), advice(B4, 4, 5.0, 10.0, 20.0)
+    assert "heuristic algorithmic threshold" in advice(TANH, 4, 25.0, 10.0, 20.0).reason
+    assert "heuristic" not in advice(B4, 4, 25.0, 10.0, 20.0).reason
+    assert "estimated information-theoretic" in exact.reason  # from the limit of many units
+    assert "estimated" not in advice(B4, 1, 5.0, 10.0, 20.0).reason
     assert "heuristic" in heuristic.caveats[0] and "exact" not in heuristic.caveats[0]
     assert "exact at 4 units" in exact.caveats[0] and "heuristic" not in exact.caveats[0]
 
@@ -123,7 +127,8 @@ def test_polynomials_of_degree_two_single_out_no_axes() -> None:
     x = torch.randn(4, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     outputs = [square.link(x @ w.T).sum(-1) for w in (weights, turn @ weights)]
     assert torch.allclose(*outputs, rtol=1e-12, atol=1e-12)
-    assert any("rotations" in caveat for caveat in advice("square", 3, 1e3, 1.0, 2.0).caveats)
+    found = advice("square", 3, 1e3, 1.0, 2.0)
+    assert any("rotations" in caveat for caveat in found.caveats) and "tell the units apart" not in found.reason
     assert not any("rotations" in caveat for caveat in advice(ABS, 3, 1e3, 1.0, 2.0).caveats)
 
 
