@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from scipy import linalg
 from torch import Tensor
 
 _FIRST, _NEXT = 10, 1.25
 """The first look at the tridiagonal matrix, and the factor to the next ones."""
+
+_ROOM = 64
+"""Vectors that memory is kept for, doubled when full."""
 
 
 def lanczos(
@@ -16,44 +21,54 @@ def lanczos(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The ``count`` largest eigenvalues with their vectors, for operators that act on ``[B, d]``.
 
-    Every new vector is orthogonalised against all earlier ones, twice, so that no eigenvalue comes back as a copy. It
-    stops where all residuals |A v - theta v| are below ``tol`` times the largest |theta| of the operator, or after
-    min(d, max_steps) steps.
+    Every new vector is orthogonalised against all earlier ones, so that no eigenvalue comes back as a copy. It stops
+    where all residuals |A v - theta v| are below ``tol`` times the size of the operator, or after min(d, max_steps)
+    steps.
 
     Returns:
         Eigenvalues ``[B, count]``, largest first; vectors ``[B, count, d]``; residuals ``[B, count]``.
     """
     dim = start.shape[-1]
-    basis = [start / start.norm(dim=-1, keepdim=True)]
+    steps = min(dim, max_steps)
+    basis = start.new_empty(start.shape[0], min(_ROOM, steps), dim)
+    basis[:, 0] = start / start.norm(dim=-1, keepdim=True)
     diagonal: list[Tensor] = []
     beside: list[Tensor] = []
     look = max(_FIRST, count)
-    for step in range(1, min(dim, max_steps) + 1):
-        image = apply(basis[-1])
-        diagonal.append((image * basis[-1]).sum(-1))
-        known = torch.stack(basis, -2)
-        for _ in range(2):
-            image = image - ((known @ image[..., None]).mT @ known)[..., 0, :]
+    for step in range(1, steps + 1):
+        newest = basis[:, step - 1]
+        image = apply(newest)
+        diagonal.append((image * newest).sum(-1))
+        image = image - diagonal[-1][:, None] * newest
+        if step > 1:
+            image = image - beside[-1][:, None] * basis[:, step - 2]
+        known = basis[:, :step]
+        image = torch.baddbmm(image[:, None], image[:, None] @ known.mT, known, alpha=-1)[:, 0]
         beside.append(image.norm(dim=-1))
-        last = step == min(dim, max_steps)
-        if step == look or last:
+        if step == look or step == steps:
             look = int(_NEXT * step)
             values, ritz, residual, size = _ritz(diagonal, beside, count)
-            if last or bool((residual <= tol * size).all()):
+            if step == steps or bool((residual <= tol * size).all()):
                 break
-        basis.append(image / beside[-1][..., None].clamp_min(torch.finfo(image.dtype).tiny))
+        if step == basis.shape[1]:
+            basis = torch.cat([basis, basis.new_empty(basis.shape[0], min(step, steps - step), dim)], 1)
+        basis[:, step] = image / beside[-1][:, None].clamp_min(torch.finfo(image.dtype).tiny)
     vectors = ritz.mT.to(known) @ known
     return values.to(start), vectors / vectors.norm(dim=-1, keepdim=True), residual.to(start)
 
 
 def _ritz(diagonal: list[Tensor], beside: list[Tensor], count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Eigenpairs of the tridiagonal matrix, their residuals, and its largest absolute eigenvalue, on the CPU."""
-    main = torch.stack(diagonal, -1).double().cpu()
-    off = torch.stack(beside, -1).double().cpu()
-    matrix = torch.diag_embed(main)
-    if main.shape[-1] > 1:
-        matrix = matrix + torch.diag_embed(off[..., :-1], 1) + torch.diag_embed(off[..., :-1], -1)
-    values, vectors = torch.linalg.eigh(matrix)
-    top = vectors[..., -count:].flip(-1)
-    residual = off[..., -1:] * top[..., -1, :].abs()
-    return values[..., -count:].flip(-1), top, residual, values.abs().amax(-1, keepdim=True)
+    """Top eigenpairs of the tridiagonal matrices, their residuals, and a bound on all eigenvalues, on the CPU."""
+    main = torch.stack(diagonal, -1).double().cpu().numpy()
+    off = torch.stack(beside, -1).double().cpu().numpy()
+    last = main.shape[-1] - 1
+    pairs = [
+        linalg.eigh_tridiagonal(d, e, select="i", select_range=(last + 1 - count, last))
+        for d, e in zip(main, off[:, :-1], strict=True)
+    ]
+    values = torch.from_numpy(np.stack([pair[0][::-1] for pair in pairs]).copy())
+    vectors = torch.from_numpy(np.stack([pair[1][:, ::-1] for pair in pairs]).copy())
+    residual = torch.from_numpy(off[:, -1:]) * vectors[:, -1].abs()
+    before = np.concatenate([np.zeros_like(off[:, :1]), off[:, :-1]], 1)
+    size = torch.from_numpy((np.abs(main) + before).max(-1, keepdims=True))
+    return values, vectors, residual, size

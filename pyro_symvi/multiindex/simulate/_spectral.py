@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from ..channels import GaussianChannel
 from ._draws import private_generator
 from ._lanczos import lanczos
 from ._rows import checked_data, fields, pulls, row_counts, segments
+from ._top import top_eigenvectors
 
 Preprocessing = Callable[[Tensor], Tensor]
 
@@ -77,9 +79,9 @@ def spectral_estimator(
 ) -> SpectralEstimate:
     """Top eigenvectors of M = (1/d) sum_i T(y_i) x_i x_i^T.
 
-    Up to d = 4096 M is formed (memory: d^2 numbers a data set and ratio), beyond that only products with x are taken.
-    Lanczos with full orthogonalisation finds the eigenvectors (memory: d max_steps numbers each at most). For a
-    committee of p units use ``count=p``: the span of the p vectors estimates that of the weights.
+    Up to d = 4096 M is formed (memory: d^2 numbers a data set and ratio), and ARPACK finds the eigenvectors on a CPU,
+    our Lanczos method on a GPU. Beyond that only products with x are taken, by Lanczos (memory: d max_steps numbers at
+    most for each). For a committee of p units use ``count=p``: the span of the p vectors estimates that of the weights.
 
     Args:
         x: inputs ``[n, d]`` or ``[S, n, d]``.
@@ -105,24 +107,23 @@ def spectral_estimator(
             + ("" if weights.shape != y.shape else " with infinite or undefined entries")
         )
     sets, dim = x.shape[0], x.shape[-1]
-    if dim <= _DENSE:
-        matrix = weighted_moments(x, weights, counts)
-
-        def apply(v: Tensor) -> Tensor:
-            return (matrix @ v.view(sets, -1, dim, 1)).reshape(v.shape)
-    else:
-
-        def apply(v: Tensor) -> Tensor:
-            columns = v.view(sets, -1, dim)
-            out = torch.zeros_like(columns)
-            for rows, using in segments(counts, _ROWS):
-                scores = weights[:, rows, None] * fields(x[:, rows], columns[:, using])
-                out[:, using] += pulls(x[:, rows], scores)
-            return out.reshape(v.shape) / dim
-
     generator = private_generator(0, x.device)
     start = torch.randn(1, dim, generator=generator, dtype=x.dtype, device=x.device).expand(sets * len(counts), dim)
-    values, vectors, residuals = lanczos(apply, start, count, tol=tol, max_steps=max(max_steps, 2 * count))
+    limits: dict[str, Any] = {"tol": tol, "max_steps": max(max_steps, 2 * count)}
+
+    def apply(v: Tensor) -> Tensor:
+        columns = v.view(sets, -1, dim)
+        out = torch.zeros_like(columns)
+        for rows, using in segments(counts, _ROWS):
+            scores = weights[:, rows, None] * fields(x[:, rows], columns[:, using])
+            out[:, using] += pulls(x[:, rows], scores)
+        return out.reshape(v.shape) / dim
+
+    if dim <= _DENSE:
+        matrices = weighted_moments(x, weights, counts).view(-1, dim, dim)
+        values, vectors, residuals = top_eigenvectors(matrices, start, count, **limits)
+    else:
+        values, vectors, residuals = lanczos(apply, start, count, **limits)
     shape = ([sets] if several else []) + ([len(counts)] if ratios is not None else [])
     return SpectralEstimate(
         vectors.reshape(*shape, count, dim), values.reshape(*shape, count), residuals.reshape(*shape, count)

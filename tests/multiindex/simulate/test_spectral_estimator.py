@@ -6,6 +6,7 @@ from scipy import optimize
 
 from pyro_symvi.multiindex import GaussianChannel
 from pyro_symvi.multiindex.simulate import _spectral as module
+from pyro_symvi.multiindex.simulate import _top as top
 from pyro_symvi.multiindex.simulate import (
     committee_data,
     optimal_preprocessing,
@@ -18,7 +19,9 @@ from pyro_symvi.multiindex.simulate._prediction import output_scores
 
 @pytest.mark.parametrize("dense", [4096, 0], ids=["matrix", "matrix-free"])
 def test_eigenvectors_are_those_of_lapack(monkeypatch, dense):
+    """By ARPACK on the matrix, and by our Lanczos method without it."""
     monkeypatch.setattr(module, "_DENSE", dense)
+    monkeypatch.setattr(top, "_SMALL", 10)
     monkeypatch.setattr(module, "_ROWS", 37)  # several chunks
     channel = GaussianChannel("abs", 2.0)
     data = single_index_data("abs", 40, 6.0, 2.0, seeds=[0, 1])
