@@ -1,48 +1,35 @@
-<<<<<<< HEAD
 """What do the computations of pyro_symvi.multiindex cost, against what one would do without them, in the same run?
 
+a. The top eigenvector of the spectral matrix M = (1/d) X^T T X of one data set: ours (on a CPU a call of ARPACK), our
+   Lanczos method (which a GPU uses for many matrices at once), scipy.sparse.linalg.eigsh (ARPACK) and torch.linalg.eigh
+   on the same matrix, with the residual |M v - theta v| of each. Forming M is apart: it is the same for all.
+b. The noise sensitivity exponent of activations: ours, which finds the kinks, against scipy.integrate.quad doing the
+   same expectations E[sigma^b (z^2 - 1)] with the kinks given to it.
+c. The output function of message passing against the quadrature of the channel, sample by sample, and iterations a
+   second (wall time). With --device cuda also on a GPU, in the same run.
 d. The lowest eigenvalue of the Hessian of minus the ELBO in the standard part at a tied point, by Hessian-vector
    products (``irrep_instability``), against the whole Hessian row by row (from one graph) and its eigenvalues.
 
 CPU seconds of one thread, and their ratio.
 
-    python benchmarks/multiindex.py [--short]      (short where CI is set; else about half a minute)
-=======
-"""What do the computations of multi-index models cost beside the usual tools? CPU seconds, on one thread.
-
-1. The top eigenvector of the spectral matrix M = (1/d) X^T T X of one data set: ours (on a CPU a call of ARPACK), our
-   Lanczos method (which a GPU uses for many matrices at once), scipy.sparse.linalg.eigsh (ARPACK) and torch.linalg.eigh
-   on the same matrix, as multiples of ours, with the residual |M v - theta v| of each. Forming M is apart: it is the
-   same for all.
-2. The noise sensitivity exponent of activations: ours, which finds the kinks, against scipy.integrate.quad doing the
-   same expectations E[sigma^b (z^2 - 1)] with the kinks given to it.
-3. Iterations of message passing a second, and the output function alone against the quadrature of the channel, sample
-   by sample. With --device cuda also on the GPU, in the same run, with the ratio of wall times.
-
     python benchmarks/multiindex.py [--short] [--device cuda]      (short where CI is set; else under a minute)
->>>>>>> d9f6585 (Study of message passing against state evolution along n/d; benchmark of eigenvectors, exponents and message passing)
 """
 
 from __future__ import annotations
 
-<<<<<<< HEAD
 import functools
-=======
->>>>>>> d9f6585 (Study of message passing against state evolution along n/d; benchmark of eigenvectors, exponents and message passing)
 import os
 import platform
 import sys
 import time
-<<<<<<< HEAD
-from collections.abc import Callable, Iterator
-=======
-from collections.abc import Callable
->>>>>>> d9f6585 (Study of message passing against state evolution along n/d; benchmark of eigenvectors, exponents and message passing)
+from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from typing import Any
 
 SHORT = bool(os.environ.get("CI")) or "--short" in sys.argv
-<<<<<<< HEAD
+GPU = "cuda" in sys.argv
+DIM = 300 if SHORT else 1000
+ACTIVATIONS = ("relu", "tanh", "b4") if SHORT else ("relu", "tanh", "abs", "he4", "b4", "sin2")
 HESSIANS = [(4, 50)] if SHORT else [(4, 50), (10, 100), (10, 200)]
 """Units and inputs: 200, 1000 and 2000 weights."""
 
@@ -52,6 +39,142 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     start = time.process_time()
     result = work()
     return time.process_time() - start, result
+
+
+def best_of(work: Callable[[], Any], least: float = 0.0 if SHORT else 0.3) -> tuple[float, Any]:
+    """CPU seconds of one call, the best of several, and its result."""
+    result = work()  # what loads on first use is no part of the figures
+    best, total = float("inf"), 0.0
+    while total <= least:
+        start = time.process_time()
+        result = work()
+        best = min(best, time.process_time() - start)
+        total += max(time.process_time() - start, 1e-3)
+    return best, result
+
+
+def eigenvectors() -> list[str]:
+    """Top eigenvectors of spectral matrices."""
+    import torch
+    from scipy.sparse.linalg import eigsh
+
+    from pyro_symvi.multiindex import GaussianChannel, optimal_preprocessing, single_index_data
+    from pyro_symvi.multiindex.simulate._lanczos import lanczos
+    from pyro_symvi.multiindex.simulate._spectral import weighted_moments
+    from pyro_symvi.multiindex.simulate._top import top_eigenvectors
+
+    lines = []
+    for name, snr, part in (("abs", 0.5, 2.5), ("b4", 1.0, 2.5), ("b4", 1.0, 0.5)):
+        channel = GaussianChannel(name, snr)
+        data = single_index_data(name, DIM, part / channel.score_information(), snr, seeds=[0])
+        weights = optimal_preprocessing(channel)(data.y)
+        forming, matrices = best_of(lambda d=data, w=weights: weighted_moments(d.x, w, [d.x.shape[1]]), 0.0)
+        matrix = matrices[0, 0]
+        array = matrix.numpy()
+        start = torch.randn(1, DIM, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+        ways: dict[str, Callable[[], Any]] = {
+            "ours": lambda m=matrices[0], s=start: top_eigenvectors(m, s, 1, tol=1e-8, max_steps=600)[1][0, 0],
+            "Lanczos": lambda m=matrix, s=start: lanczos(lambda v: v @ m, s, 1, tol=1e-8, max_steps=600)[1][0, 0],
+            "eigsh": lambda a=array, s=start: torch.from_numpy(
+                eigsh(a, 1, which="LA", v0=s[0].numpy(), tol=1e-8)[1][:, 0]
+            ),
+            "eigh": lambda m=matrix: torch.linalg.eigh(m)[1][:, -1],
+        }
+        seconds = {way: best_of(work) for way, work in ways.items()}
+        lines.append(f"   {name} at {part:g} thresholds, n = {data.x.shape[1]:,}; M formed in {forming:.3f} s")
+        for way, (cost, vector) in seconds.items():
+            image = matrix @ vector
+            residual = (image - (vector @ image) * vector).norm()
+            cosine = float((vector @ data.direction[0]) ** 2)
+            lines.append(
+                f"      {way:8} {cost:8.4f} s {cost / seconds['ours'][0]:7.1f} x ours   residual {residual:.0e}"
+                f"   squared cosine {cosine:.4f}"
+            )
+    return lines
+
+
+def exponents() -> list[str]:
+    """Exponents and coefficients by two quadratures."""
+    import math
+
+    from scipy import integrate
+
+    from pyro_symvi.multiindex import Link, noise_sensitivity
+
+    lines = []
+    for name in ACTIVATIONS:
+        link = Link.of(name)
+
+        def sigma(z: float, link: Link = link) -> float:
+            import torch
+
+            return float(link(torch.tensor(z, dtype=torch.float64)))
+
+        ours, found = best_of(lambda n=name: noise_sensitivity(n))
+        power = int(found.exponent) if math.isfinite(found.exponent) else 6
+
+        def peer(sigma: Callable[[float], float] = sigma, power: int = power, link: Link = link) -> float:
+            def term(z: float, b: int) -> float:
+                return sigma(z) ** b * (z * z - 1) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+            value = 0.0
+            for b in range(1, power + 1):
+                value = integrate.quad(
+                    term, -12, 12, args=(b,), points=sorted({*link.breaks, 0.0}), limit=400, epsabs=1e-12
+                )[0]
+            return value
+
+        cost, value = best_of(peer, 0.0)
+        lines.append(
+            f"   {name:6} exponent {found.exponent}: ours {ours:.4f} s, quad {cost:.4f} s ({cost / ours:5.1f} x ours);"
+            f" coefficients differ by {abs(value - found.coefficient):.0e}"
+        )
+    return lines
+
+
+def message_passing() -> list[str]:
+    """The output function and iterations of GAMP, on the devices asked for."""
+    import torch
+
+    from pyro_symvi.multiindex import GaussianChannel, gamp, single_index_data
+    from pyro_symvi.multiindex.simulate._output import OutputFunction
+
+    lines = []
+    channel = GaussianChannel("b4", 0.2)
+    count = 2000 if SHORT else 8000
+    generator = torch.Generator().manual_seed(0)
+    omega, u, noise = torch.randn(3, count, generator=generator, dtype=torch.float64)
+    y = channel.mean((0.7**0.5) * omega + 0.3**0.5 * u) + noise
+    omega, spread = 0.7**0.5 * omega, torch.tensor([[0.3]])
+    single = (y.float()[None], omega.float()[None, :, None], spread)
+    output = OutputFunction(channel, torch.float32)
+    ours, found = best_of(lambda: output(*single))
+    peer, exact = best_of(lambda: channel.output(y, omega, 0.3), 0.0)
+    away = float((found[0, :, 0].double() - exact).abs().max() / exact.square().mean().sqrt())
+    lines.append(
+        f"   g_out of {count:,} samples: ours {ours:.4f} s (float32), quadrature of each {peer:.4f} s"
+        f" ({peer / ours:.0f} x ours); relative difference {away:.0e}"
+    )
+    iterations, rates = 5 if SHORT else 10, {}
+    for where in ("cpu", *(["cuda"] if GPU else [])):
+        for seeds in (1, 4):
+            data = single_index_data(
+                "b4", DIM, 16.0, 0.2, seeds=range(seeds), dtype=torch.float32, device=where
+            )  # fmt: skip
+            gamp(data.x, data.y, channel, start="informed", truth=data.direction, iterations=1, tol=0)
+            if where == "cuda":
+                torch.cuda.synchronize()
+            start = time.perf_counter()
+            gamp(data.x, data.y, channel, start="informed", truth=data.direction, iterations=iterations, tol=0)
+            if where == "cuda":
+                torch.cuda.synchronize()
+            rates[where, seeds] = seeds * iterations / (time.perf_counter() - start)
+            ratio = "" if where == "cpu" else f" ({rates[where, seeds] / rates['cpu', seeds]:.0f} x the CPU)"
+            lines.append(
+                f"   gamp on {where}, b4, d = {DIM:,}, n = {16 * DIM:,}, {seeds} data sets: "
+                f"{rates[where, seeds]:.0f} iterations a second{ratio}"
+            )
+    return lines
 
 
 def hessians() -> Iterator[str]:
@@ -92,169 +215,24 @@ def hessians() -> Iterator[str]:
             )
 
 
-PARTS = {"d. lowest Hessian eigenvalue at a tied point": hessians}
-=======
-GPU = "cuda" in sys.argv
-DIM = 300 if SHORT else 1000
-ACTIVATIONS = ("relu", "tanh", "b4") if SHORT else ("relu", "tanh", "abs", "he4", "b4", "sin2")
-
-
-def timed(work: Callable[[], Any], least: float = 0.0 if SHORT else 0.3) -> tuple[float, Any]:
-    """CPU seconds of one call, the best of several, and its result."""
-    result = work()  # what loads on first use is no part of the figures
-    best, total = float("inf"), 0.0
-    while total <= least:
-        start = time.process_time()
-        result = work()
-        best = min(best, time.process_time() - start)
-        total += max(time.process_time() - start, 1e-3)
-    return best, result
-
-
-def eigenvectors() -> list[str]:
-    """Part 1."""
-    import torch
-    from scipy.sparse.linalg import eigsh
-
-    from pyro_symvi.multiindex import GaussianChannel, optimal_preprocessing, single_index_data
-    from pyro_symvi.multiindex.simulate._lanczos import lanczos
-    from pyro_symvi.multiindex.simulate._spectral import weighted_moments
-    from pyro_symvi.multiindex.simulate._top import top_eigenvectors
-
-    lines = []
-    for name, snr, part in (("abs", 0.5, 2.5), ("b4", 1.0, 2.5), ("b4", 1.0, 0.5)):
-        channel = GaussianChannel(name, snr)
-        data = single_index_data(name, DIM, part / channel.score_information(), snr, seeds=[0])
-        weights = optimal_preprocessing(channel)(data.y)
-        forming, matrices = timed(lambda d=data, w=weights: weighted_moments(d.x, w, [d.x.shape[1]]), 0.0)
-        matrix = matrices[0, 0]
-        array = matrix.numpy()
-        start = torch.randn(1, DIM, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-        ways: dict[str, Callable[[], Any]] = {
-            "ours": lambda m=matrices[0], s=start: top_eigenvectors(m, s, 1, tol=1e-8, max_steps=600)[1][0, 0],
-            "Lanczos": lambda m=matrix, s=start: lanczos(lambda v: v @ m, s, 1, tol=1e-8, max_steps=600)[1][0, 0],
-            "eigsh": lambda a=array, s=start: torch.from_numpy(
-                eigsh(a, 1, which="LA", v0=s[0].numpy(), tol=1e-8)[1][:, 0]
-            ),
-            "eigh": lambda m=matrix: torch.linalg.eigh(m)[1][:, -1],
-        }
-        seconds = {way: timed(work) for way, work in ways.items()}
-        lines.append(f"   {name} at {part:g} thresholds, n = {data.x.shape[1]:,}; M formed in {forming:.3f} s")
-        for way, (cost, vector) in seconds.items():
-            image = matrix @ vector
-            residual = (image - (vector @ image) * vector).norm()
-            cosine = float((vector @ data.direction[0]) ** 2)
-            lines.append(
-                f"      {way:8} {cost:8.4f} s {cost / seconds['ours'][0]:7.1f} x ours   residual {residual:.0e}"
-                f"   squared cosine {cosine:.4f}"
-            )
-    return lines
-
-
-def exponents() -> list[str]:
-    """Part 2."""
-    import math
-
-    from scipy import integrate
-
-    from pyro_symvi.multiindex import Link, noise_sensitivity
-
-    lines = []
-    for name in ACTIVATIONS:
-        link = Link.of(name)
-
-        def sigma(z: float, link: Link = link) -> float:
-            import torch
-
-            return float(link(torch.tensor(z, dtype=torch.float64)))
-
-        ours, found = timed(lambda n=name: noise_sensitivity(n))
-        power = int(found.exponent) if math.isfinite(found.exponent) else 6
-
-        def peer(sigma: Callable[[float], float] = sigma, power: int = power, link: Link = link) -> float:
-            def term(z: float, b: int) -> float:
-                return sigma(z) ** b * (z * z - 1) * math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-
-            value = 0.0
-            for b in range(1, power + 1):
-                value = integrate.quad(
-                    term, -12, 12, args=(b,), points=sorted({*link.breaks, 0.0}), limit=400, epsabs=1e-12
-                )[0]
-            return value
-
-        cost, value = timed(peer, 0.0)
-        lines.append(
-            f"   {name:6} exponent {found.exponent}: ours {ours:.4f} s, quad {cost:.4f} s ({cost / ours:5.1f} x ours);"
-            f" coefficients differ by {abs(value - found.coefficient):.0e}"
-        )
-    return lines
-
-
-def message_passing(device: str) -> list[str]:
-    """Part 3."""
-    import torch
-
-    from pyro_symvi.multiindex import GaussianChannel, gamp, single_index_data
-    from pyro_symvi.multiindex.simulate._output import OutputFunction
-
-    lines = []
-    channel = GaussianChannel("b4", 0.2)
-    count = 2000 if SHORT else 8000
-    generator = torch.Generator().manual_seed(0)
-    omega, u, noise = torch.randn(3, count, generator=generator, dtype=torch.float64)
-    y = channel.mean((0.7**0.5) * omega + 0.3**0.5 * u) + noise
-    omega, spread = 0.7**0.5 * omega, torch.tensor([[0.3]])
-    single = (y.float()[None], omega.float()[None, :, None], spread)
-    output = OutputFunction(channel, torch.float32)
-    ours, found = timed(lambda: output(*single))
-    peer, exact = timed(lambda: channel.output(y, omega, 0.3), 0.0)
-    away = float((found[0, :, 0].double() - exact).abs().max() / exact.square().mean().sqrt())
-    lines.append(
-        f"   g_out of {count:,} samples: ours {ours:.4f} s (float32), quadrature of each {peer:.4f} s"
-        f" ({peer / ours:.0f} x ours); relative difference {away:.0e}"
-    )
-    iterations, rates = 5 if SHORT else 10, {}
-    for where in ("cpu", *(["cuda"] if device == "cuda" else [])):
-        for seeds in (1, 4):
-            data = single_index_data(
-                "b4", DIM, 16.0, 0.2, seeds=range(seeds), dtype=torch.float32, device=where
-            )  # fmt: skip
-            gamp(data.x, data.y, channel, start="informed", truth=data.direction, iterations=1, tol=0)
-            if where == "cuda":
-                torch.cuda.synchronize()
-            start = time.perf_counter()
-            gamp(data.x, data.y, channel, start="informed", truth=data.direction, iterations=iterations, tol=0)
-            if where == "cuda":
-                torch.cuda.synchronize()
-            rates[where, seeds] = seeds * iterations / (time.perf_counter() - start)
-            ratio = "" if where == "cpu" else f" ({rates[where, seeds] / rates['cpu', seeds]:.0f} x the CPU)"
-            lines.append(
-                f"   gamp on {where}, b4, d = {DIM:,}, n = {16 * DIM:,}, {seeds} data sets: "
-                f"{rates[where, seeds]:.0f} iterations a second{ratio}"
-            )
-    return lines
->>>>>>> d9f6585 (Study of message passing against state evolution along n/d; benchmark of eigenvectors, exponents and message passing)
+PARTS: dict[str, Callable[[], Iterable[str]]] = {
+    f"a. top eigenvector of the spectral matrix, d = {DIM:,}, float64": eigenvectors,
+    "b. noise sensitivity exponent and its coefficient": exponents,
+    "c. message passing": message_passing,
+    "d. lowest Hessian eigenvalue at a tied point": hessians,
+}
 
 
 def main() -> None:
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "scipy"))
     print(f"Python {platform.python_version()}, {versions}; one thread; {'short' if SHORT else 'full'} run")
-<<<<<<< HEAD
+    import torch
+
+    torch.set_num_threads(1)
     for title, part in PARTS.items():
         print(f"\n{title}", flush=True)
         for line in part():
             print(line, flush=True)
-=======
-    import torch
-
-    torch.set_num_threads(1)
-    print(f"\n1. top eigenvector of the spectral matrix, d = {DIM:,}, float64")
-    print("\n".join(eigenvectors()), flush=True)
-    print("\n2. noise sensitivity exponent and its coefficient")
-    print("\n".join(exponents()), flush=True)
-    print("\n3. message passing")
-    print("\n".join(message_passing("cuda" if GPU else "cpu")), flush=True)
->>>>>>> d9f6585 (Study of message passing against state evolution along n/d; benchmark of eigenvectors, exponents and message passing)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def _grid(link: Link, snr: float, panels: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def posterior_score(y: Tensor, omega: Tensor, variance: Tensor, grid: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     """(E[z | y, omega, V] - omega) / V ``[n]`` for y and omega ``[n]`` and one variance V, in the dtype of y."""
-    z, signal, log_weight = (part.to(y.device) for part in grid)
+    z, signal, log_weight = grid
     bias = log_weight - signal.square() / 2 - z.square() / (2 * variance.to(z))
     table = torch.stack([z, signal]).to(y)
     chunk = max(_ENTRIES.get(y.device.type, 2**22) // len(z), 1)
@@ -96,18 +96,22 @@ class OutputFunction:
 
     def __init__(self, channel: GaussianChannel, dtype: torch.dtype) -> None:
         self._channel, self._tol = channel, _TOLERANCES[dtype]
+        self._grids: dict[tuple[int, torch.device], tuple[Tensor, Tensor, Tensor]] = {}
 
-    def grid(self, variance: float) -> tuple[Tensor, Tensor, Tensor]:
-        """Nodes, values and log weights for this variance, in (0, 1]."""
+    def grid(self, variance: float, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Nodes, values and log weights for this variance, in (0, 1], on the device."""
         level = int(max(np.ceil(-np.log2(max(variance, 1e-9)) - 1e-9), 0))
-        return output_grid(self._channel.link, self._channel.snr, level, self._tol)
+        if (level, device) not in self._grids:
+            z, signal, log_weight = output_grid(self._channel.link, self._channel.snr, level, self._tol)
+            self._grids[level, device] = z.to(device), signal.to(device), log_weight.to(device)
+        return self._grids[level, device]
 
     def __call__(self, y: Tensor, omega: Tensor, variance: Tensor) -> Tensor:
         """Values ``[S, n, C]`` at y ``[S, n]``, omega ``[S, n, C]`` and variances ``[S, C]``."""
         out = torch.empty_like(omega)
         for s, c, v in _numbered(variance):
             at = y[s], omega[s, :, c], variance[s, c]
-            out[s, :, c] = self._channel.output(*at) if v < _NARROW else posterior_score(*at, self.grid(v))
+            out[s, :, c] = self._channel.output(*at) if v < _NARROW else posterior_score(*at, self.grid(v, y.device))
         return out
 
 
