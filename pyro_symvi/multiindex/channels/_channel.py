@@ -165,6 +165,14 @@ class GaussianChannel:
         return u, weights * torch.exp(-0.5 * u.square()) / math.sqrt(2 * math.pi)
 
     @cached_property
+    def wavelength(self) -> float:
+        """The shortest distance between turning points of the mean two apart, within 4 of zero; infinite if fewer."""
+        inner = self.nodes.abs() < 4
+        steps = self.means[inner].diff()
+        turns = self.nodes[inner][1:-1][steps[1:] * steps[:-1] < 0]
+        return float((turns[2:] - turns[:-2]).min()) if len(turns) > 2 else math.inf
+
+    @cached_property
     def output_rule(self) -> tuple[Tensor, Tensor]:
         """Nodes and Lebesgue weights in y."""
         return panel_rule(output_edges(self.nodes, self.means, self.finer))

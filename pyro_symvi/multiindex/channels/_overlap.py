@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 96
 _X_REACH = 7.5
-_X_WIDTH, _X_ORDER = 1.0, 8
+_X_WIDTH, _X_ORDER = 0.75, 8
 _NEAR_BREAK = (-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0)
 _TINY = 1e-290
 _GROUP, _Y_MOST, _CHUNK = 8, 96, 2**20
@@ -90,8 +90,8 @@ class OverlapRule:
         if q == 0:
             return torch.zeros(1, dtype=torch.float64), torch.ones(1, dtype=torch.float64)
         halved = channel.link.parity != "none"
-        width = _X_WIDTH * 0.5**channel.finer * (0.5 if channel.snr > 10 else 1.0)
-        base = torch.arange(-_X_REACH, _X_REACH + width / 2, width, dtype=torch.float64)
+        width = min(_X_WIDTH, channel.wavelength / 3) * 0.5**channel.finer / max(1.0, channel.snr) ** 0.25
+        base = torch.linspace(-_X_REACH, _X_REACH, 2 * math.ceil(_X_REACH / width) + 1, dtype=torch.float64)
         near = torch.tensor(_NEAR_BREAK, dtype=torch.float64) * math.sqrt((1 - q) / q)
         cuts = [base]
         for place in channel.link.breaks:

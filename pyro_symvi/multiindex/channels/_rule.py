@@ -24,7 +24,7 @@ RISE = 6.0
 """The mean moves by at most so many standard deviations of noise within a panel."""
 NARROW = 0.005
 """Below this conditional variance the index is integrated on nodes of its own instead of those of the channel."""
-_GROWTH = 0.05
+_GROWTH, _FLAT = 0.05, 3.0
 _SMALLEST = 1e-4
 
 
@@ -81,17 +81,20 @@ def input_edges(link: Link, slope: float, finer: int) -> Tensor:
 def output_edges(nodes: Tensor, means: Tensor, finer: int) -> Tensor:
     """Edges of panels in y from 9 below the least mean to 9 above the largest.
 
-    Panels are one standard deviation of noise wide near the ends, the jumps and the turning points of the mean (where
-    the density of outputs bends at that scale), and grow with the distance to these, by 5 %, since there it is smooth.
+    Panels are one standard deviation of noise wide near the ends, jumps, turning points and flat stretches of the mean
+    (where the density of outputs bends at that scale), and grow with the distance to these, by 5 %, since there it is
+    smooth.
 
     Args:
         nodes, means: Increasing z and the channel means there, ``[m]``.
         finer: Each step of it halves the panels.
     """
-    inner = means[nodes.abs() < CARE]
+    near = nodes.abs() < CARE
+    inner = means[near]
     steps = inner.diff()
     jumps = steps.abs() > RISE
-    turns = [inner[1:-1][steps[1:] * steps[:-1] <= 0], inner[:-1][jumps], inner[1:][jumps]]
+    flat = steps.abs() < _FLAT * nodes[near].diff()
+    turns = [inner[1:-1][steps[1:] * steps[:-1] <= 0], inner[:-1][jumps], inner[1:][jumps], inner[:-1][flat]]
     ends = torch.stack([means.min(), means.max()])
     special = torch.unique((torch.cat([*turns, ends]) * 4).round() / 4).numpy()
     low, high = float(ends[0]) - MARGIN, float(ends[1]) + MARGIN

@@ -16,7 +16,7 @@ from ._single import single_index_thresholds
 from ._specialisation import specialisation_exponent
 from ._sums import committee_information
 from ._unspecialised import instability, told
-from ._words import plain, ratio_to, table, with_asymptote
+from ._words import plain, ratio_to, table, unsettled, with_asymptote
 
 _NOTHING = 1e-24
 _LARGE_P = (
@@ -180,6 +180,7 @@ def committee_thresholds(
     asymptotes = {"information": units * limit.value}
     if exponent.rate and (even or conditioned):
         asymptotes["algorithmic"] = units**exponent.exponent / exponent.rate if exponent.exponent else math.inf
+    error = abs(seen / fine - 1) if fine > 0 and math.isfinite(algorithmic) else 0.0
     return CommitteeThresholds(
         activation=link.name,
         units=units,
@@ -191,8 +192,8 @@ def committee_thresholds(
         transition="first-order" if limit.overlap > 0 else "continuous",
         exponent=exponent.exponent,
         asymptotes=asymptotes,
-        error=abs(seen / fine - 1) if fine > 0 and math.isfinite(algorithmic) else 0.0,
-        notes=tuple(notes),
+        error=error,
+        notes=(*notes, *unsettled(error)),
     )
 
 

@@ -13,7 +13,7 @@ from scipy.special import expit
 from ..channels import GaussianChannel
 
 _STEP = 0.35
-_EVEN_START, _START, _STOP = -4.0, -13.0, math.log(1e6)
+_EVEN_START, _START, _LOWEST, _STOP = -4.0, -13.0, -36.0, math.log(1e6)
 _TOL = 1e-7
 
 
@@ -79,7 +79,10 @@ class Curve:
         found, least = [], math.inf
         grid = np.arange(_EVEN_START, _STOP, _STEP)
         if not even:
-            grid = np.concatenate([np.arange(_START, _EVEN_START, 2 * _STEP), grid])
+            low = [_START]
+            while low[-1] > _LOWEST and self.ratio(low[-1]) > self.ratio(low[-1] + 2 * _STEP):
+                low.append(low[-1] - 2 * _STEP)
+            grid = np.concatenate([low[:0:-1], np.arange(_START, _EVEN_START, 2 * _STEP), grid])
         for at in grid:
             found.append(float(at))
             if at > 0 or even:
@@ -111,6 +114,8 @@ class Curve:
         if not len(falls):
             return None
         top = int(falls[0])
+        if top == 0:
+            return self._from_nothing()
         high, high_at = self._polish(self.ratio, -1.0, max(top - 2, 0), top + 3)
         low, low_at = self._polish(self.ratio, 1.0, top)
         information, at = self._equal(low, low_at, high, high_at)
@@ -118,22 +123,31 @@ class Curve:
             spinodal=low, information=information, end=high, jump=float(expit(at)), low_at=low_at, high_at=high_at
         )
 
+    def _from_nothing(self) -> Fold:
+        """The branch of small overlaps is below all overlaps of the grid: as if it were at 0."""
+        low, low_at = self.lowest(crossing=False)
+        information, at = self.lowest(crossing=True)
+        return Fold(low, information, math.inf, float(expit(at)), low_at, at)
+
     def _equal(self, low: float, low_at: float, high: float, high_at: float) -> tuple[float, float]:
         """The sample ratio at which both branches have the same free entropy, and the logit of the upper one."""
         first, last = float(self.logits[0]), float(self.logits[-1])
 
-        def branches(ratio: float) -> tuple[float, float]:
-            lower = brentq(lambda x: self.ratio(x) - ratio, first, high_at, xtol=1e-4)
+        def upper(ratio: float) -> float:
             above = last
             while self.ratio(above) < ratio and above < _STOP:
                 above += _STEP
-            upper = brentq(lambda x: self.ratio(x) - ratio, low_at, above, xtol=1e-4)
-            return lower, upper
+            return float(brentq(lambda x: self.ratio(x) - ratio, low_at, above, xtol=1e-4))
 
         def gap(ratio: float) -> float:
-            lower, upper = branches(ratio)
-            return self.potential(upper, ratio) - self.potential(lower, ratio)
+            below = 0.0  # the potential of an overlap too small for the grid
+            if self.ratio(first) < ratio:
+                below = self.potential(brentq(lambda x: self.ratio(x) - ratio, first, high_at, xtol=1e-4), ratio)
+            return self.potential(upper(ratio), ratio) - below
 
-        inside = 1e-6 * (high - low)
-        found = float(brentq(gap, low + inside, high - inside, xtol=1e-6 * high))
-        return found, branches(found)[1]
+        start, end = low + 1e-6 * (high - low) if high < 2 * low else low * (1 + 1e-6), high - 1e-6 * (high - low)
+        stop = min(end, 1.3 * start)
+        while stop < end and gap(stop) < 0:
+            start, stop = stop, min(end, 1.3 * stop)
+        found = float(brentq(gap, start, stop, xtol=1e-6 * start))
+        return found, upper(found)

@@ -16,7 +16,7 @@ from ..links import Link
 from ..sensitivity import noise_sensitivity
 from ._constants import strong_noise_limit
 from ._curve import Curve, Fold
-from ._words import plain, ratio_to, table, with_asymptote
+from ._words import plain, ratio_to, table, unsettled, with_asymptote
 
 _NOTHING = 1e-24
 _LOWER = 1e-5
@@ -160,7 +160,8 @@ def _even(link: Link, curve: Curve) -> SingleIndexThresholds:
     pairs = [(told, fine.channel.score_information())] if math.isfinite(weak) else []
     pairs += [(spinodal, fine.ratio(spinodal_at))] if math.isfinite(spinodal_at) else []
     pairs += [(information, fine.crossing(information_at))] if first_order else []
-    notes = []
+    error = max((abs(a / b - 1) for a, b in pairs), default=0.0)
+    notes = unsettled(error)
     if not math.isfinite(weak):
         notes.append("no output tells of z^2: message passing finds nothing at any n/d of order one")
     elif not first_order and spinodal < weak:
@@ -177,7 +178,7 @@ def _even(link: Link, curve: Curve) -> SingleIndexThresholds:
         jump=float(expit(information_at)),
         transition="first-order" if first_order else "continuous",
         asymptotes=_asymptotes(link, channel.snr),
-        error=max(abs(a / b - 1) for a, b in pairs),
+        error=error,
         notes=tuple(notes),
     )
 
@@ -214,7 +215,7 @@ def _other(link: Link, curve: Curve) -> SingleIndexThresholds:
         transition=transition,
         asymptotes=_asymptotes(link, curve.channel.snr),
         error=error,
-        notes=tuple(notes),
+        notes=(*notes, *unsettled(error)),
     )
 
 

@@ -50,11 +50,12 @@ def told(link: Link, units: int, noise: float, known: float, finer: int = 0) -> 
     largest = float(values[nodes.abs() < 6.5].abs().max()) / math.sqrt(units)
     k, y = _pair(_DECAY / math.sqrt(noise), 8 * math.sqrt(1 + noise) + largest)
     l, seen_s = _pair(min(_DECAY / math.sqrt(spread), 12 + 100 / units) * 1.5**finer, _REACH * math.sqrt(1 + spread))
+    k = k[k > 0]  # the densities are real: the other half is conjugate
     waves_k = torch.exp(1j * k[:, None] * values / math.sqrt(units))
     waves_l = torch.exp(1j * l[:, None] * nodes / math.sqrt(units)).T
     chi, first, second = ((waves_k * (prior * h)) @ waves_l for h in (nodes**0, nodes, nodes.square() - 1))
     damped = torch.exp(-0.5 * (noise * k.square()[:, None] + spread * l.square())) * chi ** (units - 2)
-    back_k = torch.exp(-1j * y[:, None] * k) * float(k[1] - k[0]) / (2 * math.pi)
+    back_k = torch.exp(-1j * y[:, None] * k) * float(k[1] - k[0]) / math.pi
     back_l = torch.exp(-1j * l[:, None] * seen_s) * float(l[1] - l[0]) / (2 * math.pi)
     density, mean, differences = (
         (back_k @ (damped * part) @ back_l).real
@@ -96,6 +97,6 @@ def instability(link: Link, units: int, noise: float, finer: int = 0) -> tuple[f
 
 def _pair(frequency: float, reach: float) -> tuple[Tensor, Tensor]:
     """Frequencies up to a largest one, and places up to a reach, each fine enough for the range of the other."""
-    count = math.ceil(2 * frequency * reach / math.pi) + 1
+    count = 2 * math.ceil(frequency * reach / math.pi + 0.5)
     at = (torch.arange(count, dtype=torch.float64) - (count - 1) / 2) / count
     return 2 * frequency * at, 2 * reach * at

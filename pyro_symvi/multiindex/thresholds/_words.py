@@ -40,3 +40,10 @@ def table(title: str, rows: Sequence[tuple[str, str]], notes: Sequence[str]) -> 
     return "\n".join(
         [title, *(f"  {name:<{width}}  {value}" for name, value in rows), *(f"  note: {n}" for n in notes)]
     )
+
+
+def unsettled(error: float) -> list[str]:
+    """A note where the quadrature is not to be relied on."""
+    if error <= 1e-3:
+        return []
+    return [f"the quadrature has not settled (relative error {error:.0e}): the activation moves too fast for it"]
