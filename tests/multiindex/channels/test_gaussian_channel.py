@@ -130,6 +130,13 @@ def test_a_finer_rule_agrees_and_a_coarse_one_is_told_from_it():
     assert abs(coarse / channel.score_information() - 1) > 1e-3
 
 
+def test_outputs_are_resolved_where_a_steep_mean_is_flat():
+    channel = GaussianChannel("cube", 10.0)  # monotone, with a point of no slope at 0
+    assert channel.output_moments(0.2).information == pytest.approx(
+        channel.refined().output_moments(0.2).information, rel=1e-9
+    )
+
+
 def test_a_channel_says_what_it_cannot_take():
     with pytest.raises(ValueError, match="expected a signal to noise ratio above 0, got 0"):
         GaussianChannel("abs", 0.0)

@@ -115,7 +115,7 @@ def test_units_that_are_not_even_become_unstable_on_the_branch_of_equal_units(na
     assert blind.algorithmic > 1.5 * found.algorithmic
 
 
-@pytest.mark.parametrize(("name", "units"), [("relu", 64), ("tanh", 64), ("sign", 64)], ids=["relu", "tanh", "sign"])
+@pytest.mark.parametrize(("name", "units"), [("relu", 64), ("tanh", 64)], ids=["relu", "tanh"])
 def test_many_units_that_are_not_even_reach_their_asymptote(name, units):
     assert thresholds(name, units).ratios["algorithmic"] == pytest.approx(1.0, abs=0.006)
 
