@@ -72,7 +72,8 @@ def gamp(
         a &\leftarrow (A a + X^T g/d)/(1 + A), \quad V \leftarrow 1/(1 + A).
 
     Data sets are a leading batch axis; several ratios share one x, each with its first rows, and one product with x
-    serves them all. Memory beyond x: n S R numbers of messages and some 20 MB (0.5 GB on a GPU).
+    serves them all. Memory beyond x: n S R numbers of messages and some 20 MB (0.5 GB on a GPU). On a GPU leave
+    products in full float32 (torch's default): TF32 is too coarse for the differences taken here.
 
     Args:
         x: inputs ``[n, d]`` or ``[S, n, d]``, float32 or float64.

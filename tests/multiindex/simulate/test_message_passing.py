@@ -11,7 +11,7 @@ DIM = 1000
 
 def test_a_linear_link_gives_ridge_regression():
     """Any fixed point of GAMP with a linear channel is (d I + snr X^T X)^{-1} sqrt(snr) X^T y, at every d."""
-    data = single_index_data("linear", 30, 2.0, 2.0, seeds=[0, 1])
+    data = single_index_data("linear", 30, 2.0, 2.0, seeds=[0])
     found = gamp(data.x, data.y, GaussianChannel("linear", 2.0), ratios=[1.0, 2.0], iterations=100, tol=1e-7)
     assert found.converged.all()
     for r, n in enumerate((30, 60)):
@@ -82,11 +82,11 @@ def test_state_evolution_of_continuous_links(name):
 
 
 def test_all_starts_reach_one_fixed_point():
-    """Abs at snr 0.5 and six thresholds, d = 300: random, spectral and informed starts on the same data."""
-    data = single_index_data("abs", 300, 8.0, 0.5, seeds=range(2), dtype=torch.float32)
+    """Abs at snr 0.5 and six thresholds, d = 250: random, spectral and informed starts on the same data."""
+    data = single_index_data("abs", 250, 8.0, 0.5, seeds=range(2), dtype=torch.float32)
     channel, w = GaussianChannel("abs", 0.5), data.direction
     informed, random, spectral = (
-        gamp(data.x, data.y, channel, start=start, truth=w, iterations=30).squared_cosine
+        gamp(data.x, data.y, channel, start=start, truth=w, iterations=25).squared_cosine
         for start in ("informed", "random", "spectral")
     )
     torch.testing.assert_close(random[-1], informed[-1], atol=0.02, rtol=0)
@@ -96,11 +96,11 @@ def test_all_starts_reach_one_fixed_point():
 
 
 def test_a_start_that_claims_more_than_it_has_ends_sure_of_a_wrong_direction():
-    """B4 at snr 1 and 4 thresholds, d = 200: random starts whose variance fits find w, others claim it and do not."""
+    """B4 at snr 1 and 4 thresholds, d = 150: random starts whose variance fits find w, others claim it and do not."""
     channel = GaussianChannel("b4", 1.0)
-    data = single_index_data("b4", 200, 8.0, 1.0, seeds=range(5), dtype=torch.float32)
-    fits = gamp(data.x, data.y, channel, truth=data.direction, iterations=30)
-    claims = gamp(data.x, data.y, channel, truth=data.direction, start_overlap=0.6, iterations=30)
+    data = single_index_data("b4", 150, 8.0, 1.0, seeds=range(5), dtype=torch.float32)
+    fits = gamp(data.x, data.y, channel, truth=data.direction, iterations=25)
+    claims = gamp(data.x, data.y, channel, truth=data.direction, start_overlap=0.6, iterations=25)
     assert (fits.squared_cosine[-1] > 0.8).double().mean() >= 0.8
     assert (claims.squared_cosine[-1] > 0.8).double().mean() <= 0.5
     assert (claims.length[-1] > 0.4).all()

@@ -43,12 +43,12 @@ def test_fixed_points_of_a_first_order_transition():
     stable branch of small overlaps goes on until 21.5.
     """
     channel = GaussianChannel("b4", 0.2)
-    low, middle, high, beyond = fixed_points(channel, [10.0, 14.0, 18.0, 24.0], points=48)
+    low, middle, high, beyond = fixed_points(channel, [10.0, 14.0, 18.0, 24.0], points=40)
     assert [(p.overlap, p.stable) for p in low] == [(0.0, True)]
     assert [p.stable for p in middle] == [True, False, True] and middle[0].overlap == 0
     assert [p.stable for p in high] == [False, True, False, True] and high[1].overlap < 0.1 < 0.9 < high[3].overlap
     assert [p.stable for p in beyond] == [False, True]
-    stuck = state_evolution(channel, [18.0, 24.0], overlap0=0.03, iterations=60).overlap
+    stuck = state_evolution(channel, [18.0, 24.0], overlap0=0.03, iterations=45).overlap
     assert float(stuck[0]) == pytest.approx(high[1].overlap, abs=0.01)
     assert float(stuck[1]) == pytest.approx(beyond[1].overlap, abs=0.01)
     for ratio, points in ((14.0, middle), (18.0, high)):
