@@ -78,3 +78,20 @@ def checked(function: Function, name: str) -> Function:
         return out
 
     return call
+
+
+def require_entrywise(function: Function, name: str) -> None:
+    """The same values at some of the points, in another order, as at all of them.
+
+    Raises:
+        ValueError: for what mixes entries (softmax, layer norm), draws at random, or changes from call to call.
+    """
+    z = torch.linspace(-3.1, 3.3, 64, dtype=torch.float64)
+    every, some = function(z), function(z.flip(0)[:20])
+    gap = (every.flip(0)[:20] - some).abs()
+    if bool((gap > 1e-9 * (every.abs().flip(0)[:20] + every.abs().mean())).any()):
+        raise ValueError(
+            f"expected {name} to act on each entry alone and alike at each call, got values that differ by "
+            f"{float(gap.max()):.3g} when other entries are left out, because a unit sees its own index only; try "
+            "a function without random draws, memory or normalisation across entries"
+        )

@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ._evaluate import Function, checked, resolved
+from ._evaluate import Function, checked, require_entrywise, resolved
 from ._hermite import hermite_functions
 from ._rule import REACH, Panels, adaptive_panels, breaks, uniform_panels
 
@@ -75,13 +75,15 @@ class Link:
 
         Raises:
             TypeError: for what is no activation.
-            ValueError: an unknown name; values that are not finite, or not one for each entry; a constant; a variance
-                that is not finite (the integrand has not died out at 14 standard deviations).
+            ValueError: an unknown name; values that are not finite, not one for each entry, or that depend on other
+                entries or on chance; a constant; a variance that is not finite (the integrand has not died out at 14
+                standard deviations).
         """
         if isinstance(activation, Link):
             return activation
         function, called = resolved(activation, name)
         safe = checked(function, called)
+        require_entrywise(safe, called)
         chosen = adaptive_panels(safe) if panels is None else uniform_panels(panels)
         nodes, weights = chosen.rule()
         raw = safe(nodes)

@@ -14,6 +14,7 @@ from ._result import Exponent, NoiseSensitivity
 
 _SMALL_CROSSOVER = 0.1
 _FEW_VALUES = 12
+_LARGE = 5.0
 
 
 def noise_sensitivity(
@@ -41,8 +42,10 @@ def noise_sensitivity(
     exponent can be 2 by a coefficient so small that no realistic noise shows it (sin 2z: 0.0054).
 
     An expectation counts as zero where its size is at most ``tol`` sqrt(V E sigma^{2b}) (V = 2 for z^2 - 1, 1 for z:
-    the bound of Cauchy and Schwarz), or at most ten times its own quadrature error. A coefficient just above is as
-    doubtful as the activation's own constants: read ``coefficient``, not only ``exponent``.
+    the bound of Cauchy and Schwarz). One that is larger, and yet at most ten times its own quadrature error, is not
+    settled: it is passed over with a warning, and nothing is called infinite. A coefficient just above is as doubtful
+    as the activation's own constants: read ``coefficient``, not only ``exponent``. Spikes narrower than 5e-4 can go
+    unseen.
 
     Args:
         activation: A name, a function of a tensor, a module, or a `Link`.
@@ -74,8 +77,8 @@ def noise_sensitivity(
     second = [_moment(link, finer, b, second=True) for b in range(1, max_power + 1)]
     first = [_moment(link, finer, b, second=False) for b in range(1, max_power + 1)]
     proved = _values_taken(link) <= max_power + 1
-    exponent = _least(second, tol, proved)
-    first_exponent: Exponent = math.inf if link.parity == "even" else _least(first, tol, proved)
+    exponent, doubtful = _least(second, tol, proved)
+    first_exponent, first_doubtful = (math.inf, []) if link.parity == "even" else _least(first, tol, proved)
     lead = second[exponent - 1] if isinstance(exponent, int) else None
     mu = link.hermite(hermite).tolist()
     information = next((k for k in range(1, hermite) if abs(mu[k]) > tol * math.sqrt(sum(v * v for v in mu))), None)
@@ -93,8 +96,9 @@ def noise_sensitivity(
         parity=link.parity,
         error=error,
         crossover_snr=crossover,
-        warnings=_warnings(link, exponent, lead, crossover, max_power, information, hermite),
-    )
+        warnings=_warnings(link, exponent, lead, crossover, max_power, information, hermite)
+        + _unsettled("E[sigma^b (z^2 - 1)]", doubtful) + _unsettled("E[sigma^b z]", first_doubtful),
+    )  # fmt: skip
 
 
 def _moment(link: Link, finer: Link, power: int, *, second: bool) -> tuple[float, float, float]:
@@ -109,11 +113,24 @@ def _moment(link: Link, finer: Link, power: int, *, second: bool) -> tuple[float
     return value, abs(value - fine), most
 
 
-def _least(moments: list[tuple[float, float, float]], tol: float, proved: bool) -> Exponent:
+def _least(moments: list[tuple[float, float, float]], tol: float, proved: bool) -> tuple[Exponent, list[int]]:
+    """The least power that counts as seen, and the powers before it of which nothing can be said."""
+    doubtful: list[int] = []
     for power, (value, error, most) in enumerate(moments, 1):
         if abs(value) > tol * most and abs(value) > 10 * error:
-            return power
-    return math.inf if proved else None
+            return power, doubtful
+        if max(abs(value), error) > tol * most:
+            doubtful.append(power)
+    return math.inf if proved and not doubtful else None, doubtful
+
+
+def _unsettled(moment: str, powers: list[int]) -> tuple[str, ...]:
+    if not powers:
+        return ()
+    return (
+        f"{moment} at b = {', '.join(map(str, powers))} is smaller than its quadrature error allows to tell from zero: "
+        "the exponent may be smaller than the one found",
+    )
 
 
 def _values_taken(link: Link) -> float:
@@ -147,9 +164,9 @@ def _warnings(
     hermite: int,
 ) -> tuple[str, ...]:
     found = []
-    if isinstance(exponent, int) and lead is not None and exponent >= 2:
+    if isinstance(exponent, int) and lead is not None:
         value, _, most = lead
-        if abs(value) < 0.01 * most:
+        if abs(value) < 0.01 * min(most, _LARGE):
             found.append(
                 f"the exponent is formally {exponent}, by a coefficient of {value:.1e} where {most:.2g} is possible: "
                 f"it stands for n/d of about {math.factorial(exponent) / value**2:.1e} snr^-{exponent}, so read it as "
