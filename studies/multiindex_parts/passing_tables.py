@@ -167,5 +167,5 @@ def picture(found: list[dict[str, Any]], path: Path) -> None:
             )  # fmt: skip
         axis.set(xlim=(0.9 * ratios[0], 1.03 * ratios[-1]), ylim=(-0.03, 1.03), xlabel="n / d")
         axis.set(ylabel="squared cosine", title=f"{activation}, snr {snr:g}, d = {dim:,}, {len(group)} seeds")
-    axes[0][0].legend(frameon=False, fontsize=7, loc="center right")
+    axes[0][-1].legend(frameon=False, fontsize=7, loc="upper left")
     cells.save(figure, path)
