@@ -1,10 +1,5 @@
-"""A run that is killed goes on from its checkpoint as if nothing had happened; files that do not fit are refused."""
+"""Checkpoints: finished runs are read, longer ones go on, files that do not fit are refused."""
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,37 +10,8 @@ from pyro_symvi.quotient.losses import Plain, Quotient
 from pyro_symvi.quotient.training import Cosine, train
 
 from . import training_worker
-from .training_worker import DEATH, EVERY, STEPS, clouds, run
-
-REPOSITORY = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of a process that was killed at step 27, the last one written at step 20."""
-    path = tmp_path_factory.mktemp("killed") / "run.pt"
-    process = subprocess.run(
-        [sys.executable, str(Path(training_worker.__file__)), "die", str(path)],
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
-    assert process.returncode == -signal.SIGKILL
-    return path
-
-
-def equal(a: torch.nn.Module, b: torch.nn.Module) -> bool:
-    left, right = a.state_dict(), b.state_dict()
-    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
-
-
-def test_a_killed_run_is_resumed_bit_for_bit(killed: Path, tmp_path: Path) -> None:
-    path = shutil.copy(killed, tmp_path / "run.pt")
-    assert torch.load(path, weights_only=True)["step"] == DEATH // EVERY * EVERY == 20
-    resumed, whole = run(path), run(None)
-    assert equal(resumed.network, whole.network) and equal(resumed.ema, whole.ema)
-    assert not equal(resumed.network, resumed.ema)
-    assert resumed.history == whole.history and len(resumed.history.loss) == STEPS
-    assert sorted(resumed.history.evaluations) == list(range(4, 41, 4))
+from .test_parallel_training import equal
+from .training_worker import STEPS, clouds, run
 
 
 def test_a_finished_run_is_read_and_not_repeated(tmp_path: Path) -> None:

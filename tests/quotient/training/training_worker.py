@@ -101,9 +101,18 @@ def parallel(folder: Path) -> None:
     distributed.destroy_process_group()
 
 
+def killed(checkpoint: Path) -> None:
+    """A child that runs until it kills itself."""
+    child = os.fork()
+    if child == 0:
+        run(checkpoint, die=True)
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL, status
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    if sys.argv[1] == "die":
-        run(Path(sys.argv[2]), die=True)
-    else:
-        parallel(Path(sys.argv[2]))
+    if os.environ["RANK"] == "0":
+        killed(Path(sys.argv[2]))  # before there are threads
+    parallel(Path(sys.argv[1]))
