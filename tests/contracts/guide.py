@@ -182,11 +182,11 @@ class GuideContract:
     # Pyro's machinery
 
     def test_predictive(self, guide: Any) -> None:
-        """Share of 150 draws of sigma below its median: standard error 0.041, five of them."""
-        samples = Predictive(guide, num_samples=150)(Y)
-        assert samples["local"].shape == (150, 3)
+        """Share of 80 draws of sigma below its median: standard error 0.056, five of them."""
+        samples = Predictive(guide, num_samples=80)(Y)
+        assert samples["local"].shape == (80, 3)
         share = (samples["sigma"].reshape(-1) <= guide.median(Y)["sigma"]).double().mean()
-        assert abs(float(share) - 0.5) < 5 * 0.041
+        assert abs(float(share) - 0.5) < 5 * 0.056
         data = Predictive(model, guide=guide, num_samples=7)(Y)
         assert data["y"].shape == (7, 3)
 
@@ -213,16 +213,21 @@ class GuideContract:
             weights = density(z.double()) - law.log_prob(z)
         return float(weights.mean()), float(weights.std())
 
-    @pytest.mark.parametrize("loss", [Trace_ELBO, DivergenceELBO], ids=["Pyro's", "ours"])
-    def test_minibatches_are_unbiased(self, build: Build, loss: Any) -> None:
-        """40 losses of 4 of 12 data each average to that of all data; five joint standard errors."""
+    def test_minibatches_are_unbiased(self, build: Build) -> None:
+        """40 losses of 4 of 12 data each average to that of all data; five joint standard errors. Pyro's are alike."""
         torch.manual_seed(5)
         guide, density = build(minibatches), flat_density(minibatches, MANY)
         guide(MANY, 4)
         self.randomize(guide)
-        start = () if loss is Trace_ELBO else (ReverseKL(),)
-        elbo = loss(*start, num_particles=20, vectorize_particles=True, max_plate_nesting=1)
-        losses = torch.tensor([elbo.loss(minibatches, guide, MANY, 4) for _ in range(40)])
+        options: dict[str, Any] = {"num_particles": 20, "vectorize_particles": True, "max_plate_nesting": 1}
+        pairs = []
+        for elbo in (DivergenceELBO(ReverseKL(), **options), Trace_ELBO(**options)):
+            elbo.loss(minibatches, guide, MANY, 4)  # the first run draws more, to check the particle plate
+            torch.manual_seed(6)
+            pairs.append([elbo.loss(minibatches, guide, MANY, 4) for _ in range(3)])
+            if isinstance(elbo, DivergenceELBO):
+                losses = torch.tensor([elbo.loss(minibatches, guide, MANY, 4) for _ in range(40)])
+        assert pairs[0] == pytest.approx(pairs[1], rel=1e-5)
         mean, spread = self.flat_elbo(guide, density, MANY, 4)
         assert float(losses.std()) > 0
         error = (float(losses.var()) / len(losses) + spread**2 / 4000) ** 0.5
