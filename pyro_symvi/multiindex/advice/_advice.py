@@ -97,7 +97,8 @@ def advise_guide(
     ==================================  ===============================  ===============================================
 
     The step from thresholds of Bayes-optimal inference and of message passing to guides fitted by gradient ascent is
-    our derivation and a heuristic: compare the evidence lower bounds of both guides on your data.
+    our derivation and a heuristic. Judge guides by predictions on data kept back: where the data do not tell the units
+    apart, a guide whose units differ can still have the higher evidence lower bound, by fitting noise.
 
     Args:
         spec: The committee.
@@ -169,8 +170,8 @@ def _decide(
     if algorithmic is not None:
         where = f"n/d = {ratio:.4g} lies below the {high} ({written(algorithmic)})"
     return "orbit-mixture, informed start", (
-        f"{where}, and whether the data suffice to {what} is not known. Fit the tied guide too, and keep the one with "
-        f"the larger evidence lower bound. {start}"
+        f"{where}, and whether the data suffice to {what} is not known. Fit the tied guide too, and keep the one that "
+        f"predicts data kept back better. {start}"
     )
 
 

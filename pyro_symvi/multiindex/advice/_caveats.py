@@ -39,8 +39,8 @@ def caveats(spec: CommitteeSpec, ratio: float, d: int, guide: str, thresholds: C
     )
     found.append(
         "Algorithmic means message passing, the best first-order method known here: hardness for every fast method is "
-        "a conjecture, and that gradient ascent on a guide changes at the same n/d is a hypothesis. Compare the "
-        "evidence lower bounds of both guides on your data."
+        "a conjecture. Guides fitted by gradient ascent may need more data. Judge a guide by its predictions on data "
+        "kept back: a guide whose units differ can have the higher evidence lower bound by fitting noise."
     )
     return tuple(found)
 
@@ -52,8 +52,8 @@ def _known(spec: CommitteeSpec) -> list[str]:
     if spec.link.parity == "even":
         return [f"The algorithmic threshold is exact at {spec.units} units for message passing, as n and d grow."]
     return [
-        "The algorithmic threshold is where the solution with all units alike becomes unstable under message passing: "
-        "a heuristic for activations that are not even, not proved."
+        "The algorithmic threshold is where the solution with all units alike becomes unstable under state evolution "
+        f"at {spec.units} units: our derivation, a heuristic for activations that are not even, not proved."
     ]
 
 

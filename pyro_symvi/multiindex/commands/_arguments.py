@@ -43,13 +43,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="relu, tanh, abs, he4, ... ('list' prints the names), or FILE.py:NAME: a function of a tensor or a module",
     )
     parser.add_argument(
-        "--snr", type=_positive, nargs="+", default=None, metavar="S", help="signal to noise ratios of one unit "
-        "(variance of the signal over that of the noise; default 1 0.1)",
-    )  # fmt: skip
+        "--snr",
+        type=_positive,
+        nargs="+",
+        action="extend",
+        default=None,
+        metavar="S",
+        help="signal to noise ratios of one unit (variance of the signal over that of the noise; default 1 0.1)",
+    )
     parser.add_argument(
         "--units",
         type=_count,
         nargs="+",
+        action="extend",
         default=None,
         metavar="P",
         help="numbers of units of the committee (default 4)",

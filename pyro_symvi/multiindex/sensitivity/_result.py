@@ -65,7 +65,7 @@ class NoiseSensitivity:
 
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line of the table."""
-        mu = ", ".join(f"{0.0 if abs(v) < 5e-6 else v:.5g}" for v in self.hermite[1:7])
+        mu = ", ".join(f"{_cleared(v):.5g}" for v in self.hermite[1:7])
         breaks = ", ".join(f"{b:.6g}" for b in self.link.breaks) or "none"
         return [
             ("noise sensitivity exponent", shown(self.exponent)),
@@ -76,7 +76,7 @@ class NoiseSensitivity:
             ("Hermite coefficients mu_1 to mu_6", mu),
             ("parity", self.parity),
             ("kinks and jumps", breaks),
-            ("mean, standard deviation before standardising", f"{self.link.mean:.6g}, {self.link.scale:.6g}"),
+            ("mean, standard deviation before standardising", f"{_cleared(self.link.mean):.6g}, {self.link.scale:.6g}"),
             ("what binds", self.binding),
         ]
 
@@ -121,6 +121,11 @@ def shown(exponent: Exponent) -> str:
     if exponent is None:
         return "none found"
     return "infinity" if exponent == math.inf else str(exponent)
+
+
+def _cleared(value: float) -> float:
+    """Rounding errors as zero."""
+    return 0.0 if abs(value) < 1e-12 else value
 
 
 def _plain(value: Exponent) -> int | float | str | None:

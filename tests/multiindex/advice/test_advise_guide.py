@@ -67,7 +67,7 @@ def test_the_guide_follows_from_the_thresholds(
 
 def test_what_is_not_known_is_called_so() -> None:
     unknown = advice(B4, 4, 5.0, None, None)
-    assert unknown.reason.count("not known") == 2 and "keep the one with the larger" in unknown.reason
+    assert unknown.reason.count("not known") == 2 and "data kept back" in unknown.reason
     assert "not known" in advice(B4, 4, 5.0, None, 20.0).reason
     assert "none (infinite)" in advice(B4, 4, 50.0, 10.0, math.inf).reason
     for known in (advice(B4, 4, r, 10.0, 20.0) for r in (5.0, 15.0, 25.0)):
