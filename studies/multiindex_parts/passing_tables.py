@@ -111,7 +111,7 @@ def report(found: list[dict[str, Any]]) -> str:
             here = f"  {ratio:6.4g} | {high[r]:.3f} | {cells.interval(informed[0][r], informed[1][r])} | {low[r]:.3f} |"
             for start in ("random", "spectral"):
                 count, (mean, reach) = reached[start]
-                beyond = cells.out_of(int(count[r]), len(group)) if high[r] > 0 else "-"
+                beyond = cells.out_of(int(count[r]), len(group)) if high[r] > 0.2 else "-"  # below it chance gets there
                 here += f" {cells.interval(mean[r], reach[r])}, {beyond:>6} |"
             lines.append(f"{here} {linear[r]:.3f} | {cells.interval(estimator[0][r], estimator[1][r])}")
         lines += [course_line(channel, group), confidence_line(group), ""]
