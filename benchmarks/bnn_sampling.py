@@ -20,6 +20,7 @@ MAMS shares with MCLMC is compiled already when its turn comes: only the gradien
 
     pip install -e '.[benchmarks]'
     python benchmarks/bnn_sampling.py [--short] [--chains 12 120] [--seconds 20] [--peers NAME ...]
+    python benchmarks/bnn_sampling.py --device cuda       # ours alone, gradients a second on the CPU and on the device
 
 Data: ../shared/data or $SYMVI_DATA. Where CI is set: short mode, 12 chains, 2 seconds a sampler.
 """
@@ -145,6 +146,48 @@ def report(chains: int, rates: list, runs: list) -> None:
             print("  {} / {}: {:.2f} in gradients/s, {:.2f} in ESS/s, {:.2f} alone".format(own, label, *ratios))
 
 
+def devices(device: str, numbers: list[int]) -> int:
+    """Gradients a second of ours, plain and compiled, and those that MCLMC takes; on the CPU and on the device."""
+    import torch
+    from bnn_peers.ours import posterior_of
+    from devices import machine as machines
+    from devices import seconds
+
+    from pyro_symvi.bnn import NetworkPosterior
+    from pyro_symvi.bnn.runs import sample
+    from pyro_symvi.bnn.samplers import MCLMC
+
+    print(machines(device))
+    print("gradients a second on the CPU, on the device, and how many times more the device takes")
+    print(f"{'chains':>7}" + "".join(f"{name:>30}" for name in ("plain", "compiled", "steps of MCLMC, plain")))
+    problem = problems.read()
+    for chains in numbers:
+        found: dict[str, list[float]] = {"plain": [], "compiled": [], "MCLMC": []}
+        for where in ("cpu", device):
+            target = posterior_of(problem, where)
+            theta = 0.3 * torch.randn(chains, target.dim, generator=torch.Generator().manual_seed(0)).to(where)
+            found["plain"].append(chains / seconds(lambda t=target, x=theta: t.value_and_grad(x), where))
+            rate = float("nan")
+            if chains <= 1200:
+                compiled = target.compile(chains)
+                if type(compiled) is not NetworkPosterior:
+                    rate = chains / seconds(lambda t=compiled, x=theta: t.value_and_grad(x), where)
+            found["compiled"].append(rate)
+            if where == "cpu" and chains > 1200:
+                found["MCLMC"].append(float("nan"))
+                continue
+
+            def run(t: NetworkPosterior = target, x: torch.Tensor = theta) -> None:
+                sample(t, MCLMC(), chains=len(x), draws=5, thin=4, warmup=20, start=x, pack=len(x))
+
+            spent = seconds(run, where, fewest=1)
+            rate = chains * 40 / spent  # 20 steps of warm-up, and 20 after it
+            found["MCLMC"].append(rate)
+        row = "".join(f"{a:,.0f} {b:,.0f} ({b / a:.1f}x)".rjust(30) for a, b in found.values())
+        print(f"{chains:>7}{row}", flush=True)
+    return 0
+
+
 def main() -> int:
     """Run and print."""
     short = bool(os.environ.get("CI"))
@@ -154,6 +197,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="of taking draws, each sampler (20; 2 in short mode)")
     parser.add_argument("--warmup", type=int, help="steps of warm-up of ours and BlackJAX (2000; 300 in short mode)")
     parser.add_argument("--peers", nargs="+", choices=list(PEERS), default=list(PEERS))
+    parser.add_argument("--device", default="cpu", help="ours alone, on the CPU and on this device, cuda say")
     parser.add_argument("--work", help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -165,6 +209,8 @@ def main() -> int:
     if not (problems.DATA / "airfoil.data").exists():
         print(f"the airfoil data are not in {problems.DATA}; set SYMVI_DATA to the folder of reference data")
         return 0
+    if options.device != "cpu":
+        return devices(options.device, [12, 120] if short else [12, 120, 1200, 12_000])
     from bnn_peers.ours import starts
 
     print(machine())

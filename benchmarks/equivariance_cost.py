@@ -14,6 +14,9 @@
 Everything runs on one thread; times are CPU seconds, medians of repetitions.
 
     python benchmarks/equivariance_cost.py [--short]      (short where CI is set; else about two minutes)
+    python benchmarks/equivariance_cost.py --device cuda
+
+With ``--device``, one table instead: the runs of table 1 by the clock, on the CPU and on the device.
 """
 
 from __future__ import annotations
@@ -32,6 +35,8 @@ from statistics import median
 from typing import Any
 
 import torch
+from devices import machine as machines
+from devices import seconds as by_the_clock
 from torch import Tensor, nn
 
 from pyro_symvi.equivariance import PointCloudTransformer, PointNet, equivariance_error, spectrum
@@ -101,6 +106,37 @@ def overhead(degrees: list[int], samples: int, batch: int, repeats: int) -> None
                 f"{layers:15.2f}",
                 flush=True,
             )
+
+
+def moved(model: nn.Module, x: dict[str, Tensor], device: str) -> tuple[nn.Module, dict[str, Tensor]]:
+    """Model and inputs on a device."""
+    return model.to(device), {name: part.to(device) for name, part in x.items()}
+
+
+def devices(device: str, degrees: list[int], batch: int) -> None:
+    """Errors and spectra on the CPU and on the device."""
+    print(machines(device))
+    print(f"milliseconds on the CPU, on the device, and how many times faster the device is; {batch} images to a pass")
+    print("   model        clouds degree  elements          error of the output     spectra of all layers")
+    for samples in (2, 64):
+        for name in models(1):
+            for degree in degrees:
+                if samples * degree > 400:
+                    continue
+                taken: list[list[float]] = [[], []]
+                for where in ("cpu", device):
+                    model, inputs, rho = models(samples)[name]
+                    model, x = moved(model, inputs, where)
+                    common: dict[str, Any] = {"degree": degree, "batch": batch}
+                    runs: list[Callable[[], Any]] = [
+                        lambda m=model, x=x, r=rho, c=common: equivariance_error(m, x, O3, r, NaturalAction(O3), **c),
+                        lambda m=model, x=x, r=rho, c=common: spectrum(m, x, O3, c["degree"] // 2, rho_in=r, **c),
+                    ]
+                    for times, run in zip(taken, runs, strict=True):
+                        times.append(1e3 * by_the_clock(run, where, 0.2, 1))
+                elements = len(O3.quadrature(degree).weights)
+                shown = "".join(f"{a:.1f} {b:.1f} ({a / b:.1f}x)".rjust(27) for a, b in taken)
+                print(f"   {name:12s} {samples:6d} {degree:6d} {elements:9d}{shown}", flush=True)
 
 
 def resident() -> int:
@@ -241,6 +277,9 @@ def main() -> None:
     """Run and print."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    if "--device" in sys.argv:
+        devices(sys.argv[sys.argv.index("--device") + 1], [4] if SHORT else [4, 8], 4096)
+        return
     print(machine())
     overhead([2, 4] if SHORT else [4, 8, 12], 2, 256, 1 if SHORT else 3)
     memory([4, 12] if SHORT else [4, 12, 24, 40])

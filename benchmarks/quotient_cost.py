@@ -12,6 +12,9 @@ Three tables, all on one thread and in CPU time (so that a busy machine does lit
 3. Clouds a second of the samplers, against `AlignedSampler` and the plain ones of the total space, interleaved too.
 
     OMP_NUM_THREADS=1 python benchmarks/quotient_cost.py [--short]     (two minutes, or seconds; short where CI is set)
+    OMP_NUM_THREADS=1 python benchmarks/quotient_cost.py --device cuda
+
+With ``--device``, one table instead: training steps and sampling by the clock, on the CPU and on the device.
 """
 
 from __future__ import annotations
@@ -24,8 +27,11 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from devices import HELP, machine
+from devices import seconds as by_the_clock
 from torch import Tensor
 
 from pyro_symvi.quotient import Context, Diffusion
@@ -109,16 +115,16 @@ def training(seconds: float) -> None:
             print(row, flush=True)
 
 
-def steps(network: CloudNetwork, batch: int, points: int) -> dict[str, Callable[[], object]]:
+def steps(network: CloudNetwork, batch: int, points: int, device: str = "cpu") -> dict[str, Callable[[], object]]:
     """One training step with each loss."""
-    generator = torch.Generator().manual_seed(0)
-    x1 = torch.randn(batch, points, 3, generator=generator)
+    generator = torch.Generator(device).manual_seed(0)
+    x1 = torch.randn(batch, points, 3, generator=generator, device=device)
     optimiser = torch.optim.AdamW(network.parameters(), 1e-4)
-    diffusion, whole = Diffusion(), context(1, points)
+    diffusion, whole = Diffusion(), context(1, points).to(device)
 
     def step(loss: Loss) -> None:
-        t = torch.rand(batch, generator=generator)
-        known = whole[torch.zeros(batch, dtype=torch.int64)]
+        t = torch.rand(batch, generator=generator, device=device)
+        known = whole[torch.zeros(batch, dtype=torch.int64, device=device)]
         optimiser.zero_grad()
         loss(diffusion, network, x1, t, known, generator=generator).mean().backward()
         optimiser.step()
@@ -206,6 +212,35 @@ def scaling(sizes: Sequence[int], seconds: float) -> None:
     )
 
 
+def devices(device: str, seconds: float) -> None:
+    """Training steps and sampling on the CPU and on the device."""
+    print(machine(device))
+    print("milliseconds on the CPU, on the device, and how many times faster the device is; sampling: 10 steps")
+    head = f"{'network':<13}{'clouds':>7}{'points':>7}"
+    print(head + "".join(f"{name:>28}" for name in ("plain step", "quotient step", "quotient SDE")))
+    for batch, points in (*CLOUDS, (1024, 20), (256, 100)):
+        for name in networks():
+            row = f"{name:<13}{batch:>7}{points:>7}"
+            taken: dict[str, list[float]] = {}
+            for where in ("cpu", device):
+                network = networks()[name].to(where)
+                work = steps(network, batch, points, where)
+                known, shape = context(batch, points).to(where), (batch, points, 3)
+
+                def draw(network: Any = network, known: Any = known, shape: Any = shape, where: str = where) -> None:
+                    start = torch.randn(shape, device=where)
+                    SDESampler(10).sample(
+                        Diffusion(), network, shape, known, start=start - start.mean(-2, keepdim=True),
+                        generator=torch.Generator(where).manual_seed(0),
+                    )  # fmt: skip
+
+                for title, one in (("plain", work["plain"]), ("quotient", work["quotient"]), ("SDE", draw)):
+                    taken.setdefault(title, []).append(1e3 * by_the_clock(one, where, seconds))
+            for a, b in taken.values():
+                row += f"{a:.2f} {b:.2f} ({a / b:.1f}x)".rjust(28)
+            print(row, flush=True)
+
+
 def peak_memory() -> float:
     """Largest resident size of this process so far, in MB."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -215,8 +250,12 @@ def peak_memory() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", default=bool(os.environ.get("CI")))
-    short = parser.parse_args().short
+    parser.add_argument("--device", default="cpu", help=HELP)
+    options = parser.parse_args()
+    short = options.short
     torch.set_num_threads(1)
+    if options.device != "cpu":
+        return devices(options.device, 0.05 if short else 0.3)
     scaling((100, 1000, 10_000) if short else (100, 300, 1000, 3000, 10_000), 0.1 if short else 1.0)
     training(0.1 if short else 12.0)
     sampling(0.1 if short else 5.0, 2 if short else 10)

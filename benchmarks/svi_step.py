@@ -14,6 +14,9 @@ inductor, checks) is shown apart; inductor keeps compiled code on disk, so that 
 folder (``TORCHINDUCTOR_CACHE_DIR``), or give ``--cold``, to see the first. Where CI is set: two models.
 
     python benchmarks/svi_step.py [--particles 1] [--rounds 15] [--models NAME ...] [--cold] [--seconds 0.15]
+                                  [--device cuda]
+
+With ``--device`` each model is run on the CPU and on the device, by the clock, a larger logistic regression with them.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
+from devices import HELP, clock, machine
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor
 
@@ -39,8 +43,9 @@ from pyro_symvi.infer import CompiledSVI, DivergenceELBO
 
 def eight_schools(effects: Tensor, errors: Tensor) -> None:
     """Rubin (1981), centred."""
-    mu = pyro.sample("mu", dist.Normal(0.0, 5.0))
-    tau = pyro.sample("tau", dist.HalfCauchy(5.0))
+    zero = effects.new_zeros(())
+    mu = pyro.sample("mu", dist.Normal(zero, 5.0))
+    tau = pyro.sample("tau", dist.HalfCauchy(zero + 5.0))
     with pyro.plate("schools", 8):
         theta = pyro.sample("theta", dist.Normal(mu, tau))
         pyro.sample("y", dist.Normal(theta, errors), obs=effects)
@@ -48,7 +53,7 @@ def eight_schools(effects: Tensor, errors: Tensor) -> None:
 
 def logistic(x: Tensor, y: Tensor) -> None:
     """Standard normal coefficients."""
-    beta = pyro.sample("beta", dist.Normal(torch.zeros(x.shape[1]), torch.ones(x.shape[1])).to_event(1))
+    beta = pyro.sample("beta", dist.Normal(x.new_zeros(x.shape[1]), x.new_ones(x.shape[1])).to_event(1))
     logits = x @ beta if beta.dim() == 1 else (beta @ x.mT).squeeze(-2)  # particles lie left of the rows
     with pyro.plate("rows", len(y)):
         pyro.sample("y", dist.Bernoulli(logits=logits), obs=y)
@@ -56,10 +61,11 @@ def logistic(x: Tensor, y: Tensor) -> None:
 
 def two_levels(group: Tensor, floor: Tensor, y: Tensor) -> None:
     """A normal intercept for each group, one slope."""
-    mu = pyro.sample("mu", dist.Normal(0.0, 10.0))
-    between = pyro.sample("between", dist.HalfNormal(1.0))
-    slope = pyro.sample("slope", dist.Normal(0.0, 10.0))
-    within = pyro.sample("within", dist.HalfNormal(1.0))
+    zero = y.new_zeros(())
+    mu = pyro.sample("mu", dist.Normal(zero, 10.0))
+    between = pyro.sample("between", dist.HalfNormal(zero + 1.0))
+    slope = pyro.sample("slope", dist.Normal(zero, 10.0))
+    within = pyro.sample("within", dist.HalfNormal(zero + 1.0))
     with pyro.plate("groups", 85):
         level = pyro.sample("level", dist.Normal(mu, between))
     with pyro.plate("rows", len(y)):
@@ -71,7 +77,7 @@ def gaussian(loc: Tensor, scale_tril: Tensor) -> None:
     pyro.sample("x", dist.MultivariateNormal(loc, scale_tril=scale_tril))
 
 
-def problems() -> dict[str, tuple[Callable[..., None], tuple[Tensor, ...]]]:
+def problems(large: bool = False) -> dict[str, tuple[Callable[..., None], tuple[Tensor, ...]]]:
     """Models and their data, in the default dtype."""
     generator = torch.Generator().manual_seed(0)
 
@@ -87,12 +93,17 @@ def problems() -> dict[str, tuple[Callable[..., None], tuple[Tensor, ...]]]:
     scale_tril = torch.linalg.cholesky(root @ root.mT / 100 + torch.eye(100))
     effects = torch.tensor([28.0, 8.0, -3.0, 7.0, -1.0, 1.0, 18.0, 12.0])
     errors = torch.tensor([15.0, 10.0, 16.0, 11.0, 9.0, 11.0, 10.0, 18.0])
-    return {
+    found: dict[str, tuple[Callable[..., None], tuple[Tensor, ...]]] = {
         "eight schools": (eight_schools, (effects, errors)),
         "logistic 3000 x 10": (logistic, (x, y)),
         "85 groups, 919 rows": (two_levels, (group, floor, outcome)),
         "Gaussian, d = 100": (gaussian, (normal(100), scale_tril)),
     }
+    if large:
+        x = normal(300_000, 100)
+        y = (torch.rand(len(x), generator=generator) < torch.sigmoid(x @ normal(100) / 10)).to(x)
+        found["logistic 3e5 x 100"] = logistic, (x, y)
+    return found
 
 
 def runner(model: Any, data: tuple[Tensor, ...], particles: int, peer: str) -> tuple[Callable[[int], Any], float]:
@@ -141,6 +152,45 @@ def measure(
     return {peer: median(found) for peer, found in times.items()}, ratios, firsts["step"]
 
 
+def steps_a_second(
+    model: Any, data: tuple[Tensor, ...], particles: int, seconds: float, device: str
+) -> dict[str, tuple[float, float]]:
+    """Steps a second and seconds of the first step of each peer, by the clock; nan where it does not run there."""
+    found = {}
+    for peer in PEERS:
+        pyro.clear_param_store()
+        try:
+            run, first = runner(model, data, particles, peer)
+            run(5)
+            count, begin = 5, clock(device)
+            while clock(device) - begin < seconds:
+                run(count)
+                count *= 2
+            begin = clock(device)
+            run(count)
+            found[peer] = count / (clock(device) - begin), first
+        except Exception as error:
+            print(f"{peer} on {device}: {type(error).__name__}: {str(error).splitlines()[0][:150]}")
+            found[peer] = float("nan"), float("nan")
+    return found
+
+
+def devices(options: argparse.Namespace) -> None:
+    """The table with both devices."""
+    print(f"{machine(options.device)}; pyro-ppl {pyro.__version__}")
+    print(f"{options.particles} particle(s), diagonal guide, Adam, float64; steps a second, and in brackets the ratio")
+    print(f"{'model':<21}{'':<6}" + "".join(f"{peer:>20}" for peer in PEERS) + f"{'compile':>10}")
+    found = problems(large=True)
+    for name in options.models or list(found):
+        model, data = found[name]
+        base: dict[str, tuple[float, float]] = {}
+        for where in ("cpu", options.device):
+            rates = steps_a_second(model, tuple(d.to(where) for d in data), options.particles, options.seconds, where)
+            base = base or rates
+            row = "".join(f"{rate:,.0f} ({rate / base[peer][0]:.2f})".rjust(20) for peer, (rate, _) in rates.items())
+            print(f"{name:<21}{where:<6}{row}{rates['step'][1]:>8.1f} s", flush=True)
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -150,12 +200,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=0.15, help="time of one turn of a peer")
     parser.add_argument("--models", nargs="*", default=None)
     parser.add_argument("--cold", action="store_true", help="compile into a new folder")
+    parser.add_argument("--device", default="cpu", help=HELP)
     options = parser.parse_args()
     if options.cold:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = tempfile.mkdtemp()
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
+    if options.device != "cpu":
+        devices(options)
+        return
     found = problems()
     chosen = options.models or (list(found)[:2] if short else list(found))
     print(

@@ -11,19 +11,21 @@ Peers, in the same run, each imported only where it is installed:
 All in float64 on one core. "With gradient" is the value and its vector-Jacobian product with fixed random weights, in
 direction and concentration. The ratio is ours to theirs: above 1, this package is faster.
 
-    OMP_NUM_THREADS=1 python benchmarks/vmf.py
+    OMP_NUM_THREADS=1 python benchmarks/vmf.py [--device cuda]
+
+With ``--device`` the peer is this package on the CPU.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from devices import HELP, clock, machine
 from torch import Tensor
 
 from pyro_symvi.distributions import PowerSpherical, VonMisesFisher
@@ -37,18 +39,20 @@ LOG, LOG_GRADIENT = "log density", "log density with gradient"
 class Problem:
     """Direction e_d, concentration, points drawn from the von Mises-Fisher law, and the weights of the products."""
 
-    def __init__(self, dim: int, count: int) -> None:
+    def __init__(self, dim: int, count: int, device: str = "cpu") -> None:
         torch.manual_seed(0)
         self.dim, self.count, self.kappa = dim, count, float(dim)
         self.mu = torch.zeros(dim, dtype=torch.float64)
         self.mu[-1] = 1.0
         self.x = VonMisesFisher(self.mu, self.kappa).sample((count,))
         self.weights = torch.randn(count, dim, dtype=torch.float64)
+        self.device = device
+        self.mu, self.x, self.weights = (part.to(device) for part in (self.mu, self.x, self.weights))
 
 
 def torch_tasks(problem: Problem, law: Callable[[Tensor, Tensor], Any]) -> dict[str, Task]:
     """A law of torch: ours, or that of ``power_spherical``."""
-    mu, kappa = problem.mu, torch.tensor(problem.kappa, dtype=torch.float64)
+    mu, kappa = problem.mu, torch.tensor(problem.kappa, dtype=torch.float64, device=problem.device)
     x, weights, shape = problem.x, problem.weights, (problem.count,)
 
     def with_gradient(value: Callable[[Tensor, Tensor], Tensor], weight: Tensor) -> Task:
@@ -74,7 +78,7 @@ def ours(problem: Problem, law: str) -> dict[str, Task]:
 
 def one_concentration_each(problem: Problem) -> dict[str, Task]:
     """Our von Mises-Fisher law with as many concentrations as points: nothing is shared between them."""
-    kappa = torch.linspace(0.5, 1.5, problem.count, dtype=torch.float64) * problem.kappa
+    kappa = torch.linspace(0.5, 1.5, problem.count, dtype=torch.float64, device=problem.device) * problem.kappa
     weights = problem.weights
 
     def run(value: Callable[[Any], Tensor], weight: Tensor) -> Task:
@@ -158,16 +162,16 @@ PEERS: dict[str, Callable[[Problem, str], dict[str, Task]]] = {
 NAMES = {"vMF": "von Mises-Fisher", "power": "power spherical"}
 
 
-def rates(tasks: dict[str, Task], count: int, seconds: float) -> dict[str, float]:
+def rates(tasks: dict[str, Task], count: int, seconds: float, device: str = "cpu") -> dict[str, float]:
     """Items a second, task by task: the shortest of the runs that fit into ``seconds``, after one to warm up."""
     found = {}
     for name, task in tasks.items():
         task()
-        best, end = float("inf"), time.perf_counter() + seconds
+        best, end = float("inf"), clock(device) + seconds
         while True:
-            start = time.perf_counter()
+            start = clock(device)
             task()
-            now = time.perf_counter()
+            now = clock(device)
             best = min(best, now - start)
             if now > end:
                 break
@@ -197,18 +201,31 @@ def compare(dim: int, count: int, seconds: float, missing: set[str]) -> None:
         print(f"{dim:<6}{'vMF, many concentrations: ' + task:<44}{rate:>12.3g}  {'none':<20}")
 
 
+def devices(dim: int, count: int, seconds: float, device: str) -> None:
+    """The tasks on the device and on the CPU."""
+    problems = {where: Problem(dim, count, where) for where in (device, "cpu")}
+    for law, title in NAMES.items():
+        found = {where: rates(ours(problem, law), count, seconds, where) for where, problem in problems.items()}
+        for task, rate in found[device].items():
+            other = found["cpu"][task]
+            print(f"{dim:<6}{title + ' ' + task:<44}{rate:>12.3g}  {'CPU':<20}{other:>12.3g}{rate / other:>8.2f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--draws", type=int, default=2_000 if os.environ.get("CI") else 20_000)
     parser.add_argument("--numbers", type=int, default=1_000_000, help="at most so many coordinates: 8 MB fit a cache")
     parser.add_argument("--seconds", type=float, default=0.05 if os.environ.get("CI") else 0.5, help="for each task")
     parser.add_argument("--dims", type=int, nargs="+", default=[3, 10, 100, 1000])
+    parser.add_argument("--device", default="cpu", help=HELP)
     chosen = parser.parse_args()
     if hasattr(os, "sched_setaffinity"):  # XLA counts the cores that it may use
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     torch.set_num_threads(1)
     missing = set()
-    for peer, tasks in PEERS.items():
+    if chosen.device != "cpu":
+        print(machine(chosen.device))
+    for peer, tasks in PEERS.items() if chosen.device == "cpu" else ():
         try:
             tasks(Problem(3, 2), "vMF"), tasks(Problem(3, 2), "power")
         except ImportError as error:
@@ -217,7 +234,11 @@ def main() -> None:
     print(f"{chosen.draws} points, or as many as have {chosen.numbers} coordinates; kappa = d, float64, one core")
     print(f"{'d':<6}{'task':<44}{'per second':>12}  {'peer':<20}{'per second':>12}{'ratio':>8}")
     for dim in chosen.dims:
-        compare(dim, min(chosen.draws, max(1, chosen.numbers // dim)), chosen.seconds, missing)
+        count = min(chosen.draws, max(1, chosen.numbers // dim))
+        if chosen.device == "cpu":
+            compare(dim, count, chosen.seconds, missing)
+        else:
+            devices(dim, count, chosen.seconds, chosen.device)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ THIN = 10
 ADJUSTED_CHAINS = 24
 
 
-def posterior_of(problem: Problem) -> NetworkPosterior:
+def posterior_of(problem: Problem, device: str = "cpu") -> NetworkPosterior:
     """The posterior."""
     torch.set_num_threads(1)
     first, second = HIDDEN
@@ -30,8 +30,8 @@ def posterior_of(problem: Problem) -> NetworkPosterior:
     network = nn.Sequential(
         nn.Linear(inputs, first), nn.ReLU(), nn.Linear(first, second), nn.ReLU(), nn.Linear(second, 2)
     )
-    x, y = torch.from_numpy(problem.x), torch.from_numpy(problem.y)
-    return NetworkPosterior(network, HeteroscedasticGaussian(), NormalPrior(1.0), x, y)
+    x, y = torch.from_numpy(problem.x).to(device), torch.from_numpy(problem.y).to(device)
+    return NetworkPosterior(network.to(device), HeteroscedasticGaussian(), NormalPrior(1.0), x, y)
 
 
 def starts(problem: Problem, chains: int, steps: int) -> Tensor:

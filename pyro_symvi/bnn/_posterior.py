@@ -17,6 +17,7 @@ from ._kernels import ModuleKernel, kernel_for
 from ._likelihoods import Likelihood
 from ._priors import NetworkPrior, WeightPrior
 from ._pyro_model import PyroModel, pyro_model
+from ._streams import on_the_cpu
 
 
 class NetworkPosterior:
@@ -170,6 +171,7 @@ class NetworkPosterior:
     def sample_prior(self, n: int, *, generator: torch.Generator | None = None) -> Tensor:
         """Draws ``[n, dim]`` from the prior."""
         positive_int(n, "n", 0)
+        generator = on_the_cpu(generator)
         theta = self.parameter_prior.sample(n, dtype=self.dtype, generator=generator)
         if self.layout.extras:
             extra = self.likelihood.sample_extra(n, dtype=self.dtype, generator=generator)

@@ -29,3 +29,10 @@ def stream(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
             state[_OFFSET : _OFFSET + 8 * _WORDS] = torch.from_numpy(words.view(np.uint8))
             generator.set_state(state)
     return generator
+
+
+def on_the_cpu(generator: torch.Generator | None) -> torch.Generator | None:
+    """The generator, or, of one of a GPU, a CPU generator seeded by it: numbers are drawn on the CPU and then moved."""
+    if generator is None or generator.device.type == "cpu":
+        return generator
+    return torch.Generator().manual_seed(int(torch.randint(2**62, (1,), generator=generator, device=generator.device)))

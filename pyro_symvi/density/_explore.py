@@ -12,11 +12,13 @@ from pyro.poutine.messenger import Messenger
 
 from ._precision import WatchPrecision, double_precision
 from ._refusals import Refusal, refuse_missing_data, refuse_other_structure, refuse_subsample, transform_of
-from ._sites import transform_kind
+from ._sites import device_of, transform_kind
 from ._state import own_parameter_store, seeded
 
 _ATTEMPTS = 12
 """Runs of a new model, at different random values, before its error is believed."""
+Found = tuple[str, torch.Size, torch.Size, str, torch.device]
+"""Name, shape, unconstrained shape, kind of transform and device of a latent site."""
 _NOT_ABOUT_VALUES = (TypeError, LookupError, NameError, AttributeError, ImportError)
 
 
@@ -31,7 +33,7 @@ class _Explore(Messenger):
     def __init__(self, radius: float) -> None:
         super().__init__()
         self.radius = radius
-        self.found: list[tuple[str, torch.Size, torch.Size, str]] = []
+        self.found: list[Found] = []
         self.supports: dict[str, str] = {}
         self.start: list[torch.Tensor] = []
 
@@ -50,10 +52,11 @@ class _Explore(Messenger):
         transform = transform_of(message)
         shape = torch.Size(function.shape())
         unconstrained = torch.empty(transform.inverse_shape(shape)).uniform_(-self.radius, self.radius)
-        self.found.append((message["name"], shape, unconstrained.shape, transform_kind(transform)))
+        device = device_of(function)
+        self.found.append((message["name"], shape, unconstrained.shape, transform_kind(transform), device))
         self.supports[message["name"]] = _support_text(function)
         self.start.append(unconstrained.reshape(-1))
-        message["value"], message["done"] = transform(unconstrained), True
+        message["value"], message["done"] = transform(unconstrained.to(device)), True
 
 
 def _support_text(function: Any) -> str:
@@ -67,7 +70,7 @@ def _support_text(function: Any) -> str:
 class _Run:
     """One run that worked."""
 
-    found: list[tuple[str, torch.Size, torch.Size, str]]
+    found: list[Found]
     supports: dict[str, str]
     start: torch.Tensor
     trace: Any

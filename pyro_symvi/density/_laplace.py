@@ -207,7 +207,7 @@ def inverse_root(precision: torch.Tensor) -> torch.Tensor | None:
 def _best_start(density: LogDensity, start: torch.Tensor | None) -> torch.Tensor:
     candidates = [torch.zeros(density.dim, dtype=torch.float64), *density.starts]
     if start is not None:
-        candidates.insert(0, start.detach().double())
+        candidates.insert(0, start.detach().double().cpu())
     points = torch.stack(candidates)
     values = density(points).detach()
     if start is not None and torch.isfinite(values[0]):

@@ -87,6 +87,9 @@ class LogDensity:
         for, sites that change between runs, a plate that subsamples, nan or infinite data, data or parameters that
         Pyro's validation rejects, a log probability that is nan or random, a gradient that is not that of the value.
 
+        Data and priors may lie on a GPU: values are moved there and results come back to where ``z`` lies, so that fits
+        and certificates, which compute on the CPU, can read such a model.
+
         Args:
             model: A Pyro model.
             *args: Its arguments. Low-precision tensors are cast to float64.
@@ -166,7 +169,7 @@ class LogDensity:
 
     def _one(self, z: torch.Tensor) -> torch.Tensor:
         value = self._reading.log_prob(z)
-        return value.to(torch.float64) if isinstance(value, torch.Tensor) else value
+        return value.to(z.device, torch.float64) if isinstance(value, torch.Tensor) else value
 
     def _batch(self, z: torch.Tensor) -> torch.Tensor:
         """Values at ``z[n, d]``; a point where linear algebra fails (a matrix not positive definite) is nan."""
@@ -332,7 +335,7 @@ class LogDensity:
         z = torch.zeros(self.dim, dtype=torch.float64)
         supports = self._reading.supports_at(z)
         for site in self.sites:
-            value = torch.as_tensor(values[site.name], dtype=torch.float64)
+            value = torch.as_tensor(values[site.name], dtype=torch.float64, device=site.device)
             if value.shape != site.shape:
                 raise ValueError(
                     f"expected '{site.name}' of shape {tuple(site.shape)}, got {tuple(value.shape)}, because that is "

@@ -79,11 +79,12 @@ class Flat(Messenger):
 
 
 def constrain(z: torch.Tensor, site: Site, support: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Value of a site on the user's scale at ``z[d]``, and the logarithm of the Jacobian's determinant."""
+    """Value of a site on the user's scale at ``z[d]``, where the model wants it; and where z lies, the logarithm of the
+    Jacobian's determinant."""
     transform = biject_to(support)
-    unconstrained = z[site.slice].reshape(site.unconstrained_shape)
+    unconstrained = z[site.slice].reshape(site.unconstrained_shape).to(site.device)
     value = transform(unconstrained)
-    return value, transform.log_abs_det_jacobian(unconstrained, value).sum()
+    return value, transform.log_abs_det_jacobian(unconstrained, value).sum().to(z.device)
 
 
 @dataclass(frozen=True)
@@ -123,9 +124,9 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     first, promoted, moving = exploration.first, exploration.promoted, exploration.moving_supports()
 
     sites, position = [], 0
-    for name, shape, unconstrained_shape, kind in first.found:
+    for name, shape, unconstrained_shape, kind, device in first.found:
         size = unconstrained_shape.numel()
-        sites.append(Site(name, slice(position, position + size), shape, unconstrained_shape, kind))
+        sites.append(Site(name, slice(position, position + size), shape, unconstrained_shape, kind, device))
         position += size
     by_name = {site.name: site for site in sites}
     latents = _latents(first.trace)
@@ -145,9 +146,9 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     def log_prob(z: torch.Tensor) -> torch.Tensor:
         flat, trace = traced(z)
         with double_precision(promoted):
-            value = trace.log_prob_sum() + flat.log_jacobian
+            value = trace.log_prob_sum().to(z.device) + flat.log_jacobian
             for name in guarded:
-                value = torch.where(_possible(trace.nodes[name]), value, -torch.inf)
+                value = torch.where(_possible(trace.nodes[name]).to(z.device), value, -torch.inf)
         return value
 
     def parts(z: torch.Tensor) -> tuple[torch.Tensor, Values]:
@@ -155,9 +156,9 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         with double_precision(promoted):
             trace.compute_log_prob()
             sums: Values = {
-                name: torch.where(_possible(node), node["log_prob_sum"], -torch.inf)
+                name: torch.where(_possible(node), node["log_prob_sum"], -torch.inf).to(z.device)
                 if name in guarded
-                else node["log_prob_sum"]
+                else node["log_prob_sum"].to(z.device)
                 for name, node in trace.nodes.items()
                 if node["type"] == "sample" and not is_subsample(node)
             }
@@ -167,10 +168,12 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
     def values(z: torch.Tensor) -> tuple[Values, torch.Tensor]:
         if moving & by_name.keys():
             flat = traced(z)[0]
-            return flat.values, flat.log_jacobian
+            return {name: value.to(z.device) for name, value in flat.values.items()}, flat.log_jacobian
         with double_precision(promoted):
             pairs = {name: constrain(z, site, supports[name]) for name, site in by_name.items()}
-        return {name: value for name, (value, _) in pairs.items()}, sum((j for _, j in pairs.values()), z.new_zeros(()))
+        return {name: value.to(z.device) for name, (value, _) in pairs.items()}, sum(
+            (j for _, j in pairs.values()), z.new_zeros(())
+        )
 
     def supports_at(z: torch.Tensor) -> dict[str, Any]:
         return traced(z)[0].supports if moving & by_name.keys() else supports

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch.distributions import transforms
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class Site:
@@ -20,6 +22,7 @@ class Site:
         shape: Shape of its value on the user's (constrained) scale.
         unconstrained_shape: Shape of the unconstrained value, ``prod(unconstrained_shape) = slice length``.
         transform: Kind of map from unconstrained to constrained: ``"identity"``, ``"exp"`` or a transform's name.
+        device: Where the model wants its value: where the tensors of its prior lie.
     """
 
     name: str
@@ -27,12 +30,25 @@ class Site:
     shape: torch.Size
     unconstrained_shape: torch.Size
     transform: str = "identity"
+    device: torch.device = CPU
 
     def coordinates(self) -> tuple[str, ...]:
         """Names of its flat coordinates: ``beta[0]``, ``log sigma``, ``unconstrained w[1]``."""
         prefix = {"identity": "", "exp": "log "}.get(self.transform, "unconstrained ")
         indices = itertools.product(*(range(n) for n in self.unconstrained_shape))
         return tuple(f"{prefix}{self.name}{'[' + ','.join(map(str, i)) + ']' if i else ''}" for i in indices)
+
+
+def device_of(law: Any) -> torch.device:
+    """Where the tensors of a distribution lie, those of the ones it is made of included; the CPU if there are none."""
+    for value in vars(law).values():
+        if isinstance(value, torch.Tensor) and value.device.type != "cpu":
+            return value.device
+        if isinstance(value, torch.distributions.Distribution):
+            inner = device_of(value)
+            if inner.type != "cpu":
+                return inner
+    return CPU
 
 
 def transform_kind(transform: Any) -> str:

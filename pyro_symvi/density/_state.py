@@ -31,6 +31,11 @@ def random_state() -> tuple[object, ...]:
     return torch.get_rng_state().numpy().tobytes(), random.getstate(), name, np.asarray(keys).tobytes(), *rest
 
 
+def gpu_of(tensor: torch.Tensor) -> list[torch.device]:
+    """The GPU on which a tensor lies, for ``torch.random.fork_rng(devices=...)``: its generator makes draws there."""
+    return [tensor.device] if tensor.device.type == "cuda" else []
+
+
 @contextmanager
 def own_parameter_store() -> Iterator[None]:
     """Pyro's parameter store as it is now; parameters that are made inside are gone after."""

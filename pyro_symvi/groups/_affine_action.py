@@ -11,7 +11,6 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from ._group import check_device
 from ._linear_action import LinearAction
 
 
@@ -136,8 +135,7 @@ class AffineAction(LinearAction):
     def _bound_center(self, x: Tensor) -> Tensor:
         if not isinstance(self.center, Tensor):
             raise ValueError(f"expected a bound action, got {self!r}, whose center is open; try .bind(dim, center=...)")
-        check_device(x, self.center)
-        return self.center.to(x.dtype)
+        return self.center.to(x)
 
 
 def _coordinates(values: object) -> tuple[int, ...]:

@@ -113,7 +113,7 @@ class ConditionalReflection(LinearAction):
         frame = torch.eye(self._known_dim(), dtype=torch.float64)
         if self.given is not None:
             rows, columns = torch.tensor(self.coordinates), torch.tensor(self.given)
-            frame[rows[:, None], columns] = self._slope().detach().double()
+            frame[rows[:, None], columns] = self._slope().detach().double().cpu()
         return frame
 
     def _canonicalize(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -79,7 +79,7 @@ class CloudDataset(Value):
             ValueError: for no clouds, or only clouds whose points lie in one place.
         """
         x, context = self.batch(torch.arange(len(self)))
-        mask = torch.ones(x.shape[:2]) if context is None or context.mask is None else context.mask
+        mask = x.new_ones(x.shape[:2]) if context is None or context.mask is None else context.mask
         weights = mask.double()[..., None]
         x = x.double() - (weights * x).sum(-2, keepdim=True) / weights.sum(-2, keepdim=True)
         square = (weights * x.square()).sum() / (weights.sum() * x.shape[-1])
@@ -91,8 +91,8 @@ class CloudDataset(Value):
         """The clouds of some kinds, renumbered in the order given."""
         if len(set(chosen)) != len(chosen) or not all(0 <= kind < len(self.names) for kind in chosen):
             raise ValueError(f"expected distinct kinds in 0..{len(self.names) - 1}, got {list(chosen)}")
-        position = torch.full((len(self.names),), -1)
-        position[torch.as_tensor(list(chosen), dtype=torch.int64)] = torch.arange(len(chosen))
+        position = torch.full((len(self.names),), -1, device=self.kinds.device)
+        position[torch.as_tensor(list(chosen), dtype=torch.int64)] = torch.arange(len(chosen), device=position.device)
         kinds = position[self.kinds]
         context = None if self.context is None else self.context[torch.as_tensor(list(chosen), dtype=torch.int64)]
         return CloudDataset(self.clouds[kinds >= 0], kinds[kinds >= 0], tuple(self.names[i] for i in chosen), context)

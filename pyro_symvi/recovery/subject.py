@@ -125,7 +125,7 @@ def read_subject(
     elif isinstance(given, AutoLocationScale):
         given.set_up(*args, **kwargs)
         density = LogDensity.from_model(given._user_model[0], *args, **kwargs)
-        detached = {name: value.detach().double() for name, value in given.parameters_.items()}
+        detached = {name: value.detach().double().cpu() for name, value in given.parameters_.items()}
         subject = _of_family(density, given.family, detached, None)
     elif isinstance(given, _GAUSSIAN):
         subject = _of_pyro_guide(given, args, kwargs)
@@ -257,7 +257,7 @@ def _of_pyro_guide(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
                 loc, root = posterior.base_dist.loc, torch.diag(posterior.base_dist.scale.double())
             else:
                 loc, root = posterior.loc, torch.linalg.cholesky(posterior.covariance_matrix.double())
-    loc, root = loc.detach().double(), root.double()
+    loc, root = loc.detach().double().cpu(), root.double().cpu()
     subject = Subject(density, loc, root, True, type(guide).__name__)
     if isinstance(guide, AutoLowRankMultivariateNormal):
         return subject

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..._value import Value
 from .._draws import Draws, independent_draws
 from .._posterior import NetworkPosterior
+from .._streams import on_the_cpu
 from ..symmetry import NetworkSymmetry
 
 Progress = bool | Callable[[int, float], None]
@@ -39,7 +40,7 @@ class Fitted(ABC):
         if isinstance(n, bool) or not isinstance(n, int) or n < 1:
             raise ValueError(f"expected a number of draws n >= 1, got {n!r}")
         with torch.no_grad():
-            theta = self._sample(n, generator)
+            theta = self._sample(n, on_the_cpu(generator))
         return independent_draws(theta, self.posterior.layout, self.source, **self.info)
 
     def log_prob(self, theta: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..._value import positive_int
 from .._posterior import NetworkPosterior
-from .._streams import stream
+from .._streams import on_the_cpu, stream
 from ._approximation import Approximation, Fitted, Progress, Rows, positive
 from ._ascent import Ascent, ascend
 from ._deep_ensemble import DeepEnsemble
@@ -102,7 +102,7 @@ def evidence_bound(
 ) -> Bound:
     """The mean of log p(y, theta) - log q(theta) over n pairs loc +- scale eps, and its standard error."""
     positive_int(n, "n", 2)
-    eps = torch.randn(n, len(loc), generator=generator, dtype=loc.dtype).to(loc.device)
+    eps = torch.randn(n, len(loc), generator=on_the_cpu(generator), dtype=loc.dtype).to(loc.device)
     law = dist.Normal(loc, scale, validate_args=False).to_event(1)
     found = []
     for some in eps.split(_CHUNK):

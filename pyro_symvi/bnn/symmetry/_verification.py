@@ -38,12 +38,12 @@ def moved(layer: SymmetricLayer, theta: Tensor, generator: torch.Generator) -> I
     n = len(theta)
     for name, action in (("permutations", layer.permutation), ("signs", layer.sign_flip)):
         if action is not None:
-            yield name, action.act(action.group.sample(n, generator=generator), theta)
+            yield name, action.act(action.group.sample(n, generator=generator).to(theta.device), theta)
     if layer.rescaling is not None:
         c = (torch.rand(n, layer.h, generator=generator, dtype=torch.float64) * 1.4 - 0.7).exp().to(theta)
         yield "rescaling", layer.rescaling.act(c, theta)
     if layer.rotation is not None:
-        g = layer.rotation.group.sample(n, generator=generator)
+        g = layer.rotation.group.sample(n, generator=generator).to(theta.device)
         yield "orthogonal matrices", layer.rotation.act(g, theta)
 
 

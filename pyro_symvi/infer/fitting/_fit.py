@@ -248,7 +248,7 @@ def _guide_and_family(
             f"expected a guide of the target's {density.dim} coordinates, got one of {family.dim}, because guide and "
             "target must share their sites; try building the guide from the same model"
         )
-    return guide, family, guide.loc.detach().double()
+    return guide, family, guide.loc.detach().double().cpu()
 
 
 def _evaluated(

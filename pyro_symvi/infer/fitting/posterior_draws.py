@@ -82,7 +82,7 @@ def _from_sites(density: LogDensity, draws: Mapping[str, Any]) -> torch.Tensor:
         rows = [{name: v[i] for name, v in flat.items()} for i in range(len(next(iter(flat.values()))))]
         return torch.stack([density.pack(row) for row in rows]).reshape(*batch, density.dim)
     supports = density._reading.supports_at(torch.zeros(density.dim, dtype=torch.float64))
-    z = torch.cat([_unconstrained(name, v, supports[name]) for name, v in flat.items()], -1)
+    z = torch.cat([_unconstrained(name, v, supports[name]).cpu() for name, v in flat.items()], -1)
     return z.reshape(*batch, density.dim)
 
 
@@ -91,7 +91,7 @@ def _site(density: LogDensity, name: str) -> Site:
 
 
 def _site_values(site: Site, given: Any) -> torch.Tensor:
-    value = torch.as_tensor(given).detach().double()
+    value = torch.as_tensor(given, device=site.device).detach().double()
     extra = value.ndim - len(site.shape)
     if extra not in (1, 2) or value.shape[extra:] != site.shape:
         shape = "".join(f", {n}" for n in site.shape)

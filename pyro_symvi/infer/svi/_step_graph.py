@@ -14,6 +14,7 @@ from torch.utils import _pytree
 
 from ...density import LogDensity
 from ...density._precision import promote
+from ...density._state import gpu_of
 from ...density._tracing import made
 from ...families import LocationScale
 from ...guides._scale_parameters import join
@@ -103,7 +104,7 @@ class StepGraph:
 
     def with_fixed_data(self, noise: Tensor) -> StepGraph:
         """The same with a log density that has been traced by itself, so that its data may become numbers."""
-        points = torch.stack(self.density.starts).repeat(len(noise), 1)[: len(noise)]
+        points = torch.stack(self.density.starts).repeat(len(noise), 1)[: len(noise)].to(noise.device)
         batched = torch.func.vmap(self.density._one)
         log_prob = made(lambda z: batched(z), [points], numbers_are_data=True)
         return replace(self, log_prob=log_prob)
@@ -200,7 +201,7 @@ def noise_of(family: LocationScale, loss: DivergenceELBO, like: Tensor, paramete
             f"in orbits of the symmetry; try num_particles={fitting}"
         )
     noise = draw()
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=gpu_of(noise)):
         images = closure.images(noise[: count // closure.size])
     closed._check(family.distribution(parameters).expand((count,)), noise, images, closure)
 

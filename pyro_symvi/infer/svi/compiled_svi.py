@@ -16,6 +16,7 @@ from torch import Tensor
 from ...density import LogDensity
 from ...density._kernels import Kernel, Level, has_compiler, lower
 from ...density._precision import has_low_precision
+from ...density._state import gpu_of
 from ...density._tracing import NotTraceable, trace
 from ...families import LearnedDf
 from ...guides import AutoLocationScale
@@ -202,10 +203,9 @@ class _Program:
         density = LogDensity.from_model(svi.model, *args, **kwargs)
         _check_density(density, guide)
         parameters = {name: value.detach() for name, value in guide.parameters_.items()}
-        state = torch.random.get_rng_state()
-        self.draw, copies = noise_of(family, loss, guide.loc.detach(), parameters)
-        noise = self.draw()
-        torch.random.set_rng_state(state)
+        with torch.random.fork_rng(devices=gpu_of(guide.loc)):
+            self.draw, copies = noise_of(family, loss, guide.loc.detach(), parameters)
+            noise = self.draw()
         names = tuple(guide._pyro_params)
         supports = tuple(guide._pyro_params[name][0] for name in names)
         self.graph = StepGraph(density, family, loss, copies, names, supports, svi._updates())

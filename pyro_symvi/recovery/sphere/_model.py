@@ -15,6 +15,7 @@ from pyro.poutine.messenger import Messenger
 from ...density._model import without_initialisation
 from ...density._precision import WatchPrecision, double_precision, promote
 from ...density._refusals import Refusal, refuse_missing_data, refuse_subsample
+from ...density._sites import device_of
 from ...density._state import own_parameter_store, seeded
 from ...distributions import VonMisesFisher
 
@@ -54,7 +55,7 @@ class _At(Messenger):
             return
         if message["name"] != self.name:
             raise Refusal(_others([message["name"]]))
-        message["value"], message["done"] = self.x, True
+        message["value"], message["done"] = self.x.to(device_of(message["fn"])), True
 
 
 class _Find(Messenger):
@@ -73,7 +74,7 @@ class _Find(Messenger):
         elif not message["done"]:
             self.found[message["name"]] = message["fn"]
             if on_sphere(message["fn"]):
-                value = torch.randn(message["fn"].shape())
+                value = torch.randn(message["fn"].shape()).to(device_of(message["fn"]))
                 message["value"], message["done"] = value / value.norm(dim=-1, keepdim=True), True
 
 
@@ -137,7 +138,7 @@ def read_sphere_model(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     def log_prob(x: torch.Tensor) -> torch.Tensor:
         with double_precision(promoted):
             value: torch.Tensor = traced(x).log_prob_sum()
-            return value
+            return value.to(x.device)
 
     def plain(x: torch.Tensor) -> torch.Tensor:
         with double_precision(promoted):
@@ -146,7 +147,7 @@ def read_sphere_model(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
                 if node["type"] == "sample":
                     node["fn"] = _plain(node["fn"])
             value: torch.Tensor = trace.log_prob_sum()
-            return value
+            return value.to(x.device)
 
     notes = [f"the model's parameters {parameters} are held at their present values"] if parameters else []
     if low and not promoted:

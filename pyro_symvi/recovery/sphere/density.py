@@ -157,7 +157,7 @@ class SphereDensity:
 
     def _one(self, x: torch.Tensor) -> torch.Tensor:
         value = self._reading.log_prob(x)
-        return value.to(torch.float64) if isinstance(value, torch.Tensor) else value
+        return value.to(x.device, torch.float64) if isinstance(value, torch.Tensor) else value
 
     def _batch(self, x: torch.Tensor) -> torch.Tensor:
         value: torch.Tensor = batch(self._one, x, self.vectorized)

@@ -204,7 +204,7 @@ def _draws(density: SphereDensity, peaks: Peaks, count: int, generator: torch.Ge
     parts = [random_directions(count - int(numbers.sum()), n, generator)]
     laws = [VonMisesFisher(x, k) for x, k in zip(peaks.x, kappa, strict=True)]
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))
+        torch.default_generator.manual_seed(int(torch.randint(2**31, (1,), generator=generator)))  # not those of GPUs
         parts += [law.sample((int(m),)) for law, m in zip(laws, numbers, strict=True) if int(m)]
     x = torch.cat(parts)
     x = x / x.norm(dim=-1, keepdim=True)

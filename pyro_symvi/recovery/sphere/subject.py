@@ -113,7 +113,7 @@ def read_sphere_subject(
         family: Family = given.family_of(density.name)
         if not isinstance(family, AxialFamily):
             raise TypeError(f"expected a law on the sphere at site '{density.name}', got {family!r}")
-        found = {name: value.detach() for name, value in given.parameters_of(density.name).items()}
+        found = {name: value.detach().cpu() for name, value in given.parameters_of(density.name).items()}
         return _of_family(density, family, found, divergence, f"{type(given).__name__} guide ({_name(family)})")
     raise TypeError(
         f"expected a SphereDensity, a family on the sphere or an AutoSphere guide, got {type(given).__name__}, because "

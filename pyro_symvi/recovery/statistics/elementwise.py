@@ -9,6 +9,7 @@ import torch
 from torch.distributions import biject_to, transforms
 
 from ...density import LogDensity
+from ...density._sites import CPU
 
 _MONOTONE = (
     transforms.AffineTransform,
@@ -29,12 +30,14 @@ class Elementwise:
         shape: Shape of the site's unconstrained value.
         position: The coordinate's place in its site.
         refusal: Why there is no such map; empty if there is.
+        device: Where the transform's tensors lie.
     """
 
     transform: Any
     shape: tuple[int, ...]
     position: int
     refusal: str = ""
+    device: torch.device = CPU
 
     def __call__(self, z: float) -> float:
         """tau(z)."""
@@ -45,7 +48,7 @@ class Elementwise:
         return self._at(self.transform.inv, x)
 
     def _at(self, transform: Any, value: float) -> float:
-        full = torch.full(self.shape, value, dtype=torch.float64)
+        full = torch.full(self.shape, value, dtype=torch.float64, device=self.device)
         return float(torch.as_tensor(transform(full)).reshape(-1)[self.position])
 
 
@@ -64,7 +67,7 @@ def elementwise_maps(density: LogDensity) -> list[Elementwise]:
                 f"({site.transform}), so the median does not pass through it"
             )
         count = site.slice.stop - site.slice.start
-        out += [Elementwise(None if refusal else transform, shape, k, refusal) for k in range(count)]
+        out += [Elementwise(None if refusal else transform, shape, k, refusal, site.device) for k in range(count)]
     return out
 
 

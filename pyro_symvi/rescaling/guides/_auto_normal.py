@@ -71,8 +71,8 @@ def improve_on_orbit_(
 def _another_run(guide: AutoNormal) -> Any:
     """The sites of the model with other draws of everything latent, on the data that the guide was called with."""
     data = guide.prototype_trace.nodes["_INPUT"]
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(0)
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())), torch.no_grad():
+        torch.default_generator.manual_seed(0)  # torch.manual_seed would reseed every GPU as well
         return poutine.trace(guide.model).get_trace(*data["args"], **data["kwargs"]).nodes
 
 
