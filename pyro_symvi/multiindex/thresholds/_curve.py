@@ -15,6 +15,7 @@ from ..channels import GaussianChannel
 _STEP = 0.35
 _EVEN_START, _START, _LOWEST, _STOP = -4.0, -13.0, -36.0, math.log(1e6)
 _TOL = 1e-7
+_LOWER = 1e-5
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,25 @@ class Curve:
         bounds = (float(grid[best - 1]), float(grid[best + 1]))
         found = minimize_scalar(lambda x: sign * call(x), bounds=bounds, method="bounded", options={"xatol": 1e-5})
         return sign * float(found.fun), float(found.x)
+
+    def end_of_small_overlaps(self) -> float | None:
+        """The largest local maximum of alpha(q): from there on no branch of smaller overlap is left; None without one.
+
+        For even activations, whose curve begins at q = 0 with weak recovery.
+        """
+        early = np.arange(_START, _EVEN_START, 2 * _STEP)
+        logits = np.concatenate([early, self.logits])
+        values = np.array([self.ratio(at) for at in logits])
+        least_after = np.minimum.accumulate(values[::-1])[::-1]
+        turns = np.flatnonzero(values[:-1] > least_after[1:] * (1 + _LOWER))
+        if not len(turns):
+            return None
+        top = int(turns[values[turns].argmax()])
+        if top == 0:
+            return None
+        bounds = (float(logits[top - 1]), float(logits[top + 1]))
+        found = minimize_scalar(lambda x: -self.ratio(x), bounds=bounds, method="bounded", options={"xatol": 1e-5})
+        return -float(found.fun)
 
     def fold(self) -> Fold | None:
         """Where the curve turns back, if it does: the end of the low branch and the start of the high one."""

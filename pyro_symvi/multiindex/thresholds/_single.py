@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from scipy.special import expit
@@ -33,8 +32,11 @@ class SingleIndexThresholds:
             linear or other first-moment estimate does at any ratio, infinite where no output tells of z^2.
         spinodal: From here on a solution of large overlap exists, found from an informed start.
         information: From here on that solution has the larger free entropy: the Bayes estimate has its overlap.
-        algorithmic: From here on message passing gets there from an uninformed start; `weak_recovery` for even
-            activations, the end of the branch of small overlap for others.
+        algorithmic: From here on message passing learns from an uninformed start: `weak_recovery` for even activations,
+            `large_overlap` for others, which have some overlap at any n/d.
+        large_overlap: From here on an uninformed start of message passing reaches the largest overlap: the end of the
+            branch of small overlaps, on which it stays from `weak_recovery` on; `weak_recovery` itself where there is
+            no such branch.
         jump: Overlap q just above `information`; 0 at a continuous transition.
         transition: "continuous" or "first-order"; None where there is none.
         asymptotes: "weak_recovery" and "information" in the limit of strong noise, where they apply.
@@ -48,6 +50,7 @@ class SingleIndexThresholds:
     spinodal: float
     information: float
     algorithmic: float
+    large_overlap: float
     jump: float
     transition: str | None
     asymptotes: dict[str, float]
@@ -67,6 +70,7 @@ class SingleIndexThresholds:
             ("spinodal", "spinodal"),
             ("information-theoretic", "information"),
             ("algorithmic", "algorithmic"),
+            ("large overlap, uninformed", "large_overlap"),
         ]
         return [
             *((title, with_asymptote(name, getattr(self, name), self.asymptotes)) for title, name in named),
@@ -88,6 +92,7 @@ class SingleIndexThresholds:
             "spinodal": plain(self.spinodal),
             "information": plain(self.information),
             "algorithmic": plain(self.algorithmic),
+            "large_overlap": plain(self.large_overlap),
             "jump": self.jump,
             "transition": self.transition,
             "asymptotes": {name: plain(value) for name, value in self.asymptotes.items()},
@@ -116,7 +121,9 @@ def single_index_thresholds(activation: str | Callable[[Tensor], Tensor] | Link,
 
     Psi the output part of the free entropy. For an even activation alpha_c is the threshold of message passing (weak
     recovery), min alpha(q) the spinodal. Where alpha(q) has no lower value than alpha_c, all three agree and the
-    transition is continuous. Sigma is standardised; noise of variance Delta on it is lambda = 1 / Delta.
+    transition is continuous. Weak recovery need not be much: from alpha_c to the largest local maximum of alpha(q), if
+    it has one, state evolution from no knowledge stops at a small overlap. Sigma is standardised; noise of variance
+    Delta on it is lambda = 1 / Delta.
 
     Beside them the limits of strong noise: alpha_c ~ beta! lambda^{-beta} / c_beta^2 with the noise sensitivity
     exponent, and lambda alpha_IT -> inf (-q - log(1 - q)) / sum_k mu_k^2 q^k (both our derivation). Activations with
@@ -162,12 +169,14 @@ def _even(link: Link, curve: Curve) -> SingleIndexThresholds:
     pairs += [(information, fine.crossing(information_at))] if first_order else []
     error = max((abs(a / b - 1) for a, b in pairs), default=0.0)
     notes = unsettled(error)
+    end = curve.end_of_small_overlaps() if math.isfinite(weak) else None
+    large = weak if end is None else max(weak, end)
     if not math.isfinite(weak):
         notes.append("no output tells of z^2: message passing finds nothing at any n/d of order one")
     elif not first_order and spinodal < weak:
         notes.append("a solution of larger overlap coexists above the spinodal, but has the lower free entropy")
-    elif not first_order and _turns(curve):
-        notes.append("above the continuous transition the overlap jumps once more")
+    if weak < large < math.inf:
+        notes.append(f"message passing from no knowledge stays at a small overlap up to n/d = {large:.5g}, then jumps")
     return SingleIndexThresholds(
         activation=link.name,
         snr=channel.snr,
@@ -175,17 +184,13 @@ def _even(link: Link, curve: Curve) -> SingleIndexThresholds:
         spinodal=spinodal,
         information=information,
         algorithmic=weak,
+        large_overlap=large,
         jump=float(expit(information_at)),
         transition="first-order" if first_order else "continuous",
         asymptotes=_asymptotes(link, channel.snr),
         error=error,
         notes=tuple(notes),
     )
-
-
-def _turns(curve: Curve) -> bool:
-    values = [curve.ratio(at) for at in curve.logits]
-    return any(b < a * (1 - _LOWER) for a, b in pairwise(values))
 
 
 def _other(link: Link, curve: Curve) -> SingleIndexThresholds:
@@ -211,6 +216,7 @@ def _other(link: Link, curve: Curve) -> SingleIndexThresholds:
         spinodal=fold.spinodal,
         information=fold.information,
         algorithmic=fold.end,
+        large_overlap=fold.end,
         jump=fold.jump,
         transition=transition,
         asymptotes=_asymptotes(link, curve.channel.snr),

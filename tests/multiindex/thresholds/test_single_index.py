@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import integrate
 
-from pyro_symvi.multiindex import Link
+from pyro_symvi.multiindex import Link, state_evolution
 from pyro_symvi.multiindex.channels import GaussianChannel
 from pyro_symvi.multiindex.thresholds import sign_committee_constant, single_index_thresholds
 from pyro_symvi.multiindex.thresholds._constants import strong_noise_limit
@@ -144,3 +144,15 @@ def test_a_report_holds_every_number():
 
 def test_the_constant_of_the_committee_of_signs():
     assert 7.6 < sign_committee_constant() < 7.7
+
+
+def test_the_end_of_small_overlaps_is_where_uninformed_state_evolution_jumps() -> None:
+    """From weak recovery (15.9) to 21.6 an uninformed start ends at a small overlap; abs has no such branch."""
+    found = thresholds("b4", 0.2)
+    assert found.weak_recovery < found.large_overlap == pytest.approx(21.573, abs=0.01)
+    assert "then jumps" in found.report()
+    around = [0.985 * found.large_overlap, 1.02 * found.large_overlap]
+    below, above = state_evolution(GaussianChannel("b4", 0.2), around, overlap0=0.08, iterations=60).overlaps[-1]
+    assert float(below) < 0.3 and float(above) > 0.9
+    smooth = thresholds("abs", 0.5)
+    assert smooth.large_overlap == smooth.weak_recovery and "jumps" not in smooth.report()
