@@ -70,4 +70,5 @@ def specialised_guide(
 
 def random_start(units: int, dim: int, *, generator: torch.Generator | None = None) -> Tensor:
     """Weights drawn from the prior N(0, 1/d), ``[p, d]`` in float64: about orthogonal, of length about one."""
-    return torch.randn(units, dim, dtype=torch.float64, generator=generator) / math.sqrt(dim)
+    device = None if generator is None else generator.device
+    return torch.randn(units, dim, dtype=torch.float64, generator=generator, device=device) / math.sqrt(dim)
