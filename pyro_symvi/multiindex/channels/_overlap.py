@@ -20,7 +20,7 @@ _X_REACH = 7.5
 _X_WIDTH, _X_ORDER = 0.75, 8
 _NEAR_BREAK = (-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0)
 _TINY = 1e-290
-_GROUP, _Y_MOST, _CHUNK = 8, 96, 2**20
+_GROUP, _Y_MOST, _CHUNK, _KERNEL = 8, 96, 2**20, 2**23
 
 
 class Moments(NamedTuple):
@@ -72,6 +72,11 @@ class OverlapRule:
         omega, weights = self._omegas(q)
         if 1 - q < NARROW:
             return self._nearby(q, omega, weights)
+        size = max(1, _KERNEL // len(self.order))
+        parts = [self._on_nodes(q, *both) for both in zip(omega.split(size), weights.split(size), strict=True)]
+        return Moments(sum(p.information for p in parts), sum(p.log_likelihood for p in parts))
+
+    def _on_nodes(self, q: float, omega: Tensor, weights: Tensor) -> Moments:
         nodes = self.channel.nodes[self.order]
         shift = (nodes[:, None] - omega) / math.sqrt(1 - q)
         kernel = self.channel.weights[self.order][:, None] * _normal(shift) / math.sqrt(1 - q)

@@ -177,6 +177,12 @@ def _even(link: Link, curve: Curve) -> SingleIndexThresholds:
         notes.append("a solution of larger overlap coexists above the spinodal, but has the lower free entropy")
     if weak < large < math.inf:
         notes.append(f"message passing from no knowledge stays at a small overlap up to n/d = {large:.5g}, then jumps")
+        second = None if first_order else curve.fold()
+        if second:
+            notes.append(
+                f"above the continuous transition the Bayes estimate jumps to the overlap {second.jump:.3f} at n/d = "
+                f"{second.information:.5g}"
+            )
     return SingleIndexThresholds(
         activation=link.name,
         snr=channel.snr,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -15,7 +16,10 @@ from ..links import Link
 
 _DECAY, _REACH = 8.3, 9.5
 _SEEN = 1e-12
-_FIRST, _LAST, _STEP = -8, 16, 2
+_FIRST, _LAST, _STEP = -8, 60, 2
+_SETTLED, _CLOSEST = 9.0, 16.0  # logits beyond which E g_s^2, and E g_d^2, are those of the mean direction known
+_NOTHING = 1e-24
+_MOST = 2**28
 
 
 class Told(NamedTuple):
@@ -50,6 +54,11 @@ def told(link: Link, units: int, noise: float, known: float, finer: int = 0) -> 
     largest = float(values[nodes.abs() < 6.5].abs().max()) / math.sqrt(units)
     k, y = _pair(_DECAY / math.sqrt(noise), 8 * math.sqrt(1 + noise) + largest)
     l, seen_s = _pair(min(_DECAY / math.sqrt(spread), 12 + 100 / units) * 1.5**finer, _REACH * math.sqrt(1 + spread))
+    if max(len(nodes), len(y)) * (len(k) // 2) > _MOST:
+        raise ValueError(
+            f"expected a noise that is not so small, got a variance of {noise:.3g}, because {link.name} is not even "
+            f"and takes {len(k)} frequencies on {len(nodes)} nodes there, more than memory holds; try a larger one"
+        )
     k = k[k > 0]  # the densities are real: the other half is conjugate
     waves_k = torch.exp(1j * k[:, None] * values / math.sqrt(units))
     waves_l = torch.exp(1j * l[:, None] * nodes / math.sqrt(units)).T
@@ -76,15 +85,20 @@ def instability(link: Link, units: int, noise: float, finer: int = 0) -> tuple[f
 
     With all units alike, state evolution has the fixed points n / d = q_a / ((1 - q_a) E g_s^2). A small overlap matrix
     in the standard representation of the permutations is multiplied by (n / d) E g_d^2 at each step. Both by exchange
-    of the units (our derivation); the least q_a at which the product is 1 is returned.
+    of the units (our derivation); the least q_a at which the product is 1 is returned. Close to 1 both expectations
+    change by order 1 - q_a and are not resolved: they are taken at 1 - q_a = 1e-4 and 1e-7.
 
     Returns:
-        The ratio (infinite where no overlap below 1 - 1e-7 is unstable) and q_a.
+        The ratio (infinite where E g_d^2 is zero to rounding) and q_a.
     """
 
+    @cache
+    def at_logit(at: float) -> Told:
+        return told(link, units, noise, float(expit(at)), finer)
+
     def excess(at: float) -> float:
-        found = told(link, units, noise, float(expit(at)), finer)
-        return at + math.log(found.differences / found.mean) if found.differences > 0 else -math.inf
+        differences = at_logit(min(at, _CLOSEST)).differences
+        return at + math.log(differences / at_logit(min(at, _SETTLED)).mean) if differences > _NOTHING else -math.inf
 
     low = float(_FIRST)
     while excess(low + _STEP) < 0:
@@ -92,7 +106,7 @@ def instability(link: Link, units: int, noise: float, finer: int = 0) -> tuple[f
         if low >= _LAST:
             return math.inf, 1.0
     at = float(brentq(excess, low, low + _STEP, xtol=1e-6)) if excess(low) < 0 else low
-    return 1 / told(link, units, noise, float(expit(at)), finer).differences, float(expit(at))
+    return 1 / at_logit(min(at, _CLOSEST)).differences, float(expit(at))
 
 
 def _pair(frequency: float, reach: float) -> tuple[Tensor, Tensor]:
