@@ -26,6 +26,7 @@ NARROW = 0.005
 """Below this conditional variance the index is integrated on nodes of its own instead of those of the channel."""
 _GROWTH, _FLAT = 0.05, 3.0
 _SMALLEST = 1e-4
+_SAME = 1e-4
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +46,8 @@ def panel_rule(edges: Tensor, order: int = ORDER) -> tuple[Tensor, Tensor]:
 
 
 def input_edges(link: Link, slope: float, finer: int) -> Tensor:
-    """Edges of panels in z: kinks and jumps are edges, and slope * sigma moves by at most 6 within a panel.
+    """Edges of panels in z: kinks and jumps are edges, slope * sigma moves by at most 6 within a panel, and its values
+    at the nodes of the link follow from those at the nodes of the panel (spikes that the link has seen are resolved).
 
     Args:
         link: The link function.
@@ -66,7 +68,8 @@ def input_edges(link: Link, slope: float, finer: int) -> Tensor:
         means = slope * link(nodes)
         rise = means.amax(-1) - means.amin(-1)
         outside = torch.minimum(left.abs(), right.abs()) >= CARE
-        settled = (rise <= RISE * scale) | (right - left < _SMALLEST) | outside
+        seen = _off(link, left, right, means / slope) * max(slope, 1.0) <= _SAME
+        settled = ((rise <= RISE * scale) & seen) | (right - left < _SMALLEST) | outside
         kept.append(left[settled])
         middle = 0.5 * (left + right)
         left, right = torch.cat([left[~settled], middle[~settled]]), torch.cat([middle[~settled], right[~settled]])
@@ -76,6 +79,24 @@ def input_edges(link: Link, slope: float, finer: int) -> Tensor:
                 f"{slope**2:.4g}, because its mean moves too far; try a smaller ratio or a bounded activation"
             )
     return torch.cat([*kept, torch.tensor([REACH], dtype=torch.float64)]).sort().values
+
+
+def _off(link: Link, left: Tensor, right: Tensor, values: Tensor) -> Tensor:
+    """Largest difference in each panel of sigma at the nodes of the link and the polynomial through ``values``."""
+    order = left.argsort()
+    place = torch.searchsorted(left[order], link.nodes, right=True).clamp_min(1) - 1
+    panel = order[place]
+    inside = (link.nodes >= left[panel]) & (link.nodes <= right[panel])
+    panel, nodes = panel[inside], link.nodes[inside]
+    x = (2 * nodes - left[panel] - right[panel]) / (right[panel] - left[panel])
+    at, weights = (part.numpy() for part in legendre(ORDER))
+    vander = numpy.polynomial.legendre.legvander
+    transform = torch.from_numpy((weights[:, None] * vander(at, ORDER - 1)) * (numpy.arange(ORDER) + 0.5))
+    through = ((values @ transform)[panel] * torch.from_numpy(vander(x.numpy(), ORDER - 1))).sum(-1)
+    gap = (through - link.values[inside]).abs()
+    found = numpy.zeros(len(left))
+    numpy.maximum.at(found, panel.numpy(), gap.numpy())
+    return torch.from_numpy(found)
 
 
 def output_edges(nodes: Tensor, means: Tensor, finer: int) -> Tensor:
