@@ -15,7 +15,7 @@ from ._rule import MARGIN, NARROW, panel_rule
 if TYPE_CHECKING:
     from ._channel import GaussianChannel
 
-_BLOCK = 96
+_BLOCK, _SPAN = 96, 2 * MARGIN
 _X_REACH = 7.5
 _X_WIDTH, _X_ORDER = 0.75, 8
 _NEAR_BREAK = (-8.0, -4.0, -2.0, -1.0, 1.0, 2.0, 4.0, 8.0)
@@ -72,18 +72,26 @@ class OverlapRule:
         omega, weights = self._omegas(q)
         if 1 - q < NARROW:
             return self._nearby(q, omega, weights)
-        size = max(1, _KERNEL // len(self.order))
-        parts = [self._on_nodes(q, *both) for both in zip(omega.split(size), weights.split(size), strict=True)]
+        lengths = [block.last - block.first for block in self.blocks]
+        shared = sum(lengths) > len(self.order)
+        size = max(1, _KERNEL // (len(self.order) if shared else max(lengths)))
+        parts = [self._on_nodes(q, shared, *both) for both in zip(omega.split(size), weights.split(size), strict=True)]
         return Moments(sum(p.information for p in parts), sum(p.log_likelihood for p in parts))
 
-    def _on_nodes(self, q: float, omega: Tensor, weights: Tensor) -> Moments:
-        nodes = self.channel.nodes[self.order]
-        shift = (nodes[:, None] - omega) / math.sqrt(1 - q)
-        kernel = self.channel.weights[self.order][:, None] * _normal(shift) / math.sqrt(1 - q)
-        both = torch.cat([kernel, kernel * shift / math.sqrt(1 - q)], 1)
+    def _on_nodes(self, q: float, shared: bool, omega: Tensor, weights: Tensor) -> Moments:
+        """The sums for some omega, with the conditional law on all nodes at once (shared) or block by block."""
+        nodes, node_weights = self.channel.nodes[self.order], self.channel.weights[self.order]
+
+        def kernel(first: int, last: int) -> Tensor:
+            shift = (nodes[first:last, None] - omega) / math.sqrt(1 - q)
+            found = node_weights[first:last, None] * _normal(shift) / math.sqrt(1 - q)
+            return torch.cat([found, found * shift / math.sqrt(1 - q)], 1)
+
+        both = kernel(0, len(nodes)) if shared else None
         information, log_likelihood = 0.0, 0.0
         for block in self.blocks:
-            density, slope = (block.densities @ both[block.first : block.last]).chunk(2, 1)
+            near = kernel(block.first, block.last) if both is None else both[block.first : block.last]
+            density, slope = (block.densities @ near).chunk(2, 1)
             density = density.clamp_min(_TINY)
             information += float(block.weights @ (slope.square() / density) @ weights)
             log_likelihood += float(block.weights @ (density * density.log()) @ weights)
@@ -152,12 +160,16 @@ def _priors(channel: GaussianChannel, order: Tensor) -> Tensor:
 
 
 def _blocks(channel: GaussianChannel, order: Tensor, y: Tensor, weights: Tensor) -> Iterator[_Block]:
-    """Stretches of increasing y, each with the nodes whose means lie within reach."""
+    """Stretches of increasing y, each with the nodes whose means lie within reach: where y lies far apart, few y."""
     means = channel.means[order]
-    for part, weight in zip(y.split(_BLOCK), weights.split(_BLOCK), strict=True):
-        first = int(torch.searchsorted(means, part[0] - MARGIN))
-        last = int(torch.searchsorted(means, part[-1] + MARGIN, right=True))
-        yield _Block(first, last, weight, _normal(part[:, None] - means[first:last]))
+    start = 0
+    while start < len(y):
+        reach = int(torch.searchsorted(y, y[start] + _SPAN, right=True))
+        part = slice(start, min(start + _BLOCK, reach))
+        first = int(torch.searchsorted(means, y[part][0] - MARGIN))
+        last = int(torch.searchsorted(means, y[part][-1] + MARGIN, right=True))
+        yield _Block(first, last, weights[part], _normal(y[part, None] - means[first:last]))
+        start = part.stop
 
 
 def _normal(x: Tensor) -> Tensor:
