@@ -33,7 +33,7 @@ class Link:
         nodes, weights: ``[m]``, Gauss-Legendre panels on [-14, 14] that close in on kinks and jumps; the weights hold
             the normal density and sum to one.
         values: sigma at the nodes, ``[m]``.
-        breaks: Kinks and jumps in [-8, 8], right to about 1e-7.
+        breaks: Jumps of sigma and of its slope (kinks) in [-8, 8], right to about 1e-7, and of its curvature, to 1e-3.
         parity: "even", "odd" or "none", of sigma to 1e-12 of its size: an affine image of an odd function counts as
             odd, since the mean is taken off.
         error: Estimated quadrature error of E f^2 / Var f, from cutting each panel in two.

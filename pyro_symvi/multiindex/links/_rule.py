@@ -141,11 +141,12 @@ def _interpolation(count: int) -> Tensor:
 
 
 def breaks(function: Callable[[Tensor], Tensor], panels: Panels) -> tuple[float, ...]:
-    """Where the function jumps or has a kink (a jump of its slope), between -8 and 8, in increasing order.
+    """Where the function, its slope or its curvature jumps, between -8 and 8, in increasing order.
 
     Candidates are the edges of the first panels and the places that bisection closed in on. A candidate is a jump
-    where the difference across it stays as the step shrinks, a kink where that of the slopes does. Places of kinks are
-    polished as the meeting of two lines and right to about 1e-7; jumps of higher derivatives are not told.
+    where the difference across it stays as the step shrinks, a kink where that of the slopes does; likewise for the
+    curvature. Places of kinks are polished as the meeting of two lines and right to about 1e-7; jumps of higher
+    derivatives are not told.
     """
     deep = panels.depth >= _DEPTH_OF_A_BREAK
     candidates = [(float(e), 0.0) for e in torch.linspace(-8, 8, 33, dtype=torch.float64)]
@@ -170,10 +171,16 @@ def breaks(function: Callable[[Tensor], Tensor], panels: Panels) -> tuple[float,
         behind = function(places - step) - function(places - 2 * step)
         return (ahead - behind).abs() / (step * size)
 
+    def curve(step: float) -> Tensor:
+        ahead = function(places + step) - 2 * function(places + 2 * step) + function(places + 3 * step)
+        behind = function(places - step) - 2 * function(places - 2 * step) + function(places - 3 * step)
+        return (ahead - behind).abs() / (step**2 * size)
+
     jumps = (jump(1e-7) > 0.5 * jump(1e-5)) & (jump(1e-7) > 1e-6)
     bends = (bend(1e-5) > 0.5 * bend(1e-3)) & (bend(1e-5) > 1e-4)
+    curves = (curve(1e-3) > 0.5 * curve(4e-3)) & (curve(1e-3) > 0.5 * curve(3e-2)) & (curve(1e-3) > 1e-3)
     found: list[float] = []
-    for place in places[jumps | bends].tolist():
+    for place in places[jumps | bends | curves].tolist():
         if not found or place - found[-1] > 1e-5:
             found.append(0.0 if abs(place) < 1e-9 else place)
     return tuple(found)

@@ -13,6 +13,7 @@ from torch import Tensor
 from ..._value import positive_int
 from ..links import Link
 from ..sensitivity import noise_sensitivity
+from ._specialisation import specialisation_exponent
 from ._sums import weighted_information
 from ._words import plain, shown, table
 
@@ -60,9 +61,9 @@ class HierarchicalThresholds:
         first = ", ".join(f"{v:.4g}" for v in self.algorithmic[:6]) if self.algorithmic else "not known"
         return [
             ("status", "preprint only (arXiv 2603.17896 v1)"),
-            ("unit k learnt, algorithmic", f"n/d ~ k^{shown(self.algorithmic_exponent)}"),
+            ("unit k learnt, algorithmic", _power(self.algorithmic_exponent)),
             ("unit k learnt, information-theoretic", f"n/d ~ k^{shown(self.information_exponent)}  (conjecture)"),
-            ("error, algorithmic", f"~ (n/d)^{shown(self.algorithmic_error_exponent)}"),
+            ("error, algorithmic", _falls(self.algorithmic_error_exponent)),
             ("error, information-theoretic", f"~ (n/d)^{shown(self.information_error_exponent)}  (conjecture)"),
             ("n/d of units 1, 2, ... (our derivation)", first),
             ("slope found over the later half", shown(self.slope)),
@@ -102,6 +103,14 @@ class HierarchicalThresholds:
             f"HierarchicalThresholds({self.activation!r}, decay={self.decay:.4g}, preprint only, algorithmic_exponent="
             f"{shown(self.algorithmic_exponent)}, information_exponent={shown(self.information_exponent)})"
         )
+
+
+def _power(exponent: float | None) -> str:
+    return "at no n/d of order one in d" if exponent == math.inf else f"n/d ~ k^{shown(exponent)}"
+
+
+def _falls(exponent: float | None) -> str:
+    return "stays" if exponent == 0 else f"~ (n/d)^{shown(exponent)}"
 
 
 def hierarchical_exponents(
@@ -151,10 +160,20 @@ def hierarchical_exponents(
         values = tuple(1 / v if v > 1e-24 else math.inf for v in seen)
         error = max(abs(a / b - 1) for a, b in zip(seen, fine, strict=True))
         later = np.arange(units // 2, units)
-        slope = float(np.polyfit(np.log(later + 1.0), np.log(np.array(values)[later]), 1)[0])
+        if all(math.isfinite(values[k]) for k in later):
+            slope = float(np.polyfit(np.log(later + 1.0), np.log(np.array(values)[later]), 1)[0])
+        else:
+            notes.append("an n/d is called infinite where outputs tell less of the unit than rounding leaves")
         notes.append("the n/d of single units hold with all other units unknown; those learnt before would lower them")
     else:
         notes.append("the n/d of single units are given for even activations only: others see a mean direction first")
+        told = specialisation_exponent(link).exponent
+        if told != beta:
+            notes.append(
+                f"units of equal weight are told apart with the exponent {shown(told)} in place of {shown(beta)} once "
+                "their mean direction is known (our derivation, see specialisation_exponent): the algorithmic "
+                "exponents here may be too large"
+            )
     return HierarchicalThresholds(
         activation=link.name,
         decay=float(decay),
@@ -162,7 +181,7 @@ def hierarchical_exponents(
         units=units,
         algorithmic_exponent=2 * decay * beta if beta is not None else None,
         information_exponent=2 * decay,
-        algorithmic_error_exponent=-left / beta if beta is not None else None,
+        algorithmic_error_exponent=(0.0 if beta == math.inf else -left / beta) if beta is not None else None,
         information_error_exponent=-left,
         algorithmic=values,
         slope=slope,

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..links import Link
 
 _TOL = 1e-9
+_ROUNDING = 1e-13
 _HIGHEST = 6
 
 
@@ -78,14 +79,15 @@ def specialisation_exponent(
         return SpecialisationExponent(math.inf, None, 0.0, 0.0)
 
     def moment(i: int, j: int) -> tuple[float, float]:
-        part = z**i * left**j
-        most = math.sqrt(2 * float(link.expect(part.square())))
-        return float(link.expect(part * (z.square() - 1))), most
+        part, rounded = z**i * left**j, z**i * left ** (j - 1)
+        least = _TOL * math.sqrt(2 * float(link.expect(part.square())))
+        least += _ROUNDING * math.sqrt(2 * float(link.expect(rounded.square())))
+        return float(link.expect(part * (z.square() - 1))), least
 
     for total in range(1, _HIGHEST + 1):
         for j in range(1, total + 1) if linear else (total,):
-            value, most = moment(total - j, j)
-            if abs(value) > _TOL * most:
+            value, least = moment(total - j, j)
+            if abs(value) > least:
                 rate = None
                 if linear or link.parity == "even":
                     rate = _rate(total, mu, linear, moment(0, 2)[0], noise + 1 - mu[1] ** 2, value)
