@@ -22,9 +22,9 @@ def align_units(samples: Tensor, reference: Tensor, group: Any, *, normalise: bo
 
     Raises:
         TypeError: ``group`` exchanges no units.
-        ValueError: Shapes that do not go together; a group on another number of units.
+        ValueError: Shapes that do not go together; entries that are not finite; a group on another number of units.
     """
-    check_shapes(samples, reference)
+    check_draws(samples, reference)
     units, dim = reference.shape
     action = unit_action(group, units, dim)
     x, y = (unit_rows(samples), unit_rows(reference)) if normalise else (samples, reference)
@@ -32,9 +32,16 @@ def align_units(samples: Tensor, reference: Tensor, group: Any, *, normalise: bo
     return action.act(g, samples.flatten(-2)).reshape(samples.shape)
 
 
-def check_shapes(samples: Tensor, reference: Tensor) -> None:
+def check_draws(samples: Tensor, reference: Tensor) -> None:
     if reference.ndim != 2 or samples.ndim < 2 or samples.shape[-2:] != reference.shape:
         raise ValueError(
             f"expected draws [*draws, p, d] and a reference [p, d], got {list(samples.shape)} and "
             f"{list(reference.shape)}, because each draw is compared with the reference unit by unit"
         )
+    for name, values in (("draws", samples), ("reference", reference)):
+        bad = int((~values.isfinite()).sum())
+        if bad:
+            raise ValueError(
+                f"expected finite {name}, got {bad} entries that are not, because no unit can be matched with them; "
+                "try it without the draws that have them"
+            )

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ._align import align_units, check_shapes
+from ._align import align_units, check_draws
 from ._overlap import overlap_matrix
 
 
@@ -49,7 +49,7 @@ def order_parameters(weights: Tensor, reference: Tensor, group: Any, *, normalis
     looks unspecialised whatever each draw is.
 
     Alignment takes the best of p! (or 2^p p!) labellings, so ``diagonal`` is above zero by chance: for unrelated units
-    in d dimensions by about sqrt(2 log p / d), with signs at least sqrt(2 / (pi d)). Read it against that, or take
+    in d dimensions by sqrt(2 log p / d) at most, with signs by sqrt(2 / (pi d)) at least. Read it against that, or take
     ``invariant4``, 3 p / d^2 by chance.
 
     Args:
@@ -60,7 +60,8 @@ def order_parameters(weights: Tensor, reference: Tensor, group: Any, *, normalis
 
     Raises:
         TypeError: ``group`` exchanges no units.
-        ValueError: Shapes that do not go together; no draws; a group on another number of units.
+        ValueError: Shapes that do not go together; no draws; entries that are not finite; a group on another
+            number of units.
 
     Example:
         >>> import torch
@@ -71,7 +72,7 @@ def order_parameters(weights: Tensor, reference: Tensor, group: Any, *, normalis
         >>> found.diagonal, found.off_diagonal, found.invariant4
         (1.0, 0.0, 1.0)
     """
-    check_shapes(weights, reference)
+    check_draws(weights, reference)
     if weights.numel() == 0:
         raise ValueError(f"expected draws, got shape {list(weights.shape)}, because averages need at least one")
     aligned = align_units(weights, reference, group, normalise=normalise)

@@ -24,6 +24,8 @@ def overlap_matrix(a: Tensor, b: Tensor, *, normalise: bool = True) -> Tensor:
 
 
 def unit_rows(a: Tensor) -> Tensor:
-    """Rows of length one; zero rows stay."""
+    """Rows of length one; zero rows stay. Scaled by the largest entry first, so that squares stay in range."""
+    largest = a.abs().amax(dim=-1, keepdim=True)
+    a = a / torch.where(largest > 0, largest, 1.0)
     norm = a.norm(dim=-1, keepdim=True)
     return a / torch.where(norm > 0, norm, 1.0)
