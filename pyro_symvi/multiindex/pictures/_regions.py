@@ -33,7 +33,7 @@ def shade(axis: Any, x: Curve, information: Curve, algorithmic: Curve, lines: li
     """
     low, high = axis.get_ylim()
     known = np.isfinite(information) & np.isfinite(algorithmic)
-    floor = np.where(known, np.minimum(information, algorithmic), np.where(known, information, np.nan))
+    floor = np.minimum(information, algorithmic)
     axis.fill_between(x, low, floor, where=known, color=COLOURS[IMPOSSIBLE], lw=0, zorder=0)
     axis.fill_between(x, floor, algorithmic, where=known, color=COLOURS[HARD], lw=0, zorder=0)
     edges = {

@@ -41,10 +41,10 @@ def top_eigenvectors(
 def _arpack(
     matrix: np.ndarray, start: np.ndarray, count: int, tol: float, max_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues in rising order and vectors; all of LAPACK's where ARPACK does not get there."""
+    """The ``count`` largest eigenvalues, rising, and their vectors; by LAPACK where ARPACK does not get there."""
     try:
         values, vectors = eigsh(matrix, count, which="LA", v0=start, tol=tol, maxiter=max_steps)
     except ArpackNoConvergence:
         values, vectors = np.linalg.eigh(matrix)
-    order = np.argsort(values)
+    order = np.argsort(values)[-count:]
     return values[order], vectors[:, order]

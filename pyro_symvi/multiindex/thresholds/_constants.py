@@ -70,7 +70,8 @@ def lowest_ratio(gain: Callable[[np.ndarray], np.ndarray], local: float, *, zero
     def ratio(logit: np.ndarray) -> np.ndarray:
         q = expit(logit)
         gained = gain(q)
-        return np.where(gained > 0, spent(q) / np.where(gained > 0, gained, 1.0), math.inf)
+        seen = gained > 1e-280  # less would overflow
+        return np.where(seen, spent(q) / np.where(seen, gained, 1.0), math.inf)
 
     values = ratio(_LOGITS)
     best = int(values.argmin())
