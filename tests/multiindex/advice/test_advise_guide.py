@@ -70,6 +70,7 @@ def test_what_is_not_known_is_called_so() -> None:
     assert unknown.reason.count("not known") == 2 and "data kept back" in unknown.reason
     assert "not known" in advice(B4, 4, 5.0, None, 20.0).reason
     assert "none (infinite)" in advice(B4, 4, 50.0, 10.0, math.inf).reason
+    assert "information-theoretic threshold 8" in advice(B4, 4, 7.0, 10.0, 8.0).reason  # the algorithmic one bounds it
     for known in (advice(B4, 4, r, 10.0, 20.0) for r in (5.0, 15.0, 25.0)):
         assert "not known" not in known.reason
 

@@ -66,6 +66,12 @@ def test_the_output_function_is_a_posterior_mean_on_either_set_of_nodes(variance
     np.testing.assert_allclose(found, expected, rtol=2e-7)
 
 
+def test_the_density_of_outputs_of_a_linear_channel():
+    y = torch.linspace(-4, 4, 9, dtype=torch.float64)
+    exact = -y.square() / 6 - 0.5 * math.log(6 * math.pi)
+    torch.testing.assert_close(GaussianChannel("linear", 2.0).log_density(y), exact, atol=1e-12, rtol=0)
+
+
 def test_the_output_function_of_a_linear_channel():
     channel = GaussianChannel("linear", 3.0)
     y = torch.randn(3, 4, dtype=D, generator=torch.Generator().manual_seed(1))
@@ -128,6 +134,13 @@ def test_a_finer_rule_agrees_and_a_coarse_one_is_told_from_it():
     prior = weights / weights.sum()
     coarse = np.sum((density @ (prior * (nodes**2 - 1))) ** 2 / (density @ prior)) * 0.05
     assert abs(coarse / channel.score_information() - 1) > 1e-3
+
+
+def test_known_parts_are_resolved_where_the_mean_oscillates():
+    channel = GaussianChannel(lambda z: torch.cos(5 * z), 2.0)
+    coarse, fine = (float(c.output_information(0.9)) for c in (channel, channel.refined()))
+    assert channel.wavelength == pytest.approx(2 * math.pi / 5, abs=0.04)  # between nodes
+    assert coarse == pytest.approx(fine, rel=1e-8)
 
 
 def test_outputs_are_resolved_where_a_steep_mean_is_flat():

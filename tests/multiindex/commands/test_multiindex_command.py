@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 
 from pyro_symvi.cli import main
+from pyro_symvi.multiindex import committee_thresholds, pictures
+from pyro_symvi.multiindex.commands._tables import committee_table, single_index_table
+
+TABLES = (single_index_table, committee_table)
 
 FILE = """
 import torch
@@ -70,6 +77,38 @@ def test_tables_advice_and_files(capsys: pytest.CaptureFixture[str], tmp_path: P
     committee = next(line for line in lines if line.split()[:1] == ["4"])
     assert "20.99" in committee and "first-order" in committee
     assert out.count("384 copies") == 1 and "noise sensitivity of b4" in out
+
+
+def test_options_reach_what_is_computed(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[float] = []
+    figure = Figure()
+    monkeypatch.setattr(pictures, "plot_phase_diagram", lambda link, *, noise: drawn.append(noise) or figure)
+    path = tmp_path / "abs.json"
+    status, out, _ = run(
+        capsys, "abs", "--snr", 2, "--units", 2, "--units", 3, "--noise", 1, "--samples", 90, "--dim", 10,
+        "--json", path, "--plot", tmp_path / "abs.png",
+    )  # fmt: skip
+    assert status == 0 and "noise variance 1:" in out and drawn == [1.0]
+    record = json.loads(path.read_text())
+    assert [(row["units"], row["noise"]) for row in record["committee"]] == [(2, 1.0), (3, 1.0)]
+    assert [(row["units"], row["noise"]) for row in record["advice"]] == [(2, 1.0), (3, 1.0)]
+    expected = [committee_thresholds("abs", p, 1.0).algorithmic for p in (2, 3)]
+    assert [row["algorithmic"] for row in record["committee"]] == pytest.approx(expected)
+    assert record["noise"] == 1.0 and record["single_index"][0]["snr"] == 2.0
+
+
+def test_cells_of_the_tables() -> None:
+    given = {"information": 2.0, "algorithmic": 6.0, "transition": None}
+    one = SimpleNamespace(
+        snr=0.1, weak_recovery=5.0, spinodal=1.0, asymptotes={"weak_recovery": 4.0, "information": 8.0}, **given
+    )
+    several = SimpleNamespace(units=3, noise=0.5, asymptotes={"algorithmic": 4.0, "information": 8.0}, **given)
+    rows: list[Any] = [one, several]
+    cells = [[next(iter(c.cells)) for c in f([row]).columns] for f, row in zip(TABLES, rows, strict=True)]
+    assert cells[0] == ["0.1", "5", "1", "2", "6", "4", "1.5", "-"]
+    assert cells[1] == ["3", "2", "6", "4", "1.5", "-"]
 
 
 def test_names(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Lowest Hessian eigenvalues in a part: closed forms, the full Hessian, committees, and what is refused."""
 
+import dataclasses
 import functools
 import math
 
@@ -203,6 +204,26 @@ def test_the_projections_sum_to_the_parameters():
     assert torch.allclose(parts[0]["log_scale"], values["log_scale"].mean(0).expand(3, 1))
     w = normal(4, 2)
     assert torch.allclose(project_irrep(w, Symmetric(4)), w - w.mean(0))
+    listed = [project_irrep(values, group, i.label, unsigned=unsigned) for i in group.irreps()]
+    turned = normal(5, 2)  # two of the three parts of Cyclic(5) are of complex type
+    for name, value in values.items():
+        assert torch.allclose(sum(part[name] for part in listed), value)
+    parts = [project_irrep(turned, Cyclic(5), irrep) for irrep in Cyclic(5).irreps()]
+    assert torch.allclose(sum(parts), turned) and all(float(part.norm()) > 0.1 for part in parts)
+
+
+def test_without_the_check_the_part_of_the_hessian_is_taken():
+    """A quadratic form that is not invariant: the lowest eigenvalue of P H P on the range of P."""
+    root = normal(6, 6)
+    hessian = root + root.mT
+    found = irrep_instability(
+        lambda w: -(w.reshape(-1) @ hessian @ w.reshape(-1)) / 2, torch.zeros(3, 2, dtype=F64), Symmetric(3),
+        check=False,
+    )  # fmt: skip
+    frame = torch.linalg.qr(torch.eye(3, dtype=F64) - 1 / 3)[0][:, :2].contiguous()
+    part = torch.kron(frame, torch.eye(2, dtype=F64))
+    assert found.eigenvalue == pytest.approx(float(torch.linalg.eigvalsh(part.mT @ hessian @ part)[0]), rel=1e-9)
+    assert float(found.direction.sum(0).abs().max()) < 1e-12
 
 
 def test_single_precision_and_few_products():
@@ -234,6 +255,7 @@ def test_the_sign_is_settled_in_a_stiff_problem():
     values = torch.cat([torch.tensor([-1.0], dtype=F64), torch.logspace(0, 9, 40, dtype=F64)])
     found = irrep_instability(lambda w: -(w.square() * values).sum() / 2, torch.zeros(3, 41, dtype=F64), Symmetric(3))
     assert found.eigenvalue == pytest.approx(-1.0, abs=0.1) and found.is_unstable and found.residual < 0.1
+    assert not dataclasses.replace(found, residual=1.5).is_unstable  # the sign is not settled
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

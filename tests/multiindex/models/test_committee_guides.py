@@ -1,6 +1,7 @@
 """The committee machine in Pyro: density, symmetry, minibatches, the tied guide and the specialised one."""
 
 import functools
+import itertools
 import math
 
 import pyro
@@ -75,8 +76,8 @@ def test_minibatches_and_predictive():
     model, x, y, teacher = data("abs")
     torch.manual_seed(0)
     whole = log_joint(model, teacher, x, y)
-    parts = torch.tensor([log_joint(functools.partial(model, batch_size=10), teacher, x, y) for _ in range(400)])
-    assert abs(float(parts.mean()) - whole) < 4 * float(parts.std()) / 20
+    parts = torch.tensor([log_joint(functools.partial(model, batch_size=10), teacher, x, y) for _ in range(225)])
+    assert abs(float(parts.mean()) - whole) < 4 * float(parts.std()) / 15
     with pyro.plate("draws", 7, dim=-2):
         assert model(x).shape == (7, COUNT)
     for parallel in (False, True):
@@ -89,9 +90,9 @@ def test_tied_guide_in_svi():
     model, x, y, _ = data("relu")
     torch.manual_seed(1)
     guide = TiedGuide(UNITS, DIM, loc=torch.full((DIM,), 0.2))
-    svi = SVI(model, guide, Adam({"lr": 0.08}), Trace_ELBO(num_particles=8, vectorize_particles=True))
+    svi = SVI(model, guide, Adam({"lr": 0.12}), Trace_ELBO(num_particles=8, vectorize_particles=True))
     before = float(committee_elbo(*guide.untied(), x, y, activation="relu", noise=NOISE).detach())
-    for _ in range(30):
+    for _ in range(20):
         svi.step(x, y)
     with torch.no_grad():
         after = float(committee_elbo(*guide.untied(), x, y, activation="relu", noise=NOISE))
@@ -99,8 +100,8 @@ def test_tied_guide_in_svi():
     assert {tuple(p.shape) for p in guide.parameters()} == {(DIM,)}
     loss = Trace_ELBO(num_particles=300, vectorize_particles=True, max_plate_nesting=1)
     with torch.no_grad():
-        draws = torch.tensor([-loss.loss(model, guide, x, y) for _ in range(12)])
-    assert abs(float(draws.mean()) - after) < 4 * float(draws.std()) / math.sqrt(12)
+        draws = torch.tensor([-loss.loss(model, guide, x, y) for _ in range(9)])
+    assert abs(float(draws.mean()) - after) < 4 * float(draws.std()) / 3
 
 
 def test_law_of_the_tied_guide_is_exchangeable_and_that_of_one_copy_is_not():
@@ -137,6 +138,18 @@ def test_gain_of_the_mixture(activation, group, apart):
     if isinstance(group, SignedPermutations):
         moved = moved * torch.tensor([1.0, -1.0, -1.0])[:, None]
     assert torch.allclose(law.log_prob(moved.flatten(1)), law.log_prob(z), rtol=1e-9)
+
+
+def test_first_scales_of_the_guide_and_of_a_random_start():
+    model, x, y, teacher = data("relu")
+    guide = specialised_guide(model, teacher, Symmetric(UNITS))
+    guide.set_up(x, y)
+    draws = guide.get_posterior(x, y).sample((4000,)).view(-1, UNITS, DIM)
+    near = (draws[:, None] - torch.stack([teacher[list(s)] for s in itertools.permutations(range(UNITS))])).square()
+    spread = float(near.sum((-2, -1)).min(1).values.mean()) / (UNITS * DIM)
+    assert spread == pytest.approx(0.01 / DIM, rel=4 * math.sqrt(2 / 60_000))
+    start = random_start(30, 200, generator=torch.Generator().manual_seed(0))
+    assert float(start.square().mean()) * 200 == pytest.approx(1, abs=4 * math.sqrt(2 / 6000))
 
 
 def test_bound_of_the_mixture_is_that_of_its_copy_and_the_gain():

@@ -181,3 +181,18 @@ W = torch.ones(3, 2)
 def test_errors(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_overlaps_have_the_units_of_draws_first():
+    teacher = torch.eye(2, 3, dtype=torch.float64)
+    draw = torch.tensor([[1.0, 0.5, 0.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
+    found = order_parameters(draw, teacher, Symmetric(2), normalise=False)
+    torch.testing.assert_close(found.overlaps, torch.tensor([[1.0, 0.5], [0.0, 1.0]], dtype=torch.float64))
+
+
+def test_one_canonical_form_for_all_images_of_signed_units():
+    action = SignedUnitPermutation(6, [(0, 1), (2, 3), (4, 5)])
+    x = torch.tensor([[0.3, -1.0, -2.0, 0.1, 0.9, 0.4], [0.0, -1.0, 0.0, 2.0, -0.5, 0.4]], dtype=torch.float64)
+    wanted = torch.tensor([[2.0, -0.1, 0.9, 0.4, 0.3, -1.0], [0.5, -0.4, 0.0, 2.0, 0.0, 1.0]], dtype=torch.float64)
+    images = action.act(action.group.elements()[:, None], x)
+    torch.testing.assert_close(action.canonicalize(images)[0], wanted.expand(48, 2, 6))

@@ -120,6 +120,7 @@ def test_an_infinite_exponent_is_claimed_only_where_it_is_proved():
     assert blind.exponent == INF and any("few values" in w for w in blind.warnings)
     three = noise_sensitivity(lambda z: torch.sign(z) * (z.abs() > 1).double())
     assert three.exponent == 2
+    assert noise_sensitivity(three.link, max_power=1).exponent is None  # three values take two powers
     low = noise_sensitivity("tanh", max_power=1)  # many values: nothing is proved by one power
     assert low.exponent is None and any("not proved" in w for w in low.warnings)
 
@@ -145,6 +146,8 @@ def test_crossover_is_where_two_powers_tell_the_same():
 def test_numerical_dust_is_no_coefficient():
     assert noise_sensitivity(lambda z: torch.tanh(z) + 1e-12 * z.square()).exponent == 2
     assert noise_sensitivity(lambda z: torch.tanh(z) + 1e-6 * z.square()).exponent == 1
+    large = noise_sensitivity(lambda z: 1e6 * torch.tanh(z) + 1e-6 * z.square(), standardise=False)
+    assert large.exponent == 2  # the tolerance is relative: c_1 = 2e-6 where 9e5 is possible
 
 
 def test_report_and_record():

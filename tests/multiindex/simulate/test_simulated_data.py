@@ -84,6 +84,11 @@ def test_errors(change, words):
         single_index_data(**{"activation": "abs", "dim": 5, "ratio": 2.0, "snr": 1.0, **change})
 
 
+def test_frames_point_everywhere():
+    first = single_index_data("abs", 3, 1.0, 1.0, seeds=range(20)).direction[:, 0]
+    assert (first < 0).any() and (first > 0).any()  # a QR without the signs of R gives one of them alone
+
+
 def test_committee_errors():
     with pytest.raises(ValueError, match="orthonormal"):
         committee_data("abs", 6, 5, 2.0, 1.0)

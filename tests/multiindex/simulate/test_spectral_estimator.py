@@ -35,6 +35,8 @@ def test_eigenvectors_are_those_of_lapack(monkeypatch, dense):
         cosines = (found.vectors[:, r] * vectors[..., -3:].mT.flip(-2)).sum(-1).abs()
         torch.testing.assert_close(cosines, torch.ones_like(cosines), atol=1e-7, rtol=0)
     assert found.residuals.max() < 1e-8
+    few = spectral_estimator(data.x, data.y, channel, count=3, tol=1e-10, max_steps=1)  # raised to the vectors wanted
+    assert few.vectors.shape == (2, 3, 40) and few.squared_cosine(found.vectors[:, 1]).min() > 0.2
 
 
 @pytest.mark.parametrize(("name", "snr"), [("abs", 0.5), ("b4", 1.0)])

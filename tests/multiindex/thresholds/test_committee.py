@@ -1,12 +1,15 @@
 """Thresholds of committees: tables, the limit of many units, exchange of units by direct quadrature, one unit."""
 
+import itertools
 import math
 from functools import lru_cache
 
 import numpy as np
 import pytest
+import torch
+from scipy import optimize
 
-from pyro_symvi.multiindex import Link
+from pyro_symvi.multiindex import Link, noise_sensitivity
 from pyro_symvi.multiindex.channels import GaussianChannel
 from pyro_symvi.multiindex.thresholds import (
     committee_thresholds,
@@ -132,6 +135,35 @@ def test_specialisation_exponents():
     assert specialisation_exponent("linear").exponent == math.inf
 
 
+def wave(w):
+    """E[cos(w z) (z^2 - 1)]."""
+    return -w * w * math.exp(-w * w / 2)
+
+
+def test_an_exponent_of_three_and_its_rate():
+    """Cos z + a cos 3z + b cos 5z with c_1 = c_2 = 0: c_3 and so the rate by sums over frequencies."""
+    frequencies = (1.0, 3.0, 5.0)
+
+    def amplitudes(b):
+        return 1.0, -(wave(1) + b * wave(5)) / wave(3), b
+
+    def moment(b, power):  # E[f^power (z^2 - 1)]; cosines multiply as sums over signs of the frequencies
+        signed = [(a / 2, s * w) for a, w in zip(amplitudes(b), frequencies, strict=True) for s in (-1, 1)]
+        return sum(
+            math.prod(a for a, _ in chosen) * wave(sum(w for _, w in chosen))
+            for chosen in itertools.product(signed, repeat=power)
+        )
+
+    b = optimize.brentq(lambda x: moment(x, 2), -1.0, -0.9, xtol=1e-15)
+    a = amplitudes(b)
+    activation = Link.of(lambda z: sum(x * torch.cos(w * z) for x, w in zip(a, frequencies, strict=True)))
+    third = moment(b, 3) / activation.scale**3
+    assert noise_sensitivity(activation).exponent == 3
+    found = specialisation_exponent(activation, noise=NOISE)
+    assert (found.exponent, found.powers) == (3, (0, 3)) and found.value == pytest.approx(third, rel=1e-6)
+    assert found.rate == pytest.approx(third**2 / (6 * (NOISE + 1) ** 3), rel=1e-6)
+
+
 def test_reports_say_what_is_known_and_what_is_not():
     found = thresholds("b4", 4)
     assert "known for many units only" in found.report() and "p^2" in str(found)
@@ -141,6 +173,8 @@ def test_reports_say_what_is_known_and_what_is_not():
     linear = thresholds("linear", 3)
     assert linear.algorithmic == math.inf and "never told apart" in linear.report()
     assert linear.to_dict()["algorithmic"] == "infinity"
+    unsettled = committee_thresholds(lambda z: torch.cos(40 * z), 2, NOISE)
+    assert unsettled.error > 1e-3 and "has not settled" in unsettled.report()
 
 
 def test_equal_weights_of_the_hierarchical_model_make_a_committee():
@@ -154,7 +188,7 @@ def test_slopes_of_the_hierarchical_model(name, exponent):
     found = hierarchical_exponents(link(name), decay=1.0, noise=NOISE, units=12)
     assert found.algorithmic_exponent == exponent and found.information_exponent == 2.0
     assert found.slope == pytest.approx(exponent, rel=0.03)
-    assert found.information_error_exponent == -0.5
+    assert (found.algorithmic_error_exponent, found.information_error_exponent) == (-1 / exponent, -0.5)
     assert "preprint only" in found.report() and "preprint only" in repr(found) and found.error < 1e-9
 
 

@@ -10,8 +10,11 @@ from scipy import integrate
 
 from pyro_symvi.multiindex import Link, state_evolution
 from pyro_symvi.multiindex.channels import GaussianChannel
+from pyro_symvi.multiindex.channels._overlap import Moments
 from pyro_symvi.multiindex.thresholds import sign_committee_constant, single_index_thresholds
 from pyro_symvi.multiindex.thresholds._constants import strong_noise_limit
+from pyro_symvi.multiindex.thresholds._curve import Curve
+from pyro_symvi.multiindex.thresholds._single import _even
 
 link = lru_cache(Link.of)
 thresholds = lru_cache(lambda name, snr: single_index_thresholds(link(name), snr))
@@ -97,6 +100,8 @@ def test_a_gap_opens_by_noise_for_exponent_two_and_not_for_one():
     gaps = [thresholds("b4", snr).algorithmic / thresholds("b4", snr).information for snr in (1.0, 0.2, 0.01)]
     assert gaps[0] == 1 and gaps[1] == pytest.approx(15.89 / 13.60, rel=1e-3) and gaps[2] > 20
     assert thresholds("abs", 0.01).algorithmic == thresholds("abs", 0.01).information
+    assert "jumps once more" in thresholds("b4", 0.3).report() and not thresholds("abs", 0.01).notes
+    assert "lower free entropy" in thresholds("b4", 0.25).report()
 
 
 def test_the_information_threshold_is_where_two_free_entropies_meet():
@@ -121,9 +126,57 @@ def test_activations_that_are_not_even_have_no_weak_recovery_threshold():
     found = single_index_thresholds("tanh", 1.0)
     assert found.weak_recovery == found.information == found.spinodal == 0 and found.transition == "continuous"
     assert "weak recovery is at 0" in found.report() and "without a jump" in found.report()
-    cubic = single_index_thresholds("he3", 0.001)
-    assert cubic.weak_recovery == 0 < cubic.spinodal < cubic.information < cubic.algorithmic
-    assert cubic.information == pytest.approx(1455.8, rel=0.01) and cubic.jump == pytest.approx(0.645, abs=0.01)
+    odd = Link.of(lambda z: torch.sin(z) - math.exp(1.5) / 2 * torch.sin(2 * z))  # mu_1 = 0
+    late, limit = single_index_thresholds(odd, 0.03), strong_noise_limit(odd)
+    assert late.weak_recovery == 0 < late.spinodal < late.information < late.algorithmic
+    assert late.information == pytest.approx(limit.value / 0.03, rel=0.03)
+    assert late.jump == pytest.approx(limit.overlap, abs=0.005)
+
+
+class Known:
+    """A channel whose E g^2 is slope + q^3, so that the output part of its free entropy is slope q / 2 + q^4 / 8."""
+
+    snr = 1.0
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def output_moments(self, q):
+        return Moments(self.slope + q**3, self.slope * q / 2 + q**4 / 8)
+
+    def score_information(self):
+        return 0.0
+
+    def refined(self):
+        return self
+
+
+def test_an_even_link_whose_outputs_tell_nothing_of_the_square():
+    """Alpha(q) = 1 / (q^2 (1 - q)) is least at 2/3, and the free entropies meet at 4 times the constant of He4."""
+    curve = Curve(Known(0.0))
+    curve.scan(True)
+    found = _even(link("he4"), curve)
+    assert found.weak_recovery == found.algorithmic == math.inf and "finds nothing" in found.report()
+    assert found.spinodal == pytest.approx(27 / 4, rel=1e-8)
+    assert found.information == pytest.approx(4 * strong_noise_limit(link("he4")).value, rel=1e-8)
+    assert found.to_dict()["weak_recovery"] == "infinity"
+
+
+def test_two_branches_of_non_zero_overlap_meet_in_free_entropy():
+    slope = 0.05
+    curve = Curve(Known(slope))
+    curve.scan(False)
+    fold = curve.fold()
+    turns = np.roots([3, -2, 0, 0, slope])  # alpha'(q) = 0: slope + q^3 = 3 q^3 (1 - q)
+    low, high = sorted(r.real for r in turns if abs(r.imag) < 1e-12 and 0 < r.real < 1)
+    assert fold.end == pytest.approx(low / ((1 - low) * (slope + low**3)), rel=1e-8)
+    assert fold.spinodal == pytest.approx(high / ((1 - high) * (slope + high**3)), rel=1e-8)
+    ratio = fold.information
+    here = np.roots([-ratio, ratio, 0, -ratio * slope - 1, ratio * slope])  # q = ratio (1 - q) (slope + q^3)
+    first, _, last = sorted(r.real for r in here if abs(r.imag) < 1e-12 and 0 < r.real < 1)
+    heights = [(q + math.log(1 - q)) / 2 + ratio * (slope * q / 2 + q**4 / 8) for q in (first, last)]
+    assert heights[0] == pytest.approx(heights[1], abs=1e-5) and heights[0] > 0.01
+    assert fold.jump == pytest.approx(last, abs=1e-3)
 
 
 def test_a_jump_out_of_an_overlap_too_small_to_see():
