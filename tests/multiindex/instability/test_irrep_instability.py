@@ -208,6 +208,7 @@ def test_the_projections_sum_to_the_parameters():
     turned = normal(5, 2)  # two of the three parts of Cyclic(5) are of complex type
     for name, value in values.items():
         assert torch.allclose(sum(part[name] for part in listed), value)
+        assert any(torch.allclose(part[name], parts[0][name]) for part in listed)  # the one of the trivial label
     parts = [project_irrep(turned, Cyclic(5), irrep) for irrep in Cyclic(5).irreps()]
     assert torch.allclose(sum(parts), turned) and all(float(part.norm()) > 0.1 for part in parts)
 
