@@ -57,7 +57,11 @@ class Instability:
 
     def report(self) -> str:
         """The result in words."""
-        kind = "a saddle: this direction breaks the symmetry" if self.is_unstable else "stable in this part"
+        kind = "stable in this part, to second order"
+        if self.is_unstable:
+            kind = "a saddle: this direction breaks the symmetry"
+        elif not self.converged or self.eigenvalue <= self.residual:
+            kind = "undecided in this part: zero is within what is known of the eigenvalue"
         settled = "converged" if self.converged else "NOT converged: an upper bound"
         return (
             f"Hessian of minus the ELBO, part {self.irrep!r} (dimension {self.dimension}): lowest eigenvalue "
