@@ -56,7 +56,7 @@ def spectral_start(link: Link, x: Tensor, y: Tensor, units: int, generator: torc
 
 
 def committee_score(link: Link, units: int, y: Tensor) -> Tensor:
-    """a(y) = E[z_1^2 - 1 | y], by characteristic functions: Fourier inversion of chi_2 chi^(p-1) over that of chi^p."""
+    """Posterior mean a(y) = E[z_1^2 - 1 | y]: Fourier inversion of chi_2 chi^(p-1) over that of chi^p."""
     k = torch.arange(-12, 12, 0.04, dtype=torch.float64) / math.sqrt(NOISE)
     keep = link.weights > 1e-20
     z, weights, values = link.nodes[keep], link.weights[keep], link.values[keep]

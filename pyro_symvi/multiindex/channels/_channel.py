@@ -81,7 +81,7 @@ class GaussianChannel:
         return self._posterior(y, 1)[1]
 
     def score(self, y: Tensor) -> Tensor:
-        """a(y) = E[z^2 - 1 | y], the preprocessing function of the optimal spectral estimator up to a / (1 + a)."""
+        """The score a(y) = E[z^2 - 1 | y]; a / (1 + a) are the weights of the optimal spectral estimator."""
         return self._posterior(y, 2)[1]
 
     def _posterior(self, y: Tensor, power: int) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from ..._figures import save_figure
 from ..._user_files import UserError, require_writable, write_beside
+from .._plain import plain
 from ..advice import CommitteeSpec, GuideAdvice, advise_guide
 from ..links import ACTIVATIONS, Link
 from ..sensitivity import NoiseSensitivity, noise_sensitivity
@@ -150,21 +151,6 @@ def _check(options: argparse.Namespace) -> None:
             f"expected --dim of at least {most}, the number of units, got {options.dim}, because the weights of the "
             "units are taken to be nearly orthogonal; try fewer --units"
         )
-
-
-def plain(value: Any) -> Any:
-    """The same for JSON: infinite numbers as the text "infinity", nan as null.
-
-    >>> plain({"exponent": float("inf"), "rows": (1, 2.5)})
-    {'exponent': 'infinity', 'rows': [1, 2.5]}
-    """
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else ("infinity" if value > 0 else "-infinity")
-    return value
 
 
 def _positive(text: str) -> float:

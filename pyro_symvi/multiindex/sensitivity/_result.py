@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from .._plain import plain
 from ..links import Link, Parity
 
 Exponent = int | float | None
@@ -91,16 +92,16 @@ class NoiseSensitivity:
         """All numbers, ready for JSON; an infinite exponent is the string "infinity"."""
         return {
             "activation": self.link.name,
-            "exponent": _plain(self.exponent),
+            "exponent": plain(self.exponent),
             "coefficient": self.coefficient,
             "second_moments": list(self.second_moments),
-            "first_moment_exponent": _plain(self.first_moment_exponent),
+            "first_moment_exponent": plain(self.first_moment_exponent),
             "first_moment_coefficient": self.first_moment_coefficient,
-            "information_exponent": _plain(self.information_exponent),
+            "information_exponent": plain(self.information_exponent),
             "hermite": list(self.hermite),
             "parity": self.parity,
             "error": self.error,
-            "crossover_snr": _plain(self.crossover_snr),
+            "crossover_snr": plain(self.crossover_snr),
             "breaks": list(self.link.breaks),
             "mean": self.link.mean,
             "scale": self.link.scale,
@@ -126,7 +127,3 @@ def shown(exponent: Exponent) -> str:
 def _cleared(value: float) -> float:
     """Rounding errors as zero."""
     return 0.0 if abs(value) < 1e-12 else value
-
-
-def _plain(value: Exponent) -> int | float | str | None:
-    return "infinity" if value == math.inf else value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
@@ -16,7 +15,7 @@ from ._single import single_index_thresholds
 from ._specialisation import specialisation_exponent
 from ._sums import committee_information
 from ._unspecialised import instability, told
-from ._words import plain, ratio_to, table, unsettled, with_asymptote
+from ._words import WithAsymptotes, table, unsettled, with_asymptote
 
 _NOTHING = 1e-24
 _LARGE_P = (
@@ -26,7 +25,7 @@ _LARGE_P = (
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class CommitteeThresholds:
+class CommitteeThresholds(WithAsymptotes):
     """Sample ratios n / d at which the units of a committee are told apart; printed, a table.
 
     Attributes:
@@ -58,12 +57,6 @@ class CommitteeThresholds:
     error: float
     notes: tuple[str, ...]
 
-    @property
-    def ratios(self) -> dict[str, float]:
-        """Value over asymptote, for each asymptote."""
-        pairs = {name: ratio_to(getattr(self, name), value) for name, value in self.asymptotes.items()}
-        return {name: value for name, value in pairs.items() if value is not None}
-
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line of the table."""
         grows = f"p^{self.exponent}" if self.exponent is not None else "not known"
@@ -79,27 +72,6 @@ class CommitteeThresholds:
         """The table as text, notes below it."""
         title = f"committee of {self.units}, {self.activation}, noise variance {self.noise:.5g}: thresholds in n/d"
         return table(title, self.rows(), self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
-        return {
-            "activation": self.activation,
-            "units": self.units,
-            "noise": self.noise,
-            "information": plain(self.information),
-            "algorithmic": plain(self.algorithmic),
-            "mean_overlap": self.mean_overlap,
-            "jump": self.jump,
-            "transition": self.transition,
-            "exponent": plain(self.exponent),
-            "asymptotes": {name: plain(value) for name, value in self.asymptotes.items()},
-            "ratios": self.ratios,
-            "error": self.error,
-            "notes": list(self.notes),
-        }
-
-    def __str__(self) -> str:
-        return self.report()
 
     def __repr__(self) -> str:
         return (

@@ -15,7 +15,7 @@ from ..links import Link
 from ..sensitivity import noise_sensitivity
 from ._specialisation import specialisation_exponent
 from ._sums import weighted_information
-from ._words import plain, shown, table
+from ._words import Printed, shown, table
 
 PREPRINT = (
     "preprint only: stated in arXiv 2603.17896 v1 and absent from the abstract of the published version; the "
@@ -25,7 +25,7 @@ _MOST = 64
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HierarchicalThresholds:
+class HierarchicalThresholds(Printed):
     """Exponents of the hierarchical model; preprint only (arXiv 2603.17896 v1). Printed, a table.
 
     Attributes:
@@ -79,24 +79,7 @@ class HierarchicalThresholds:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""
-        return {
-            "status": PREPRINT,
-            "activation": self.activation,
-            "decay": self.decay,
-            "noise": self.noise,
-            "units": self.units,
-            "algorithmic_exponent": plain(self.algorithmic_exponent),
-            "information_exponent": self.information_exponent,
-            "algorithmic_error_exponent": self.algorithmic_error_exponent,
-            "information_error_exponent": self.information_error_exponent,
-            "algorithmic": [plain(v) for v in self.algorithmic] if self.algorithmic else None,
-            "slope": self.slope,
-            "error": self.error,
-            "notes": list(self.notes),
-        }
-
-    def __str__(self) -> str:
-        return self.report()
+        return {"status": PREPRINT, **super().to_dict()}
 
     def __repr__(self) -> str:
         return (

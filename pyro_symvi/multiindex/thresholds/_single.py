@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from scipy.special import expit
 from torch import Tensor
@@ -15,14 +14,14 @@ from ..links import Link
 from ..sensitivity import noise_sensitivity
 from ._constants import strong_noise_limit
 from ._curve import Curve, Fold
-from ._words import plain, ratio_to, table, unsettled, with_asymptote
+from ._words import WithAsymptotes, table, unsettled, with_asymptote
 
 _NOTHING = 1e-24
 _LOWER = 1e-5
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class SingleIndexThresholds:
+class SingleIndexThresholds(WithAsymptotes):
     """Sample ratios n / d for one unit; printed, a table.
 
     Attributes:
@@ -57,12 +56,6 @@ class SingleIndexThresholds:
     error: float
     notes: tuple[str, ...]
 
-    @property
-    def ratios(self) -> dict[str, float]:
-        """Exact over asymptotic, for each asymptote."""
-        pairs = {name: ratio_to(getattr(self, name), value) for name, value in self.asymptotes.items()}
-        return {name: value for name, value in pairs.items() if value is not None}
-
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line of the table."""
         named = [
@@ -82,27 +75,6 @@ class SingleIndexThresholds:
         """The table as text, notes below it."""
         title = f"one unit, {self.activation}, signal to noise ratio {self.snr:.5g}: thresholds in n/d"
         return table(title, self.rows(), self.notes)
-
-    def to_dict(self) -> dict[str, Any]:
-        """All numbers, ready for JSON."""
-        return {
-            "activation": self.activation,
-            "snr": self.snr,
-            "weak_recovery": plain(self.weak_recovery),
-            "spinodal": plain(self.spinodal),
-            "information": plain(self.information),
-            "algorithmic": plain(self.algorithmic),
-            "large_overlap": plain(self.large_overlap),
-            "jump": self.jump,
-            "transition": self.transition,
-            "asymptotes": {name: plain(value) for name, value in self.asymptotes.items()},
-            "ratios": self.ratios,
-            "error": self.error,
-            "notes": list(self.notes),
-        }
-
-    def __str__(self) -> str:
-        return self.report()
 
     def __repr__(self) -> str:
         return (

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor
 
+from .._plain import plain
 from ..links import Link
 
 _TOL = 1e-9
@@ -36,9 +37,8 @@ class SpecialisationExponent:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""
-        exponent = "infinity" if self.exponent == math.inf else self.exponent
-        powers = list(self.powers) if self.powers else None
-        return {"exponent": exponent, "powers": powers, "value": self.value, "rate": self.rate}
+        found: dict[str, Any] = plain(asdict(self))
+        return found
 
 
 def specialisation_exponent(

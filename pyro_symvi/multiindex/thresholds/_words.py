@@ -1,9 +1,13 @@
-"""Thresholds in words and in JSON."""
+"""Thresholds in words and in JSON: what all results share."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import Any
+
+from .._plain import plain
 
 
 def shown(value: float | None) -> str:
@@ -11,11 +15,6 @@ def shown(value: float | None) -> str:
     if value is None:
         return "not known"
     return f"{value:.5g}" if math.isfinite(value) else "none (infinite)"
-
-
-def plain(value: float | None) -> float | str | None:
-    """A number ready for JSON: an infinite one is the string "infinity"."""
-    return "infinity" if value == math.inf else value
 
 
 def with_asymptote(name: str, value: float | None, asymptotes: dict[str, float]) -> str:
@@ -47,3 +46,38 @@ def unsettled(error: float) -> list[str]:
     if error <= 1e-3:
         return []
     return [f"the quadrature has not settled (relative error {error:.0e}): the activation moves too fast for it"]
+
+
+class Printed:
+    """A result that is printed as its report; a dataclass by the classes below it."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Name and value of each line of the table."""
+        raise NotImplementedError
+
+    def report(self) -> str:
+        """The table as text, notes below it."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, ready for JSON."""
+        return {entry.name: plain(getattr(self, entry.name)) for entry in fields(self)}  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return self.report()
+
+
+class WithAsymptotes(Printed):
+    """Thresholds with the values that they tend to."""
+
+    asymptotes: dict[str, float]
+
+    @property
+    def ratios(self) -> dict[str, float]:
+        """Exact over asymptotic, for each asymptote."""
+        pairs = {name: ratio_to(getattr(self, name), value) for name, value in self.asymptotes.items()}
+        return {name: value for name, value in pairs.items() if value is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers, ready for JSON."""
+        return {**super().to_dict(), "ratios": self.ratios}
