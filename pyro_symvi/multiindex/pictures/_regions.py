@@ -16,12 +16,15 @@ _TEXTS = {
     HARD: (("hard\n(no known\nfast algorithm)", 0.26, 0.18), ("hard", 0.09, 0.06)),
     EASY: ((EASY, 0.12, 0.09),),
 }
+_ESTIMATED = ((f"{IMPOSSIBLE}\n(estimate)", 0.22, 0.14),)
 """Texts to try, the first that finds room, each with its width and height as shares of the axis."""
 
 Curve = NDArray[np.float64]
 
 
-def shade(axis: Any, x: Curve, information: Curve, algorithmic: Curve, lines: list[Curve]) -> None:
+def shade(
+    axis: Any, x: Curve, information: Curve, algorithmic: Curve, lines: list[Curve], estimate: bool = False
+) -> None:
     """Fill the regions between the curves and name them; the limits of both (log) axes must be set before.
 
     Args:
@@ -30,6 +33,7 @@ def shade(axis: Any, x: Curve, information: Curve, algorithmic: Curve, lines: li
         information: Below it nothing can be learnt ``[m]``; nan where it is not known.
         algorithmic: Above it fast algorithms learn ``[m]``; nan where it is not known.
         lines: Every curve that is drawn, for names to keep clear of.
+        estimate: Whether the name of the region below ``information`` says that this is an estimate.
     """
     low, high = axis.get_ylim()
     known = np.isfinite(information) & np.isfinite(algorithmic)
@@ -42,7 +46,7 @@ def shade(axis: Any, x: Curve, information: Curve, algorithmic: Curve, lines: li
         EASY: (algorithmic, np.full(len(x), high)),
     }
     for name, (bottom, top) in edges.items():
-        for text, width, height in _TEXTS[name]:
+        for text, width, height in (_ESTIMATED if estimate and name == IMPOSSIBLE else ()) + _TEXTS[name]:
             place = roomiest(axis, x, bottom, top, lines, width, height)
             if place is not None:
                 axis.text(*place, text, transform=axis.transAxes, ha="center", va="center", fontsize=9, color=INK)

@@ -23,6 +23,7 @@ class Single:
     information: float | None
     algorithmic: float | None
     asymptotes: dict[str, float] = field(default_factory=dict)
+    large_overlap: float | None = None
 
 
 @dataclass
@@ -103,12 +104,24 @@ def test_a_box_that_does_not_fit_is_refused() -> None:
 
 def test_unknown_and_zero_thresholds_leave_gaps() -> None:
     none = drawn([Single(s, 0.0, 0.0, 0.0) for s in SNRS])
-    assert not none.lines and "every n/d" in none.texts[0].get_text()
+    assert not none.lines and "no threshold" in none.texts[0].get_text()
     rows = [Committee(p, float(p), None if p == 1 else 2.0 * p**2) for p in (1, 2, 4, 8, 16)]
     axis = drawn(rows, draw_committee)
     values = {line.get_label(): np.asarray(line.get_ydata()) for line in axis.lines}
     assert np.isnan(values["algorithmic"]).tolist() == [True, False, False, False, False]
     assert [t.get_text() for t in axis.get_xticklabels()] == ["1", "2", "4", "8", "16"]
+
+
+def test_curves_that_coincide_are_drawn_once_and_estimates_are_called_so() -> None:
+    rows = [Single(s, 2 / s, 2 / s, 2 / s, large_overlap=(2 if s < 1 else 4) / s) for s in SNRS]
+    lines = {line.get_label(): np.asarray(line.get_ydata()) for line in drawn(rows).lines}
+    assert set(lines) == {"information-theoretic", "algorithmic", "algorithmic, large overlap"}
+    assert np.isfinite(lines["algorithmic, large overlap"]).sum() == (SNRS >= 1).sum() + 1
+    axis = drawn(
+        [Committee(p, 0.0 if p == 1 else 2.0 * p, 0.0 if p == 1 else 3.0 * p) for p in (1, 2, 4)], draw_committee
+    )
+    assert axis.get_xlim() == (2, 4) and axis.lines[0].get_label() == "information-theoretic, estimate"
+    assert "impossible\n(estimate)" in [text.get_text() for text in axis.texts]
 
 
 def test_the_whole_figure(tmp_path: Any) -> None:
