@@ -59,6 +59,8 @@ class CommitteeSpec:
                 f"expected noise as a positive variance, got {self.noise}, because without noise the thresholds are "
                 "those of another problem; try noise=0.5"
             )
+        object.__setattr__(self, "units", int(self.units))
+        object.__setattr__(self, "noise", float(self.noise))
         object.__setattr__(self, "link", Link.of(self.activation))
 
     @property

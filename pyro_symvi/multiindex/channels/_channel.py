@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..links import Link
+from ._number import positive_number
 from ._overlap import Moments, OverlapRule, output_densities
 from ._rule import NARROW, RISE, input_edges, output_edges, panel_rule
 
@@ -52,9 +53,9 @@ class GaussianChannel:
 
     def __init__(self, link: Link | str, snr: float, *, finer: int = 0) -> None:
         self.link = Link.of(link)
-        self.snr = float(snr)
-        if not (0 < self.snr < math.inf):
-            raise ValueError(f"expected a signal to noise ratio above 0, got {snr}; with noise variance D it is 1 / D")
+        self.snr = positive_number(
+            snr, "a signal to noise ratio", "a channel has one; with noise variance D it is 1 / D"
+        )
         self.finer = finer
         slope = math.sqrt(self.snr)
         self.edges = input_edges(self.link, slope, finer)
@@ -85,6 +86,8 @@ class GaussianChannel:
         return self._posterior(y, 2)[1]
 
     def _posterior(self, y: Tensor, power: int) -> tuple[Tensor, Tensor]:
+        y = torch.as_tensor(y)
+        y = y if y.is_floating_point() else y.double()
         flat = y.detach().to(torch.float64).reshape(-1)
         nodes, means = self.nodes.to(y.device), self.means.to(y.device)
         log_prior = self.weights.to(y.device).log() - 0.5 * nodes.square() - math.log(2 * math.pi)

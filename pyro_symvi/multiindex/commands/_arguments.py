@@ -119,7 +119,7 @@ def _write(options: argparse.Namespace, link: Link, console: Console, results: _
     if options.plot is not None:
         from ..pictures import plot_phase_diagram
 
-        save_figure(plot_phase_diagram(link, noise=options.noise), options.plot)
+        save_figure(plot_phase_diagram(link, noise=options.noise, progress=sys.stderr.isatty()), options.plot)
     for path in (options.json, options.plot):
         if path is not None:
             console.print(f"wrote {path}")

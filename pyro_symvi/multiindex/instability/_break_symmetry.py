@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection
+from numbers import Real
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ def break_symmetry_init(
         ValueError: A scale that is not positive and finite; a part that does not occur; other shapes.
     """
     values = values_of(params)
-    if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 < scale < math.inf:
+    if isinstance(scale, bool) or not isinstance(scale, Real) or not 0 < scale < math.inf:
         raise ValueError(f"expected a finite scale > 0, got {scale!r}, because it is the length of the step; try 0.1")
     if isinstance(direction, Instability):
         given = values_of(direction.direction)
@@ -57,7 +58,7 @@ def break_symmetry_init(
     norm = math.sqrt(sum(float(part.square().sum()) for part in step.values()))
     if norm == 0:
         raise ValueError(f"expected a representation that occurs in the parameters, got {irrep!r}; try another irrep")
-    return like(params, {name: values[name] + scale / norm * step[name] for name in values})
+    return like(params, {name: values[name] + float(scale) / norm * step[name] for name in values})
 
 
 def symmetrised(

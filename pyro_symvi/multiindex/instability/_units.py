@@ -33,7 +33,8 @@ def values_of(params: Params) -> Values:
     if not isinstance(named, Mapping) or not named or not all(isinstance(v, Tensor) for v in named.values()):
         raise TypeError(
             f"expected params as a tensor or a non-empty dict of tensors, got {type(params).__name__}, because a group "
-            'moves them along their unit axis; try {"loc": loc} with loc of shape [units, d]'
+            'moves them along their unit axis; try {"loc": loc} with loc of shape [units, d], '
+            "dict(module.named_parameters()) for a module, or GuideELBO(model, guide, args).params for a guide"
         )
     whole = [name for name, value in named.items() if not value.is_floating_point()]
     if whole:

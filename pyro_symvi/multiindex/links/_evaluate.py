@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable
 
 import torch
@@ -23,6 +24,11 @@ def resolved(activation: object, name: str | None) -> tuple[Function, str]:
         return activation_named(activation), name or activation.strip().lower().replace("-", "_")
     if isinstance(activation, nn.Module):
         return _Module(activation), name or type(activation).__name__
+    if inspect.isclass(activation):
+        raise TypeError(
+            f"expected an activation: a name, a function of a tensor or a torch module, got the class "
+            f"{activation.__name__}; try {activation.__name__}()"
+        )
     if callable(activation):
         own = getattr(activation, "__name__", None) or type(activation).__name__
         return activation, name or ("activation" if own == "<lambda>" else own)
@@ -53,10 +59,10 @@ def checked(function: Function, name: str) -> Function:
         try:
             with torch.no_grad():
                 out = function(z)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, ValueError) as error:
             raise ValueError(
                 f"expected {name} to work on a float64 tensor of shape {list(z.shape)}, got {type(error).__name__}: "
-                f"{error}; try the module itself in place of a function that calls it, or its .double()"
+                f"{error}; try {_remedy(str(error))}"
             ) from error
         if not isinstance(out, Tensor) or out.shape != z.shape:
             got = f"shape {list(out.shape)}" if isinstance(out, Tensor) else type(out).__name__
@@ -67,7 +73,11 @@ def checked(function: Function, name: str) -> Function:
         if out.dtype != torch.float64:
             raise ValueError(
                 f"expected {name} to give float64 for float64, got {str(out.dtype).removeprefix('torch.')}, because "
-                "rounding would pass for a coefficient; try it without the conversion"
+                + (
+                    "rounding would pass for a coefficient; try it without the conversion"
+                    if out.dtype.is_floating_point
+                    else "moments are taken of real numbers; try .to(z.dtype) at its end"
+                )
             )
         if not bool(torch.isfinite(out).all()):
             at = float(z[~torch.isfinite(out)][0])
@@ -78,6 +88,14 @@ def checked(function: Function, name: str) -> Function:
         return out
 
     return call
+
+
+def _remedy(error: str) -> str:
+    if any(word in error for word in ("Double", "double", "dtype")):
+        return "the module itself in place of a function that calls it, or its .double()"
+    if "shape" in error:
+        return "a function that adds and removes the axis of features: lambda z: net(z[..., None])[..., 0]"
+    return "torch functions that act on each entry (torch.tanh, and torch.where in place of if)"
 
 
 def require_entrywise(function: Function, name: str) -> None:

@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from ..._value import positive_int
+
 
 def hermite_functions(z: Tensor, count: int) -> Tensor:
     r"""The first ``count`` normalised Hermite polynomials at z, ``[count, *z.shape]``.
@@ -15,6 +17,7 @@ def hermite_functions(z: Tensor, count: int) -> Tensor:
 
     by the recurrence sqrt(k + 1) h_{k+1} = z h_k - sqrt(k) h_{k-1} (DLMF 18.9).
     """
+    positive_int(count, "count")
     found = [torch.ones_like(z), z]
     for k in range(1, count - 1):
         found.append((z * found[k] - math.sqrt(k) * found[k - 1]) / math.sqrt(k + 1))

@@ -51,6 +51,7 @@ ACTIVATIONS: dict[str, Activation] = {
 slope 0.01 of PyTorch; ``b4`` is cos z - (e^{3/2} / 4) cos 2z, bounded and even without a second Hermite coefficient.
 """
 
+ALIASES = {"identity": "linear", "swish": "silu", "heaviside": "step"}
 _HERMITE = re.compile(r"he([1-9]\d?)")
 LARGEST_HERMITE = 20
 
@@ -62,6 +63,7 @@ def activation_named(name: str) -> Activation:
         ValueError: for a name that is not known; near ones are listed.
     """
     plain = name.strip().lower().replace("-", "_")
+    plain = ALIASES.get(plain, plain)
     if plain in ACTIVATIONS:
         return ACTIVATIONS[plain]
     found = _HERMITE.fullmatch(plain)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..channels._number import positive_number
 from ..links import Link
 from ._moments import unit_moments
 
@@ -90,5 +91,9 @@ def _check(loc: Tensor, x: Tensor, y: Tensor, noise: float) -> None:
             f"expected y [..., {x.shape[-2]}] for x {list(x.shape)}, got {list(y.shape)}, because there is one output "
             "for each row of x; try y.squeeze(-1)"
         )
-    if not (isinstance(noise, int | float) and 0 < noise < math.inf):
-        raise ValueError(f"expected a noise above 0, got {noise!r}, because it is the variance Delta; try 0.5")
+    positive_number(noise, "a noise", "it is the variance Delta; try 0.5")
+    if len({loc.dtype, x.dtype, y.dtype}) > 1:
+        raise ValueError(
+            f"expected loc, x and y of one dtype, got {loc.dtype}, {x.dtype} and {y.dtype}, because they are "
+            "multiplied; try x.to(loc) and y.to(loc)"
+        )

@@ -9,6 +9,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor
 
+from ..channels._number import positive_number
 from ..links import Link
 from ._elbo import Activation
 
@@ -77,7 +78,6 @@ def _check(x: Tensor, y: Tensor | None, units: int, noise: float, batch_size: in
         )
     if isinstance(units, bool) or not isinstance(units, int) or units < 1:
         raise ValueError(f"expected units as an int of at least 1, got {units!r}; try units=4")
-    if not 0 < noise < math.inf:
-        raise ValueError(f"expected a noise above 0, got {noise!r}, because it is the variance Delta; try 0.5")
+    positive_number(noise, "a noise", "it is the variance Delta; try 0.5")
     if batch_size is not None and not 0 < batch_size <= len(x):
         raise ValueError(f"expected a batch size from 1 to {len(x)}, got {batch_size}; try None for all data")

@@ -12,6 +12,7 @@ from pyro.distributions import constraints
 from pyro.nn import PyroModule, PyroParam
 from torch import Tensor
 
+from ..._value import positive_int
 from ._model import SITE
 
 
@@ -62,9 +63,11 @@ class TiedGuide(PyroModule):
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
+        positive_int(units, "units")
+        positive_int(dim, "dim")
         first = 1 / math.sqrt(dim) if init_scale is None else init_scale
-        if units < 1 or dim < 1 or not 0 < first < math.inf:
-            raise ValueError(f"expected positive units, dim and init_scale, got {units}, {dim} and {init_scale}")
+        if not 0 < first < math.inf:
+            raise ValueError(f"expected init_scale > 0, got {init_scale}, because it is a standard deviation; try None")
         if loc is not None and (centred or loc.shape != (dim,)):
             raise ValueError(
                 f"expected loc [{dim}] and not centred, got {list(loc.shape)}, centred={centred}, because m is one "

@@ -33,6 +33,9 @@ def align_units(samples: Tensor, reference: Tensor, group: Any, *, normalise: bo
 
 
 def check_draws(samples: Tensor, reference: Tensor) -> None:
+    for name, value in (("draws", samples), ("a reference", reference)):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"expected {name} as a tensor, got {type(value).__name__}; try torch.as_tensor(...)")
     if reference.ndim != 2 or samples.ndim < 2 or samples.shape[-2:] != reference.shape:
         raise ValueError(
             f"expected draws [*draws, p, d] and a reference [p, d], got {list(samples.shape)} and "

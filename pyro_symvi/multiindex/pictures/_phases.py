@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ..._figures import FAINT, INK, METHODS, tidy
 from ..links import Link
@@ -78,7 +79,12 @@ def draw_committee(axis: Any, thresholds: Sequence[CommitteeThresholds]) -> None
 
 
 def plot_phase_diagram(
-    activation: Any, *, snrs: Sequence[float] = SNRS, units: Sequence[int] = UNITS, noise: float = 0.5
+    activation: Any,
+    *,
+    snrs: Sequence[float] = SNRS,
+    units: Sequence[int] = UNITS,
+    noise: float = 0.5,
+    progress: bool = False,
 ) -> Any:
     """Both as one figure; see :func:`draw_single_index` and :func:`draw_committee`.
 
@@ -87,6 +93,7 @@ def plot_phase_diagram(
         snrs: Signal-to-noise ratios of the first panel, at least two.
         units: Numbers of units of the second, at least two.
         noise: The variance of the noise in the second.
+        progress: Show a bar: steep activations (he6) at small noise take seconds a point.
 
     Raises:
         ValueError: Fewer than two places on an axis, or numbers out of range.
@@ -104,8 +111,14 @@ def plot_phase_diagram(
                 f"expected {name} with at least two values, got {list(values)}, because a curve joins them"
             )
     link = Link.of(activation)
-    single = [single_index_thresholds(link, snr) for snr in snrs]
-    committee = [committee_thresholds(link, p, noise) for p in units]
+    with tqdm(total=len(snrs) + len(units), desc="phase diagram", disable=not progress, leave=False) as bar:
+        single, committee = [], []
+        for snr in snrs:
+            single.append(single_index_thresholds(link, snr))
+            bar.update()
+        for p in units:
+            committee.append(committee_thresholds(link, p, noise))
+            bar.update()
     figure = Figure(figsize=(10.0, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     draw_single_index(left, single)
@@ -118,7 +131,7 @@ def plot_phase_diagram(
         handles.values(),
         handles.keys(),
         loc="outside lower center",
-        ncols=min(len(handles), 4),
+        ncols=len(handles) if len(handles) < 5 else (len(handles) + 1) // 2,
         fontsize=8,
         frameon=False,
     )

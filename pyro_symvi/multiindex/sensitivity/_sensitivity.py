@@ -145,12 +145,12 @@ def _crossover(coefficients: list[float], exponent: Exponent) -> float:
     """The SNR at which a later power overtakes the leading one: lambda^b c_b^2 / b! for each b."""
     if not isinstance(exponent, int):
         return math.inf
-    lead = coefficients[exponent - 1] ** 2 / math.factorial(exponent)
+    lead = 2 * math.log(abs(coefficients[exponent - 1])) - math.lgamma(exponent + 1)
     found = math.inf
     for power in range(exponent + 1, len(coefficients) + 1):
-        later = coefficients[power - 1] ** 2 / math.factorial(power)
-        if later > 0:
-            found = min(found, (lead / later) ** (1.0 / (power - exponent)))
+        if coefficients[power - 1]:
+            later = 2 * math.log(abs(coefficients[power - 1])) - math.lgamma(power + 1)
+            found = min(found, math.exp((lead - later) / (power - exponent)))
     return found
 
 

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from ..._value import positive_int
 from ..links import Link
-from ._draws import Device, Seeds, checked_dtype, checked_positive, generators, sample_count, unit_rows
+from ._draws import Device, Seeds, checked_dtype, checked_positive, generators, sample_count, shapes_shown, unit_rows
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SingleIndexData:
     """Samples of y = sqrt(snr) sigma(w.x) + xi. One data set has no leading axis; several seeds have one, ``[S]``.
 
@@ -35,8 +35,11 @@ class SingleIndexData:
         """N / d."""
         return self.x.shape[-2] / self.x.shape[-1]
 
+    def __repr__(self) -> str:
+        return shapes_shown(self, "x", "y", "direction") + f", snr = {self.snr:g})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class CommitteeData:
     """Samples of y = p^{-1/2} sum_k sigma(w_k.x) + sqrt(noise) xi. Several seeds make a leading axis ``[S]``.
 
@@ -62,6 +65,9 @@ class CommitteeData:
     def ratio(self) -> float:
         """N / d."""
         return self.x.shape[-2] / self.x.shape[-1]
+
+    def __repr__(self) -> str:
+        return shapes_shown(self, "x", "y", "weights", "x_test") + f", noise = {self.noise:g})"
 
 
 def single_index_data(

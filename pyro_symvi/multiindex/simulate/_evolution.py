@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..._value import positive_int
 from ..channels import GaussianChannel
+from ._draws import require_channel
 
 _ENDS = 1e-4
 """Fixed points are sought for overlaps between this and one less this."""
@@ -65,6 +66,7 @@ def state_evolution(
         iterations: most iterations.
         tol: ends the iterations once all steps are at most this; 0 makes all of them.
     """
+    require_channel(channel)
     ratios = _ratios(ratio)
     q = torch.as_tensor(overlap0, dtype=torch.float64).expand(len(ratios))
     if not bool(((q >= 0) & (q < 1)).all()):
@@ -90,6 +92,7 @@ def fixed_points(
     where alpha rises with q. Overlap 0 is one where E[z | y] = 0, stable below alpha(0+). The first stable one is where
     an uninformed start ends, the last where an informed one does.
     """
+    require_channel(channel)
     ratios = _ratios(ratio)
     reach = torch.logit(torch.tensor(_ENDS, dtype=torch.float64))
     grid = torch.linspace(float(reach), -float(reach), positive_int(points, "points", 8), dtype=torch.float64)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..._value import positive_int
 from ..channels import GaussianChannel
-from ._draws import private_generator
+from ._draws import private_generator, require_channel
 from ._output import OutputFunction
 from ._rows import checked_data, fields, pulls, row_counts, segments
 from ._starts import STARTS, Start, matched_start
@@ -96,6 +96,7 @@ def gamp(
     Raises:
         ValueError: shapes that do not fit, an unknown start, an informed start without the truth.
     """
+    require_channel(channel)
     x, y, several = checked_data(x, y)
     counts = row_counts(x, ratios)
     if truth is not None:

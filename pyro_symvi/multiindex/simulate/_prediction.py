@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..channels import GaussianChannel
 from ..links import Link
+from ._draws import require_channel
 
 _STEP = 0.02
 _BEYOND = 8.0
@@ -41,6 +42,7 @@ def spectral_prediction(channel: GaussianChannel, ratio: float | Sequence[float]
     ratios = torch.tensor([ratio] if isinstance(ratio, int | float) else list(ratio), dtype=torch.float64)
     if not len(ratios) or not bool((ratios > 0).all()):
         raise ValueError(f"expected ratios above 0, got {ratio!r}")
+    require_channel(channel)
     a, weight = output_scores(channel)
 
     def slope(edge: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ def checked_data(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, bool]:
             f"expected x and y of one dtype, float32 or float64, on one device, got {x.dtype} on {x.device} and "
             f"{y.dtype} on {y.device}; try y.to(x)"
         )
+    if not (bool(torch.isfinite(x.sum())) and bool(torch.isfinite(y.sum()))):
+        raise ValueError("expected finite x and y, got nan or infinity; try x[torch.isfinite(y)]")
     return (x, y, True) if x.ndim == 3 else (x[None], y[None], False)
 
 

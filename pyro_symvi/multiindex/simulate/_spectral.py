@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..._value import positive_int
 from ..channels import GaussianChannel
-from ._draws import private_generator
+from ._draws import private_generator, require_channel
 from ._lanczos import lanczos
 from ._rows import checked_data, fields, pulls, row_counts, segments
 from ._top import top_eigenvectors
@@ -59,6 +59,7 @@ def optimal_preprocessing(channel: GaussianChannel) -> Preprocessing:
     With them the top eigenvector has an overlap as soon as any first-order method has (Mondelli and Montanari 2019;
     Luo, Alghamdi and Lu 2019). 1 + a(y) = E[z^2 | y] > 0, so that T < 1.
     """
+    require_channel(channel)
 
     def weights(y: Tensor) -> Tensor:
         a = channel.score(y)
@@ -95,6 +96,8 @@ def spectral_estimator(
     Raises:
         ValueError: shapes that do not fit, weights that are not finite, ratios beyond the rows.
     """
+    if isinstance(channel, str) or not callable(channel):
+        require_channel(channel)
     x, y, several = checked_data(x, y)
     if positive_int(count, "count") > x.shape[-1]:
         raise ValueError(f"expected count <= d, got {count} > {x.shape[-1]}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..._value import positive_int
+from ..channels._number import positive_number
 from ..links import Link
 from ._constants import many_units_limit
 from ._single import single_index_thresholds
@@ -118,8 +119,7 @@ def committee_thresholds(
         (20.99, 11.48, 'first-order')
     """
     positive_int(units, "units")
-    if not 0 < noise < math.inf:
-        raise ValueError(f"expected a noise variance above 0, got {noise}, because it sets the scale; try 0.01")
+    noise = positive_number(noise, "a noise variance", "it sets the scale; try 0.01")
     link = Link.of(activation)
     exponent = specialisation_exponent(link, noise=noise)
     if units == 1:

@@ -84,7 +84,7 @@ def test_options_reach_what_is_computed(
 ) -> None:
     drawn: list[float] = []
     figure = Figure()
-    monkeypatch.setattr(pictures, "plot_phase_diagram", lambda link, *, noise: drawn.append(noise) or figure)
+    monkeypatch.setattr(pictures, "plot_phase_diagram", lambda link, *, noise, progress: drawn.append(noise) or figure)
     path = tmp_path / "abs.json"
     status, out, _ = run(
         capsys, "abs", "--snr", 2, "--units", 2, "--units", 3, "--noise", 1, "--samples", 90, "--dim", 10,

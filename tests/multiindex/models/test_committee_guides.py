@@ -182,5 +182,5 @@ def test_what_is_no_committee_or_guide_is_refused():
         specialised_guide(model, teacher, Symmetric(4))
     with pytest.raises(ValueError, match="centred"):
         TiedGuide(3, 5, centred=True, loc=torch.zeros(5))
-    with pytest.raises(ValueError, match="positive"):
+    with pytest.raises(ValueError, match="expected units >= 1"):
         TiedGuide(0, 5)
