@@ -3,7 +3,7 @@
 from ._break_symmetry import break_symmetry_init as break_symmetry_init
 from ._break_symmetry import symmetrised as symmetrised
 from ._guide_elbo import GuideELBO as GuideELBO
-from ._irrep_instability import Instability as Instability
+from ._instability import Instability as Instability
 from ._irrep_instability import irrep_instability as irrep_instability
 from ._irrep_instability import project_irrep as project_irrep
 

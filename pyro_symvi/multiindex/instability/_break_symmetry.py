@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._irrep_instability import Instability, random_values
+from ._instability import Instability
+from ._irrep_instability import random_values
 from ._units import Axes, Params, Units, like, values_of
 
 

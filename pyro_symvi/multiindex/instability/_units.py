@@ -9,17 +9,16 @@ import torch
 from torch import Tensor
 
 from ...groups import (
-    AffineAction,
     CoordinatePermutation,
     Group,
     Irrep,
     LinearAction,
-    PermutationLike,
     SignedCoordinatePermutation,
     SignedPermutations,
     SignedUnitPermutation,
     Symmetric,
 )
+from ._actions import action_on, without_signs
 
 Params = Tensor | Mapping[str, Tensor]
 Values = dict[str, Tensor]
@@ -74,7 +73,7 @@ class Units:
         self._made: dict[Any, dict[str, Callable[[Tensor], Tensor]]] = {}
         for name, axis in self.axes.items():
             if axis is not None:
-                self.actions[name] = _action_on(group, values[name].shape[axis], name)
+                self.actions[name] = action_on(group, values[name].shape[axis], name)
         if not self.actions:
             raise ValueError(
                 "expected a parameter with a unit axis, got axes=None for all of them, because the group moves none"
@@ -116,7 +115,7 @@ class Units:
     def _moved(self, g: Tensor, x: Tensor, name: str) -> Tensor:
         g = g.to(x.device)
         if name in self.unsigned:
-            return _without_signs(self.actions[name]).act(g.abs() - 1, x)
+            return without_signs(self.actions[name]).act(g.abs() - 1, x)
         return self.actions[name].act(g.to(x.dtype) if g.is_floating_point() else g, x)
 
     def _rules(self, irrep: Any) -> dict[str, Callable[[Tensor], Tensor]]:
@@ -201,46 +200,6 @@ def _by_characters(action: LinearAction, irrep: Irrep, unsigned: bool) -> Tensor
 
 def _times(projection: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda x: x @ projection.to(x).mT
-
-
-def _action_on(group: Any, size: int, name: str) -> LinearAction:
-    if isinstance(group, LinearAction):
-        _require_linear(group)
-        action, wanted = group, group.dim
-    elif isinstance(group, SignedPermutations):
-        action, wanted = SignedCoordinatePermutation(group.n), group.n
-    elif isinstance(group, PermutationLike):
-        action, wanted = CoordinatePermutation(group.degree, permutations=group), group.degree
-    else:
-        raise TypeError(
-            f"expected a group of permutations or signed permutations of units, got {group!r}, because others act on "
-            "no list of units; try a linear action of it, as NaturalAction(group)"
-        )
-    if wanted != size:
-        raise ValueError(
-            f"expected a unit axis of length {wanted} for {group!r}, got {size} at {name!r}; try axes={{{name!r}: ...}}"
-        )
-    return action
-
-
-def _require_linear(action: LinearAction) -> None:
-    """Orthogonal about zero: then the projections are orthogonal, and zero is where the parts meet."""
-    if isinstance(action, AffineAction) and not (action.is_bound and not bool(torch.as_tensor(action.center).any())):
-        raise ValueError(
-            f"expected an action about zero on a space of known dimension, got {action!r}, because parts are taken of "
-            "the parameters themselves; try .bind(dim, 0.0) and parameters relative to the centre"
-        )
-    matrices = action.generator_matrices()
-    identity = torch.eye(matrices.shape[-1], dtype=matrices.dtype, device=matrices.device)
-    if len(matrices) and float((matrices.mT @ matrices - identity).abs().max()) > 1e-9:
-        raise ValueError(
-            f"expected an action by orthogonal matrices, got {action!r}, because the Hessian's parts are orthogonal "
-            "for these alone; try parameters in which it is orthogonal"
-        )
-
-
-def _without_signs(action: LinearAction) -> CoordinatePermutation:
-    return CoordinatePermutation(action.dim or 0, getattr(action, "blocks", None))
 
 
 def _checked_axes(axes: Any, values: Values) -> dict[str, int | None]:
