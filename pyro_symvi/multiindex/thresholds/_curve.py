@@ -157,12 +157,12 @@ class Curve:
             above = last
             while self.ratio(above) < ratio and above < _STOP:
                 above += _STEP
-            return float(brentq(lambda x: self.ratio(x) - ratio, low_at, above, xtol=1e-4))
+            return self._reached(ratio, low_at, above)
 
         def gap(ratio: float) -> float:
             below = 0.0  # the potential of an overlap too small for the grid
             if self.ratio(first) < ratio:
-                below = self.potential(brentq(lambda x: self.ratio(x) - ratio, first, high_at, xtol=1e-4), ratio)
+                below = self.potential(self._reached(ratio, first, high_at), ratio)
             return self.potential(upper(ratio), ratio) - below
 
         start, end = low + 1e-6 * (high - low) if high < 2 * low else low * (1 + 1e-6), high - 1e-6 * (high - low)
@@ -171,3 +171,9 @@ class Curve:
             start, stop = stop, min(end, 1.3 * stop)
         found = float(brentq(gap, start, stop, xtol=1e-6 * start))
         return found, upper(found)
+
+    def _reached(self, ratio: float, low: float, high: float) -> float:
+        """The logit from ``low`` to ``high`` at which a rising alpha(q) comes to the ratio, between grid points."""
+        places = [low, *(float(at) for at in self.logits if low < at < high), high]
+        above = next((k for k in range(1, len(places) - 1) if self.ratio(places[k]) >= ratio), len(places) - 1)
+        return float(brentq(lambda x: self.ratio(x) - ratio, places[above - 1], places[above], xtol=1e-4))
