@@ -97,7 +97,7 @@ def test_ratios_are_those_of_values_and_asymptotes():
         assert found.ratios["weak_recovery"] == found.weak_recovery / _asymptotes(link(name), 0.01)["weak_recovery"]
 
 
-@pytest.mark.parametrize(("name", "snr"), [("abs", 0.01), *(("b4", s) for s in (0.01, 0.2, 0.3, 1.0, 4.0))])
+@pytest.mark.parametrize(("name", "snr"), [("abs", 0.01), *(("b4", s) for s in (0.01, 0.2, 0.3, 1.0))])
 def test_thresholds_are_in_order(name, snr):
     found = thresholds(name, snr)
     assert 0 < found.spinodal <= found.information <= found.weak_recovery == found.algorithmic
