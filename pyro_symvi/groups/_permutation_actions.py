@@ -71,24 +71,15 @@ class CoordinatePermutation(LinearAction):
         if not isinstance(self.group, Symmetric):
             return super()._canonicalize(x)
         values = x[..., torch.tensor(self._blocks(), device=x.device)]  # [..., k, size]
-        order = torch.arange(values.shape[-2], device=x.device).expand(values.shape[:-1])
-        for column in reversed(range(values.shape[-1])):
-            keys = values[..., column].gather(-1, order)
-            order = order.gather(-1, keys.argsort(stable=True, dim=-1, descending=True))
-        g = order.argsort(-1)  # block order[j] goes to place j
+        g = decreasing_order(values).argsort(-1)  # block order[j] goes to place j
         return self._act(g, x), g
 
     def _align(self, x: Tensor, y: Tensor) -> Tensor:
         """All permutations: the optimal assignment of blocks by summed squares (Hungarian algorithm, scipy)."""
         if not isinstance(self.group, Symmetric):
             return super()._align(x, y)
-        from scipy.optimize import linear_sum_assignment
-
         index = torch.tensor(self._blocks(), device=x.device)
-        cost = torch.cdist(x[..., index], y[..., index]).square().detach().cpu()
-        flat = cost.reshape(-1, *cost.shape[-2:]).numpy()
-        found = torch.tensor([linear_sum_assignment(c)[1].tolist() for c in flat], device=x.device)
-        return found.reshape(*cost.shape[:-1])
+        return least_assignment(torch.cdist(x[..., index], y[..., index]).square())
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -125,12 +116,7 @@ class SignedCoordinatePermutation(LinearAction):
         return self._act(g, x), g
 
     def _align(self, x: Tensor, y: Tensor) -> Tensor:
-        from scipy.optimize import linear_sum_assignment
-
-        cost = -(x[..., :, None] * y[..., None, :]).abs().detach().cpu()
-        flat = cost.reshape(-1, self.n, self.n).numpy()
-        found = torch.tensor([linear_sum_assignment(c)[1].tolist() for c in flat], device=x.device)
-        target = found.reshape(x.shape)
+        target = least_assignment(-(x[..., :, None] * y[..., None, :]).abs())
         sign = torch.where(x * y.gather(-1, target) < 0, -1, 1)
         return sign * (target + 1)
 
@@ -172,6 +158,24 @@ class BlockSigns(LinearAction):
     def _align(self, x: Tensor, y: Tensor) -> Tensor:
         index = torch.tensor(self.blocks, device=x.device)
         return torch.where((x[..., index] * y[..., index]).sum(-1) < 0, -1.0, 1.0).to(x.dtype)
+
+
+def decreasing_order(values: Tensor) -> Tensor:
+    """Indices ``[..., k]`` that put the rows of ``values [..., k, size]`` in lexicographically decreasing order."""
+    order = torch.arange(values.shape[-2], device=values.device).expand(values.shape[:-1])
+    for column in reversed(range(values.shape[-1])):
+        keys = values[..., column].gather(-1, order)
+        order = order.gather(-1, keys.argsort(stable=True, dim=-1, descending=True))
+    return order
+
+
+def least_assignment(cost: Tensor) -> Tensor:
+    """For each row of ``cost [..., k, k]`` its column in the assignment of least sum (Hungarian algorithm, scipy)."""
+    from scipy.optimize import linear_sum_assignment
+
+    flat = cost.detach().cpu().reshape(-1, *cost.shape[-2:]).numpy()
+    found = torch.tensor([linear_sum_assignment(c)[1].tolist() for c in flat], device=cost.device)
+    return found.reshape(cost.shape[:-1])
 
 
 def _checked_blocks(blocks: object, dim: int) -> tuple[tuple[int, ...], ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._value import positive_int
 from ._linear_action import LinearAction
-from ._permutation_actions import _checked_blocks
+from ._permutation_actions import _checked_blocks, decreasing_order, least_assignment
 from ._signed_permutations import SignedPermutations
 
 
@@ -56,22 +56,13 @@ class SignedUnitPermutation(LinearAction):
         values = x[..., self._index(x.device)]  # [..., k, size]
         leading = (values != 0).to(torch.int8).argmax(-1, keepdim=True)
         sign = torch.where(values.gather(-1, leading) < 0, -1, 1)
-        values = values * sign.to(x.dtype)
-        order = torch.arange(values.shape[-2], device=x.device).expand(values.shape[:-1])
-        for column in reversed(range(values.shape[-1])):
-            keys = values[..., column].gather(-1, order)
-            order = order.gather(-1, keys.argsort(stable=True, dim=-1, descending=True))
-        g = sign[..., 0] * (order.argsort(-1) + 1)
+        g = sign[..., 0] * (decreasing_order(values * sign.to(x.dtype)).argsort(-1) + 1)
         return self._act(g, x), g
 
     def _align(self, x: Tensor, y: Tensor) -> Tensor:
         """The assignment with the largest sum of |<x_i, y_j>| (Hungarian algorithm, scipy), then the signs."""
-        from scipy.optimize import linear_sum_assignment
-
         index = self._index(x.device)
         products = x[..., index] @ y[..., index].mT
-        flat = -products.detach().abs().cpu().reshape(-1, *products.shape[-2:]).numpy()
-        found = torch.tensor([linear_sum_assignment(c)[1].tolist() for c in flat], device=x.device)
-        target = found.reshape(products.shape[:-1])
+        target = least_assignment(-products.abs())
         chosen = products.gather(-1, target[..., None])[..., 0]
         return torch.where(chosen < 0, -1, 1) * (target + 1)

@@ -20,22 +20,21 @@ def single_index_table(rows: Sequence[SingleIndexThresholds]) -> Table:
             "spinodal",
             "information",
             "algorithmic",
+            "large overlap",
             "asymptote",
             "exact/asymptote",
             "transition",
         ),
     )
     for row in rows:
-        asymptote = row.asymptotes.get("weak_recovery")
         table.add_row(
             f"{row.snr:g}",
             number(row.weak_recovery),
             number(row.spinodal),
             number(row.information),
             number(row.algorithmic),
-            number(asymptote),
-            ratio(row.algorithmic, asymptote),
-            row.transition or "-",
+            number(row.large_overlap),
+            *_ends(row, "weak_recovery"),
         )
     return table
 
@@ -47,16 +46,19 @@ def committee_table(rows: Sequence[CommitteeThresholds]) -> Table:
         ("units", "information", "algorithmic", "asymptote", "exact/asymptote", "transition"),
     )
     for row in rows:
-        asymptote = row.asymptotes.get("algorithmic")
         table.add_row(
             str(row.units),
             number(row.information),
             number(row.algorithmic),
-            number(asymptote),
-            ratio(row.algorithmic, asymptote),
-            row.transition or "-",
+            *_ends(row, "algorithmic"),
         )
     return table
+
+
+def _ends(row: SingleIndexThresholds | CommitteeThresholds, name: str) -> tuple[str, str, str]:
+    """The last columns: asymptote of this name, exact over asymptote, transition."""
+    asymptote = row.asymptotes.get(name)
+    return number(asymptote), ratio(row.algorithmic, asymptote), row.transition or "-"
 
 
 def number(value: float | None) -> str:

@@ -35,7 +35,8 @@ class CommitteeThresholds(WithAsymptotes):
         noise: Variance Delta of the noise.
         information: From here on the Bayes estimate has its units specialised; for p > 1 from the limit of many units,
             and no larger than ``algorithmic``. Infinite where units are never told apart.
-        algorithmic: From here on the solution with all units alike is unstable: message passing specialises.
+        algorithmic: From here on the solution with all units alike is unstable under message passing, which begins to
+            specialise. How far it gets is not computed: as for one unit, the overlap may be small at first.
         mean_overlap: Overlap of the mean direction just below ``algorithmic``; 0 for even activations.
         jump: Overlap of each unit just above ``information``, in the limit of many units; 0 where continuous.
         transition: "continuous" or "first-order", in the same limit; None where there is none.

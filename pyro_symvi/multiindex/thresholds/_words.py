@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
@@ -48,16 +49,16 @@ def unsettled(error: float) -> list[str]:
     return [f"the quadrature has not settled (relative error {error:.0e}): the activation moves too fast for it"]
 
 
-class Printed:
+class Printed(ABC):
     """A result that is printed as its report; a dataclass by the classes below it."""
 
+    @abstractmethod
     def rows(self) -> list[tuple[str, str]]:
         """Name and value of each line of the table."""
-        raise NotImplementedError
 
+    @abstractmethod
     def report(self) -> str:
         """The table as text, notes below it."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers, ready for JSON."""

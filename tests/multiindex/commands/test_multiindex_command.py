@@ -102,12 +102,17 @@ def test_options_reach_what_is_computed(
 def test_cells_of_the_tables() -> None:
     given = {"information": 2.0, "algorithmic": 6.0, "transition": None}
     one = SimpleNamespace(
-        snr=0.1, weak_recovery=5.0, spinodal=1.0, asymptotes={"weak_recovery": 4.0, "information": 8.0}, **given
+        snr=0.1,
+        weak_recovery=5.0,
+        spinodal=1.0,
+        large_overlap=7.0,
+        asymptotes={"weak_recovery": 4.0, "information": 8.0},
+        **given,
     )
     several = SimpleNamespace(units=3, noise=0.5, asymptotes={"algorithmic": 4.0, "information": 8.0}, **given)
     rows: list[Any] = [one, several]
     cells = [[next(iter(c.cells)) for c in f([row]).columns] for f, row in zip(TABLES, rows, strict=True)]
-    assert cells[0] == ["0.1", "5", "1", "2", "6", "4", "1.5", "-"]
+    assert cells[0] == ["0.1", "5", "1", "2", "6", "7", "4", "1.5", "-"]
     assert cells[1] == ["3", "2", "6", "4", "1.5", "-"]
 
 
