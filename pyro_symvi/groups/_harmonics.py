@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from .._tables import NumberTable
 from .._value import positive_int
 
 
@@ -67,7 +68,7 @@ def _by_degree(x: Tensor, degree: int, first: int = 0) -> Iterator[Tensor]:
         real, imaginary = right * real - up * imaginary, right * imaginary + up * real
         cosines.append(real)
         sines.append(imaginary)
-        diagonal, ahead, behind = (t.to(x).reshape(-1, *(1,) * z.ndim) for t in _coefficients(k))
+        diagonal, ahead, behind = (t.tensor(x).reshape(-1, *(1,) * z.ndim) for t in _coefficients(k))
         lower = ahead * (z * q)
         if k > 1:
             lower = torch.cat([lower[:-1] - behind * (square * before), lower[-1:]])
@@ -79,15 +80,14 @@ def _by_degree(x: Tensor, degree: int, first: int = 0) -> Iterator[Tensor]:
 
 
 @functools.lru_cache(maxsize=64)
-def _coefficients(k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Q_kk, and Q_km = up_m z Q_(k-1)m - down_m r^2 Q_(k-2)m for m < k (down has k - 1 entries); float64."""
+def _coefficients(k: int) -> tuple[NumberTable, NumberTable, NumberTable]:
+    """Q_kk, and Q_km = up_m z Q_(k-1)m - down_m r^2 Q_(k-2)m for m < k (down has k - 1 entries)."""
     diagonal = math.sqrt(0.25 / math.pi)
     for m in range(1, k + 1):
         diagonal *= math.sqrt((2 * m + 1) / (2 * m)) * (math.sqrt(2) if m == 1 else 1)
     up = [math.sqrt((4 * k * k - 1) / (k * k - m * m)) for m in range(k)]
     down = [up[m] * math.sqrt(((k - 1) ** 2 - m * m) / (4 * (k - 1) ** 2 - 1)) for m in range(k - 1)]
-    wide = torch.float64
-    return torch.tensor(diagonal, dtype=wide), torch.tensor(up, dtype=wide), torch.tensor(down, dtype=wide)
+    return NumberTable([diagonal], 1), NumberTable(up, k), NumberTable(down, k - 1)
 
 
 def _scaled(values: Tensor, degree: int, squared_norm: float | None) -> Tensor:

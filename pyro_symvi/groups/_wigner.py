@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import functools
 import math
+from itertools import chain
 
 import torch
 from torch import Tensor
+
+from .._tables import NumberTable
 
 
 def wigner_d(degree: int, rotation: Tensor) -> Tensor:
@@ -37,7 +40,7 @@ def wigner_d_up_to(degree: int, rotation: Tensor) -> list[Tensor]:
 
 def _next(degree: int, first: Tensor, before: Tensor) -> Tensor:
     """D^l from D^1 and D^(l-1)."""
-    u, v, w, plus, minus = (t.to(first) for t in _coefficients(degree))
+    u, v, w, plus, minus = (t.tensor(first) for t in _coefficients(degree))
     p = [_product(first[..., i, :], before) for i in range(3)]  # i = -1, 0, 1
 
     def rows(matrix: Tensor, shift: Tensor) -> Tensor:
@@ -58,11 +61,11 @@ def _product(row: Tensor, before: Tensor) -> Tensor:
 
 
 @functools.lru_cache(maxsize=64)
-def _coefficients(degree: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """The numbers u, v, w of the recursion ``[2l + 1, 2l + 1]`` and the row selections of V and W, float64."""
+def _coefficients(degree: int) -> tuple[NumberTable, ...]:
+    """The numbers u, v, w of the recursion ``[2l + 1, 2l + 1]`` and the row selections of V and W."""
     size, inner = 2 * degree + 1, 2 * degree - 1
-    u, v, w = (torch.zeros(size, size, dtype=torch.float64) for _ in range(3))
-    plus, minus = (torch.zeros(2, size, inner, dtype=torch.float64) for _ in range(2))
+    u, v, w = ([[0.0] * size for _ in range(size)] for _ in range(3))
+    plus, minus = ([[[0.0] * inner for _ in range(size)] for _ in range(2)] for _ in range(2))
     root = math.sqrt(2)
 
     def row(mu: int) -> int:
@@ -72,24 +75,26 @@ def _coefficients(degree: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         a = abs(m)
         for n in range(-degree, degree + 1):
             base = (degree + n) * (degree - n) if abs(n) < degree else 2 * degree * (2 * degree - 1)
-            u[m + degree, n + degree] = math.sqrt((degree + m) * (degree - m) / base)
-            v[m + degree, n + degree] = 0.5 * math.sqrt((2 if m == 0 else 1) * (degree + a - 1) * (degree + a) / base)
-            w[m + degree, n + degree] = (
+            u[m + degree][n + degree] = math.sqrt((degree + m) * (degree - m) / base)
+            v[m + degree][n + degree] = 0.5 * math.sqrt((2 if m == 0 else 1) * (degree + a - 1) * (degree + a) / base)
+            w[m + degree][n + degree] = (
                 -0.5 * math.sqrt((degree - a - 1) * (degree - a) / base) if 0 < a < degree - 1 else 0.0
             )
         if m == 0:
-            v[degree] *= -1
-            plus[0, degree, row(1)], minus[0, degree, row(-1)] = 1, 1
+            v[degree] = [-entry for entry in v[degree]]
+            plus[0][degree][row(1)], minus[0][degree][row(-1)] = 1, 1
         elif m > 0:
-            plus[0, m + degree, row(m - 1)] = root if m == 1 else 1
+            plus[0][m + degree][row(m - 1)] = root if m == 1 else 1
             if m > 1:
-                minus[0, m + degree, row(1 - m)] = -1
+                minus[0][m + degree][row(1 - m)] = -1
             if m < degree - 1:
-                plus[1, m + degree, row(m + 1)], minus[1, m + degree, row(-m - 1)] = 1, 1
+                plus[1][m + degree][row(m + 1)], minus[1][m + degree][row(-m - 1)] = 1, 1
         else:
             if m < -1:
-                plus[0, m + degree, row(m + 1)] = 1
-            minus[0, m + degree, row(-m - 1)] = root if m == -1 else 1
+                plus[0][m + degree][row(m + 1)] = 1
+            minus[0][m + degree][row(-m - 1)] = root if m == -1 else 1
             if m > 1 - degree:
-                plus[1, m + degree, row(m - 1)], minus[1, m + degree, row(1 - m)] = 1, -1
-    return u, v, w, plus, minus
+                plus[1][m + degree][row(m - 1)], minus[1][m + degree][row(1 - m)] = 1, -1
+    squares = [NumberTable(chain(*rows), size, size) for rows in (u, v, w)]
+    picks = [NumberTable(chain(*chain(*rows)), 2, size, inner) for rows in (plus, minus)]
+    return (*squares, *picks)

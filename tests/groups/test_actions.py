@@ -305,3 +305,12 @@ def test_averages_over_compact_groups() -> None:
         action.average(lambda z: z[..., 0], x)
     with pytest.raises(ValueError, match="keeps batch dimensions"):
         action.average(lambda z: z.sum(), x, bandlimit=1)
+
+
+def test_blocks_come_out_in_decreasing_order() -> None:
+    blocks = [[0, 3], [4, 1], [2, 5], [6, 7]]
+    x = torch.randint(0, 3, (40, 8), generator=torch.Generator().manual_seed(0)).double()
+    found, g = CoordinatePermutation(8, blocks=blocks).canonicalize(x)
+    for before, after in zip(x[:, blocks].tolist(), found[:, blocks].tolist(), strict=True):
+        assert after == sorted(before, reverse=True)
+    assert torch.equal(CoordinatePermutation(8, blocks=blocks).act(g, x), found)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 
 import numpy
 import torch
 from torch import Tensor
 
+from .._legendre import legendre, legendre_numbers
 from ..links import Link
 
 REACH, CARE = 8.5, 7.0
@@ -27,13 +27,6 @@ NARROW = 0.005
 _GROWTH, _FLAT = 0.05, 3.0
 _SMALLEST = 1e-4
 _SAME = 1e-4
-
-
-@lru_cache(maxsize=4)
-def legendre(order: int) -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre nodes and weights on [-1, 1]."""
-    nodes, weights = numpy.polynomial.legendre.leggauss(order)
-    return torch.from_numpy(nodes), torch.from_numpy(weights)
 
 
 def panel_rule(edges: Tensor, order: int = ORDER) -> tuple[Tensor, Tensor]:
@@ -89,7 +82,7 @@ def _off(link: Link, left: Tensor, right: Tensor, values: Tensor) -> Tensor:
     inside = (link.nodes >= left[panel]) & (link.nodes <= right[panel])
     panel, nodes = panel[inside], link.nodes[inside]
     x = (2 * nodes - left[panel] - right[panel]) / (right[panel] - left[panel])
-    at, weights = (part.numpy() for part in legendre(ORDER))
+    at, weights = legendre_numbers(ORDER)
     vander = numpy.polynomial.legendre.legvander
     transform = torch.from_numpy((weights[:, None] * vander(at, ORDER - 1)) * (numpy.arange(ORDER) + 0.5))
     through = ((values @ transform)[panel] * torch.from_numpy(vander(x.numpy(), ORDER - 1))).sum(-1)

@@ -11,6 +11,8 @@ import numpy
 import torch
 from torch import Tensor
 
+from .._legendre import legendre, legendre_numbers
+
 REACH = 14.0
 """Panels cover [-14, 14]; the normal law leaves 1.6e-44 outside."""
 ORDER = 16
@@ -49,14 +51,8 @@ class Panels:
         return nodes.flatten(), weights.flatten()
 
 
-@lru_cache(maxsize=1)
-def _legendre() -> tuple[Tensor, Tensor]:
-    nodes, weights = numpy.polynomial.legendre.leggauss(ORDER)
-    return torch.from_numpy(nodes), torch.from_numpy(weights)
-
-
 def _nodes(left: Tensor, right: Tensor) -> tuple[Tensor, Tensor]:
-    reference, weights = _legendre()
+    reference, weights = legendre(ORDER)
     half = 0.5 * (right - left)[:, None]
     nodes = 0.5 * (left + right)[:, None] + half * reference
     return nodes, half * weights * torch.exp(-0.5 * nodes.square()) / math.sqrt(2 * math.pi)
@@ -126,18 +122,18 @@ def _missed(left: Tensor, values: Tensor, probes: Tensor, seen: Tensor, depth: i
     width = 2 * REACH / FIRST_PANELS * 0.5**depth
     panel = ((left + REACH) / width).round().long()
     places = probes.reshape(-1, count)[panel]
-    gap = seen.reshape(-1, count)[panel] - values @ _interpolation(count)
+    gap = seen.reshape(-1, count)[panel] - values @ torch.from_numpy(_interpolation(count))
     return (gap.abs() * torch.exp(-0.5 * places.square()) / math.sqrt(2 * math.pi)).amax(1)
 
 
 @lru_cache(maxsize=16)
-def _interpolation(count: int) -> Tensor:
+def _interpolation(count: int) -> numpy.ndarray:
     """From the nodes of a panel to ``count`` places in it, ``[ORDER, count]``: sums of Legendre polynomials."""
     vander = numpy.polynomial.legendre.legvander
-    nodes, weights = (part.numpy() for part in _legendre())
+    nodes, weights = legendre_numbers(ORDER)
     places = (2 * numpy.arange(count) + 1) / count - 1
     norms = numpy.arange(ORDER) + 0.5
-    return torch.from_numpy(weights[:, None] * (vander(nodes, ORDER - 1) * norms) @ vander(places, ORDER - 1).T)
+    return numpy.asarray(weights[:, None] * (vander(nodes, ORDER - 1) * norms) @ vander(places, ORDER - 1).T)
 
 
 def breaks(function: Callable[[Tensor], Tensor], panels: Panels) -> tuple[float, ...]:

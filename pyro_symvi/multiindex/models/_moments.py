@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable
-from functools import lru_cache
 
-import numpy
 import torch
 from torch import Tensor
 
+from .._legendre import legendre
 from ..links import ACTIVATIONS, Link
 
 Moments = tuple[Tensor, Tensor]
@@ -66,14 +65,12 @@ def _sums(link: Link, mean: Tensor, deviation: Tensor, u: Tensor, weight: Tensor
     return (weight * value).sum(-1), (weight * value.square()).sum(-1)
 
 
-@lru_cache(maxsize=1)
 def _legendre() -> Moments:
     """On [0, 1]."""
-    node, weight = numpy.polynomial.legendre.leggauss(NODES)
-    return torch.from_numpy(0.5 * (node + 1)), torch.from_numpy(0.5 * weight)
+    node, weight = legendre(NODES)
+    return 0.5 * (node + 1), 0.5 * weight
 
 
-@lru_cache(maxsize=1)
 def _trapezoid() -> Moments:
     """Equal steps: for a normal weight the error falls as exp(-2 pi r / step), r the distance of a singularity."""
     node = torch.linspace(-_REACH, _REACH, NODES, dtype=torch.float64)
