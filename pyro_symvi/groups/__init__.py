@@ -51,6 +51,7 @@ from ._irreps import Irrep as Irrep
 from ._linear_action import LinearAction as LinearAction
 from ._matrix_groups import FiniteMatrixGroup as FiniteMatrixGroup
 from ._matrix_groups import PolyhedralGroup as PolyhedralGroup
+from ._matrix_representation import MatrixRepresentation as MatrixRepresentation
 from ._natural_action import Antipodal as Antipodal
 from ._natural_action import AxialRotation as AxialRotation
 from ._natural_action import NaturalAction as NaturalAction
@@ -121,6 +122,7 @@ __all__ = [
     "Irrep",
     "IrrepAction",
     "LinearAction",
+    "MatrixRepresentation",
     "NaturalAction",
     "NetworkRescaling",
     "NonCompactGroupError",

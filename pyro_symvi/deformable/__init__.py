@@ -1,0 +1,37 @@
+"""Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
+
+from .losses import DistanceLoss as DistanceLoss
+from .losses import FrameLoss as FrameLoss
+from .losses import LikelihoodLoss as LikelihoodLoss
+from .losses import Minimum as Minimum
+from .losses import PairLoss as PairLoss
+from .losses import Relaxation as Relaxation
+from .losses import Softmin as Softmin
+from .losses import Unrelaxed as Unrelaxed
+from .networks import SmallNet as SmallNet
+from .scenes import Rendered as Rendered
+from .symmetry import FrameSymmetry as FrameSymmetry
+from .symmetry import bilateral as bilateral
+from .symmetry import dihedral as dihedral
+from .symmetry import half_turn as half_turn
+from .symmetry import rotational as rotational
+from .warps import Pairs as Pairs
+
+__all__ = [
+    "DistanceLoss",
+    "FrameLoss",
+    "FrameSymmetry",
+    "LikelihoodLoss",
+    "Minimum",
+    "PairLoss",
+    "Pairs",
+    "Relaxation",
+    "Rendered",
+    "SmallNet",
+    "Softmin",
+    "Unrelaxed",
+    "bilateral",
+    "dihedral",
+    "half_turn",
+    "rotational",
+]

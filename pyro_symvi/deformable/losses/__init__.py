@@ -1,0 +1,12 @@
+"""Losses of frames on pairs of images."""
+
+from ._distance import DistanceLoss as DistanceLoss
+from ._frame_loss import FrameLoss as FrameLoss
+from ._likelihood import LikelihoodLoss as LikelihoodLoss
+from ._pair_loss import PairLoss as PairLoss
+from ._relaxation import Minimum as Minimum
+from ._relaxation import Relaxation as Relaxation
+from ._relaxation import Softmin as Softmin
+from ._relaxation import Unrelaxed as Unrelaxed
+
+__all__ = ["DistanceLoss", "FrameLoss", "LikelihoodLoss", "Minimum", "PairLoss", "Relaxation", "Softmin", "Unrelaxed"]
