@@ -1,6 +1,7 @@
 """The command line.
 
-``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance | rescale | multiindex``
+``python -m pyro_symvi list | certify | demo | quotient | bnn | equivariance | rescale | multiindex |
+deformable``
 """
 
 from __future__ import annotations
@@ -141,6 +142,11 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         from .multiindex.commands import add_arguments as add_multiindex
 
         add_multiindex(sensitivity)
+    objects = commands.add_parser("deformable", help="learn the frame of a symmetric object from a folder of images")
+    if "deformable" in arguments:
+        from .deformable.commands import add_arguments as add_deformable
+
+        add_deformable(objects)
     return parser
 
 

@@ -53,6 +53,7 @@ ROOMS = {
     "quotient": Room(5, REPORTS, lazy=("rdkit",)),
     "bnn": Room(5, REPORTS, lazy=("arviz_base", "arviz_stats", "xarray", "zarr")),
     "equivariance": Room(5, REPORTS, lazy=("rdkit",)),
+    "deformable": Room(5, REPORTS, lazy=("PIL", "skimage")),
     "__init__": Room(6, REPORTS),
     "cli": Room(7, REPORTS),
     "__main__": Room(8, REPORTS),

@@ -1,0 +1,5 @@
+"""The command ``deformable``."""
+
+from ._arguments import add_arguments as add_arguments
+
+__all__ = ["add_arguments"]
