@@ -45,8 +45,8 @@ def rotational(n: int, dim: int = 3) -> FrameSymmetry:
 def dihedral(n: int, dim: int = 3) -> FrameSymmetry:
     """Equal parts that are their own mirror images, n of them.
 
-    Turns as in :func:`rotational`, and the reflection diag(-1, 1, ..., 1). Turns leave images as they are, reflections exchange left and right. (That is a representation: a turn has
-    determinant 1 on the frame.)
+    Turns as in :func:`rotational`, and the reflection diag(-1, 1, ..., 1). Turns leave images as they are, reflections
+    exchange left and right. (That is a representation: a turn has determinant 1 on the frame.)
     """
     group = Dihedral(positive_int(n, "n", 2))
     turns, mirror = _turns(n, positive_int(dim, "dim", 2)), _flips(dim, 1)[1]
