@@ -15,23 +15,39 @@ from .symmetry import bilateral as bilateral
 from .symmetry import dihedral as dihedral
 from .symmetry import half_turn as half_turn
 from .symmetry import rotational as rotational
+from .warps import ColourJitter as ColourJitter
+from .warps import PairMaker as PairMaker
 from .warps import Pairs as Pairs
+from .warps import RandomWarps as RandomWarps
+from .warps import ThinPlateSpline as ThinPlateSpline
+from .warps import Warp as Warp
+from .warps import mirrored_landmarks as mirrored_landmarks
+from .warps import warped_images as warped_images
+from .warps import warped_points as warped_points
 
 __all__ = [
+    "ColourJitter",
     "DistanceLoss",
     "FrameLoss",
     "FrameSymmetry",
     "LikelihoodLoss",
     "Minimum",
     "PairLoss",
+    "PairMaker",
     "Pairs",
+    "RandomWarps",
     "Relaxation",
     "Rendered",
     "SmallNet",
     "Softmin",
+    "ThinPlateSpline",
     "Unrelaxed",
+    "Warp",
     "bilateral",
     "dihedral",
     "half_turn",
+    "mirrored_landmarks",
     "rotational",
+    "warped_images",
+    "warped_points",
 ]
