@@ -1,5 +1,6 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
+from .images import lfw_faces as lfw_faces
 from .losses import DistanceLoss as DistanceLoss
 from .losses import FrameLoss as FrameLoss
 from .losses import LikelihoodLoss as LikelihoodLoss
@@ -46,6 +47,7 @@ __all__ = [
     "bilateral",
     "dihedral",
     "half_turn",
+    "lfw_faces",
     "mirrored_landmarks",
     "rotational",
     "warped_images",
