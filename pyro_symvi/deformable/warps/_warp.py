@@ -43,7 +43,8 @@ class Warp(ABC):
 
         Args:
             points: p, ``[B, N, 2]``, or ``[N, 2]`` for all maps.
-            tolerance: on the distance of s(u) from p, in units of the half side of an image; one more step is taken afterwards.
+            tolerance: on the distance of s(u) from p, in units of the half side of an image. One more step is taken
+                once it is met.
             max_steps: after which a point is given up.
 
         Returns:
