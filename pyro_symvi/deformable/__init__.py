@@ -10,6 +10,14 @@ from .losses import Relaxation as Relaxation
 from .losses import Softmin as Softmin
 from .losses import Unrelaxed as Unrelaxed
 from .networks import SmallNet as SmallNet
+from .readouts import CorrespondenceError as CorrespondenceError
+from .readouts import ambiguous_error as ambiguous_error
+from .readouts import chance_error as chance_error
+from .readouts import correspondence_error as correspondence_error
+from .readouts import cycle_error as cycle_error
+from .readouts import flip_consistency as flip_consistency
+from .readouts import match as match
+from .readouts import partners as partners
 from .scenes import Rendered as Rendered
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
@@ -28,6 +36,7 @@ from .warps import warped_points as warped_points
 
 __all__ = [
     "ColourJitter",
+    "CorrespondenceError",
     "DistanceLoss",
     "FrameLoss",
     "FrameSymmetry",
@@ -44,11 +53,18 @@ __all__ = [
     "ThinPlateSpline",
     "Unrelaxed",
     "Warp",
+    "ambiguous_error",
     "bilateral",
+    "chance_error",
+    "correspondence_error",
+    "cycle_error",
     "dihedral",
+    "flip_consistency",
     "half_turn",
     "lfw_faces",
+    "match",
     "mirrored_landmarks",
+    "partners",
     "rotational",
     "warped_images",
     "warped_points",
