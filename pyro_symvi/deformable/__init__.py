@@ -1,6 +1,8 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
+from .images import ImageFolder as ImageFolder
 from .images import lfw_faces as lfw_faces
+from .images import load_images as load_images
 from .losses import DistanceLoss as DistanceLoss
 from .losses import FrameLoss as FrameLoss
 from .losses import LikelihoodLoss as LikelihoodLoss
@@ -40,6 +42,7 @@ __all__ = [
     "DistanceLoss",
     "FrameLoss",
     "FrameSymmetry",
+    "ImageFolder",
     "LikelihoodLoss",
     "Minimum",
     "PairLoss",
@@ -62,6 +65,7 @@ __all__ = [
     "flip_consistency",
     "half_turn",
     "lfw_faces",
+    "load_images",
     "match",
     "mirrored_landmarks",
     "partners",
