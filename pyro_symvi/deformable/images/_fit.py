@@ -10,9 +10,9 @@ FITS = ("crop", "pad", "stretch", "error")
 
 
 def fitted(image: Tensor, there: Tensor, size: tuple[int, int], fit: str) -> tuple[Tensor, Tensor]:
-    """An image ``[C, H, W]`` and its mask ``[H, W]`` (1 where there is something) at ``size`` (height, width).
+    """An image ``[C, H, W]`` and its opacity ``[H, W]`` at ``size`` (height, width).
 
-    "crop" cuts the middle part of the wanted shape out, "pad" adds bands of the mean colour where the mask is 0, and
+    "crop" cuts the middle part of the wanted shape out, "pad" adds bands of the mean colour of opacity 0, and
     "stretch" changes the shape; then pixels are interpolated (bicubic, smoothed when the image shrinks). "error" is
     "crop" for folders whose images were found to be equal in size.
     """
@@ -27,9 +27,9 @@ def fitted(image: Tensor, there: Tensor, size: tuple[int, int], fit: str) -> tup
         margins = [right // 2, right - right // 2, below // 2, below - below // 2]
         mean = image.mean((1, 2))[:, None, None]
         image = functional.pad(image - mean, margins) + mean
-        return image, (functional.pad(there, margins) > 0.5).to(image)
+        return image, functional.pad(there, margins)
     image, there = _resized(image, size), _resized(there[None], size)[0]
-    return image, (there > 0.5).to(image)
+    return image, there
 
 
 def _cropped(values: Tensor, size: tuple[int, int]) -> Tensor:

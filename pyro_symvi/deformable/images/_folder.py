@@ -32,8 +32,8 @@ class ImageFolder:
     Attributes:
         images: ``[N, C, H, W]``, float32 in [0, 1]; C = 3 in colour, 1 in grey.
         paths: of their files.
-        mask: ``[N, H, W]``, 1 where there is a picture, 0 where one can see through it or it was padded; None where
-            all of every image is there.
+        mask: bool ``[N, H, W]``, False where one can see through a picture or it was padded; None where all of every
+            image is there.
         sizes: height and width of each file.
         notes: what was done to the files, in words.
     """
@@ -95,7 +95,7 @@ def load_images(
     kind = _kind(pictures, channels)
     notes += _notes(pictures, side, fit, kind)
     images = torch.stack([_as_kind(picture.image, kind) for picture in pictures.values()])
-    mask = torch.stack([picture.there for picture in pictures.values()])
+    mask = torch.stack([picture.there for picture in pictures.values()]) > 0.5
     if least > 1 and bool((images == images[:1]).all()):
         raise ValueError(f"{_too_few(1, least, list(pictures)[:1])}; {len(images)} files show the same picture")
     sizes = tuple(p.size for p in pictures.values())
@@ -152,10 +152,12 @@ def _read(paths: Sequence[Path], size: tuple[int, int], fit: str, skip: bool) ->
     for path in paths:
         try:
             picture = read_picture(path, max(size))
+            image, there = fitted(picture.image, picture.there, size, fit)
+            if not bool((there > 0.5).any()):
+                raise UnreadableImageError("it can be seen through everywhere")
         except UnreadableImageError as error:
             broken.append(f"{path.name}: {error}")
             continue
-        image, there = fitted(picture.image, picture.there, size, fit)
         pictures[path] = replace(picture, image=image, there=there)
     if not broken:
         return pictures, []
