@@ -21,6 +21,8 @@ from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
 from .scenes import Rendered as Rendered
+from .scenes import Scene as Scene
+from .scenes import TwoArmFigure as TwoArmFigure
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
 from .symmetry import dihedral as dihedral
@@ -51,9 +53,11 @@ __all__ = [
     "RandomWarps",
     "Relaxation",
     "Rendered",
+    "Scene",
     "SmallNet",
     "Softmin",
     "ThinPlateSpline",
+    "TwoArmFigure",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",
