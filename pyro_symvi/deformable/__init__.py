@@ -1,8 +1,6 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
-from .images import ImageFolder as ImageFolder
 from .images import lfw_faces as lfw_faces
-from .images import load_images as load_images
 from .losses import DistanceLoss as DistanceLoss
 from .losses import FrameLoss as FrameLoss
 from .losses import LikelihoodLoss as LikelihoodLoss
@@ -12,6 +10,7 @@ from .losses import Relaxation as Relaxation
 from .losses import Softmin as Softmin
 from .losses import Unrelaxed as Unrelaxed
 from .networks import SmallNet as SmallNet
+from .networks import frames_of as frames_of
 from .readouts import CorrespondenceError as CorrespondenceError
 from .readouts import ambiguous_error as ambiguous_error
 from .readouts import chance_error as chance_error
@@ -21,13 +20,17 @@ from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
 from .scenes import Rendered as Rendered
-from .scenes import Scene as Scene
-from .scenes import TwoArmFigure as TwoArmFigure
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
 from .symmetry import dihedral as dihedral
 from .symmetry import half_turn as half_turn
 from .symmetry import rotational as rotational
+from .training import FrameModel as FrameModel
+from .training import Recipe as Recipe
+from .training import TrainingError as TrainingError
+from .training import TrainingStatus as TrainingStatus
+from .training import load_model as load_model
+from .training import train_frame as train_frame
 from .warps import ColourJitter as ColourJitter
 from .warps import PairMaker as PairMaker
 from .warps import Pairs as Pairs
@@ -43,21 +46,22 @@ __all__ = [
     "CorrespondenceError",
     "DistanceLoss",
     "FrameLoss",
+    "FrameModel",
     "FrameSymmetry",
-    "ImageFolder",
     "LikelihoodLoss",
     "Minimum",
     "PairLoss",
     "PairMaker",
     "Pairs",
     "RandomWarps",
+    "Recipe",
     "Relaxation",
     "Rendered",
-    "Scene",
     "SmallNet",
     "Softmin",
     "ThinPlateSpline",
-    "TwoArmFigure",
+    "TrainingError",
+    "TrainingStatus",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",
@@ -67,13 +71,15 @@ __all__ = [
     "cycle_error",
     "dihedral",
     "flip_consistency",
+    "frames_of",
     "half_turn",
     "lfw_faces",
-    "load_images",
+    "load_model",
     "match",
     "mirrored_landmarks",
     "partners",
     "rotational",
+    "train_frame",
     "warped_images",
     "warped_points",
 ]

@@ -1,7 +1,5 @@
-"""Images to learn from: folders of the user, and faces of a package that ships them."""
+"""Images to learn from."""
 
-from ._folder import ImageFolder as ImageFolder
-from ._folder import load_images as load_images
 from ._lfw import lfw_faces as lfw_faces
 
-__all__ = ["ImageFolder", "lfw_faces", "load_images"]
+__all__ = ["lfw_faces"]

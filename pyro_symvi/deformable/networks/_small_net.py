@@ -59,7 +59,9 @@ class SmallNet(nn.Module):
 
 
 def _convolution(before: int, after: int, kernel: int, dilation: int, generator: torch.Generator | None) -> nn.Conv2d:
-    layer = nn.Conv2d(before, after, kernel, dilation=dilation, padding=dilation * (kernel // 2))
+    layer: nn.Conv2d = nn.utils.skip_init(  # torch's own initial values would be drawn from the global generator
+        nn.Conv2d, before, after, kernel, dilation=dilation, padding=dilation * (kernel // 2)
+    )
     nn.init.xavier_uniform_(layer.weight, generator=generator)
     bias = layer.bias
     if bias is not None:

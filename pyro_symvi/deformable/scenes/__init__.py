@@ -1,7 +1,5 @@
 """Renderers of articulated symmetric objects with exact correspondences."""
 
 from ._rendered import Rendered as Rendered
-from ._scene import Scene as Scene
-from ._two_arm_figure import TwoArmFigure as TwoArmFigure
 
-__all__ = ["Rendered", "Scene", "TwoArmFigure"]
+__all__ = ["Rendered"]

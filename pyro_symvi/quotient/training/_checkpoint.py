@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from . import _files
+from ... import _weight_files
 from ._result import History
 
 _FORMAT = "pyro_symvi.quotient checkpoint 1"
@@ -61,7 +61,7 @@ class State:
 
 def save(state: State, fingerprint: dict[str, str], path: str | os.PathLike[str]) -> None:
     """Write the checkpoint; it appears whole or not at all."""
-    _files.write({"format": _FORMAT, "recipe": fingerprint, **state.content()}, path)
+    _weight_files.write({"format": _FORMAT, "recipe": fingerprint, **state.content()}, path)
 
 
 def load(fingerprint: dict[str, str], path: str | os.PathLike[str]) -> dict[str, Any] | None:
@@ -72,17 +72,6 @@ def load(fingerprint: dict[str, str], path: str | os.PathLike[str]) -> dict[str,
     """
     if not Path(path).exists():
         return None
-    content = _files.read(path, _FORMAT, "train(checkpoint=...)")
-    found = content.get("recipe", {})
-    differs = [
-        f"{name}: {found.get(name)} there, {value} here"
-        for name, value in fingerprint.items()
-        if found.get(name) != value
-    ]
-    differs += [f"{name}: {value} there, nothing here" for name, value in found.items() if name not in fingerprint]
-    if differs:
-        raise ValueError(
-            f"expected a checkpoint of this run, got {str(path)!r} of another, because of {'; '.join(differs)}; try "
-            "another file, or the options of that run"
-        )
+    content = _weight_files.read(path, _FORMAT, "train(checkpoint=...)")
+    _weight_files.check_same_run(content.get("recipe", {}), fingerprint, path)
     return content

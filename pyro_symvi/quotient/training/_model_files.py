@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
+from ... import _weight_files
 from .._process import Diffusion
-from . import _files
 from ._plain_values import from_plain, to_plain
 
 _FORMAT = "pyro_symvi.quotient model 1"
@@ -62,11 +62,11 @@ def save_model(
     for name, module in (("network", network), ("ema", network if ema is None else ema)):
         if not isinstance(module, torch.nn.Module):
             raise TypeError(f"expected {name} to be a torch.nn.Module, got {type(module).__name__}")
-    _check_plain(metadata, "metadata")
+    _weight_files.check_plain(metadata, "metadata")
     config = getattr(network, "config", None)
     if config is not None:
-        _check_plain(config, "network.config")
-    _files.write(
+        _weight_files.check_plain(config, "network.config")
+    _weight_files.write(
         {
             "format": _FORMAT,
             "diffusion": to_plain(diffusion),
@@ -91,7 +91,7 @@ def load_model(path: str | os.PathLike[str], *, network: torch.nn.Module | None 
         FileNotFoundError: if there is none.
         ValueError: for a damaged or different file, or weights that do not fit ``network``.
     """
-    content = _files.read(path, _FORMAT, "save_model")
+    content = _weight_files.read(path, _FORMAT, "save_model")
     try:
         diffusion = from_plain(content["diffusion"])
         modules = [_made(content, network, content[name]) for name in ("network", "ema") if content[name] is not None]
@@ -120,18 +120,3 @@ def _made(
 
 def _on_cpu(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu() for name, value in network.state_dict().items()}
-
-
-def _check_plain(value: Any, name: str) -> None:
-    if isinstance(value, Mapping):
-        for key, entry in value.items():
-            _check_plain(key, name)
-            _check_plain(entry, f"{name}[{key!r}]")
-    elif isinstance(value, list | tuple):
-        for entry in value:
-            _check_plain(entry, name)
-    elif not (value is None or isinstance(value, bool | int | float | str | torch.Tensor)):
-        raise TypeError(
-            f"expected numbers, strings, tensors, lists and dictionaries in {name}, got {type(value).__name__}, "
-            "because a file of a model is read without running code"
-        )

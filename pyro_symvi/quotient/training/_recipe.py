@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
+from ..._schedules import Schedule
 from ..._value import Value, positive_int
 from .._dataset import CloudDataset
 from .._process import Diffusion
 from ..losses import Loss
-from ._schedules import Schedule
 from ._times import Times
 
 

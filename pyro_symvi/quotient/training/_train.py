@@ -11,8 +11,9 @@ from typing import Any
 import torch
 import torch.distributed as distributed
 from torch import Tensor
-from tqdm.auto import tqdm
 
+from ..._schedules import Constant, Schedule
+from ..._step_bar import StepBar
 from ...density._ranks import Ranks
 from .._dataset import CloudDataset
 from .._motions import turned_at_random
@@ -22,7 +23,6 @@ from . import _checkpoint
 from ._checkpoint import State
 from ._recipe import Order, Recipe
 from ._result import TrainingResult, TrainingStatus
-from ._schedules import Constant, Schedule
 from ._times import Times, UniformTimes
 
 Evaluate = Callable[[torch.nn.Module, int], Mapping[str, float]]
@@ -104,7 +104,7 @@ def train(
     _start(state, steps, fingerprint, checkpoint, ranks)
     order, problem, dataset = Order(recipe, len(dataset)), None, _prepared(dataset, recipe, state.parameters[0])
     network.train()
-    with _Bar(progress if first else False, steps, state.step) as report:
+    with StepBar(progress if first else False, steps, state.step) as report:
         while state.step < steps and problem is None:
             index = order.batch(state.step)
             value, problem = _step(state, recipe, dataset, index, ranks)
@@ -272,31 +272,3 @@ def _check(
         raise ValueError(
             f"expected parts to be a multiple of the {ranks.size} processes, got {parts}; try {ranks.size}"
         )
-
-
-class _Bar:
-    """What ``progress=`` stands for: a tqdm bar with a mean loss, the user's function, or nothing."""
-
-    def __init__(self, progress: bool | Callable[[int, float], None], total: int, done: int) -> None:
-        if not (isinstance(progress, bool) or callable(progress)):
-            raise TypeError(f"expected progress as True, False or a function, got {progress!r}")
-        self.progress, self.total, self.done = progress, total, done
-        self.bar: Any = None
-        self.mean = math.nan
-
-    def __enter__(self) -> Callable[[int, float], None]:
-        if self.progress is True:
-            self.bar = tqdm(total=self.total, initial=self.done, desc="train", unit="step")
-        return self._report
-
-    def _report(self, step: int, loss: float) -> None:
-        if self.bar is not None:
-            self.mean = loss if math.isnan(self.mean) else 0.98 * self.mean + 0.02 * loss
-            self.bar.update(1)
-            self.bar.set_postfix(loss=f"{self.mean:.4g}", refresh=False)
-        elif callable(self.progress) and not isinstance(self.progress, bool):
-            self.progress(step, loss)
-
-    def __exit__(self, *exc: object) -> None:
-        if self.bar is not None:
-            self.bar.close()

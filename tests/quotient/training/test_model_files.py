@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from pyro_symvi import _weight_files
 from pyro_symvi.groups import Conjugation, PointCloudAction, SpecialEuclidean, SpecialOrthogonal
 from pyro_symvi.quotient import Diffusion, GaussianPrior, HarmonicPrior, Linear, Trigonometric
 from pyro_symvi.quotient.networks import EquivariantNetwork, PointTransformer
 from pyro_symvi.quotient.samplers import ODESampler
-from pyro_symvi.quotient.training import _files, load_model, save_model
+from pyro_symvi.quotient.training import load_model, save_model
 
 from . import training_worker
 
@@ -99,7 +100,7 @@ def test_what_cannot_be_read_is_refused(tmp_path: Path) -> None:
             load_model(path)
     path.write_bytes(whole)
     with pytest.raises(AttributeError):  # a tensor that cannot be written leaves the old file, and nothing beside it
-        _files.write({"x": lambda: None}, path)
+        _weight_files.write({"x": lambda: None}, path)
     assert path.read_bytes() == whole and [p.name for p in tmp_path.iterdir()] == ["model.pt"]
     torch.save({"format": "pyro_symvi.quotient checkpoint 1"}, path)
     with pytest.raises(ValueError, match="of format 'pyro_symvi.quotient checkpoint 1'"):

@@ -6,7 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from ..._value import Value, positive_int
+from ._value import Value, positive_int
 
 
 @dataclass(frozen=True, eq=False, repr=False)

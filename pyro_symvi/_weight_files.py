@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +51,40 @@ def read(path: str | os.PathLike[str], form: str, writer: str) -> dict[str, Any]
             f"expected a file written by {writer} (format {form!r}), got {str(path)!r} of format {found!r}; try another"
         )
     return content
+
+
+def check_same_run(found: Mapping[str, str], wanted: Mapping[str, str], path: str | os.PathLike[str]) -> None:
+    """Refuse the checkpoint of a run that differs; each run is told by lines of text under names.
+
+    Raises:
+        ValueError: naming each difference.
+    """
+    differs = [
+        f"{name}: {found.get(name)} there, {value} here" for name, value in wanted.items() if found.get(name) != value
+    ]
+    differs += [f"{name}: {value} there, nothing here" for name, value in found.items() if name not in wanted]
+    if differs:
+        raise ValueError(
+            f"expected a checkpoint of this run, got {str(path)!r} of another, because of {'; '.join(differs)}; try "
+            "another file, or the options of that run"
+        )
+
+
+def check_plain(value: Any, name: str) -> None:
+    """Refuse what a file cannot hold without code: all but numbers, strings, tensors, lists and dictionaries.
+
+    Raises:
+        TypeError: naming the place.
+    """
+    if isinstance(value, Mapping):
+        for key, entry in value.items():
+            check_plain(key, name)
+            check_plain(entry, f"{name}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for entry in value:
+            check_plain(entry, name)
+    elif not (value is None or isinstance(value, bool | int | float | str | torch.Tensor)):
+        raise TypeError(
+            f"expected numbers, strings, tensors, lists and dictionaries in {name}, got {type(value).__name__}, "
+            "because a file of a model is read without running code"
+        )
