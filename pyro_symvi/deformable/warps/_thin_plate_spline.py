@@ -71,13 +71,15 @@ class ThinPlateSpline(Warp):
         return eye + self._drift[:, 1:].mT, self._drift[:, 0]
 
     def _linear(self, points: Tensor) -> tuple[Tensor, Tensor]:
-        # With l_k = log |u - c_k|^2, value and slopes are all made of sum_k l_k (w_k, w_k c_k^T, w_k |c_k|^2): one
+        # With l_k = log |u - c_k|, value and slopes are all made of sum_k l_k (w_k, w_k c_k^T, w_k |c_k|^2): one
         # logarithm a point and control point, one product of matrices. The rest vanishes by the two side conditions.
+        # Rounding of |u - c_k|^2 counts little: where it matters to l_k, r^2 and so r^2 l_k is small.
         controls, weights = control_points(self.rows, like=points), self._weights.to(points)
-        squares = controls.square().sum(-1, keepdim=True)
-        columns = torch.cat([weights, weights * controls[:, :1], weights * controls[:, 1:], weights * squares], -1)
-        apart = torch.cdist(points, controls.expand(len(points), -1, 2), compute_mode="donot_use_mm_for_euclid_dist")
-        sums = apart.clamp_min(_TINY).log() @ columns
+        lengths = controls.square().sum(-1, keepdim=True)
+        columns = torch.cat([weights, weights * controls[:, :1], weights * controls[:, 1:], weights * lengths], -1)
+        around = torch.cat([points, points.square().sum(-1, keepdim=True), torch.ones_like(points[..., :1])], -1)
+        squares = around @ torch.cat([-2 * controls, torch.ones_like(lengths), lengths], -1).mT
+        sums = squares.clamp_min(_TINY**2).log() @ (columns / 2)
         total, by_x, by_y, by_square = sums.view(*points.shape[:2], 4, 2).unbind(2)
         x, y = points[..., :1], points[..., 1:]
         matrices, offsets = (part.to(points) for part in self._affine())
@@ -86,25 +88,33 @@ class ThinPlateSpline(Warp):
         return points @ matrices.mT + offsets[:, None] + bent, slopes + matrices[:, None]
 
 
+def control_points(rows: int, *, like: Tensor | None = None) -> Tensor:
+    """``rows``^2 points on a square grid from (-1, -1) to (1, 1), row by row, ``[rows^2, 2]``."""
+    like = torch.zeros(()) if like is None else like
+    return _tensor(_controls(rows), like)
+
+
+# -- numbers of a grid of control points alone, kept as arrays and not as tensors --------------------------------------
 _TINY = 1e-12
 """A distance below which r^2 log r and its slope are 0 in any dtype."""
 
 
-def control_points(rows: int, *, like: Tensor | None = None) -> Tensor:
-    """``rows``^2 points on a square grid from (-1, -1) to (1, 1), row by row, ``[rows^2, 2]``."""
-    like = torch.zeros(()) if like is None else like
-    side = torch.linspace(-1, 1, rows, dtype=like.dtype, device=like.device)
-    return torch.stack(torch.meshgrid(side, side, indexing="ij"), -1).flip(-1).reshape(-1, 2)
-
-
-# -- numbers of a grid of control points alone, kept as arrays and not as tensors --------------------------------------
 def _tensor(array: numpy.ndarray[Any, Any], like: Tensor) -> Tensor:
     return torch.tensor(array, dtype=like.dtype, device=like.device)
 
 
+def _product(x: numpy.ndarray[Any, Any], y: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    """All points (x_j, y_i), row by row, ``[N, 2]``."""
+    return numpy.stack(numpy.meshgrid(x, y), -1).reshape(-1, 2)
+
+
 def _controls(rows: int) -> numpy.ndarray[Any, Any]:
-    found: numpy.ndarray[Any, Any] = control_points(rows, like=torch.zeros((), dtype=torch.float64)).numpy()
-    return found
+    side = numpy.linspace(-1, 1, rows)
+    return _product(side, side)
+
+
+def _pixels(height: int, width: int) -> numpy.ndarray[Any, Any]:
+    return _product((2 * numpy.arange(width) + 1) / width - 1, (2 * numpy.arange(height) + 1) / height - 1)
 
 
 def _logarithms(points: numpy.ndarray[Any, Any], rows: int) -> tuple[Any, Any]:
@@ -124,15 +134,10 @@ def _system(rows: int) -> numpy.ndarray[Any, Any]:
     return found
 
 
-def _grid(height: int, width: int) -> numpy.ndarray[Any, Any]:
-    found: numpy.ndarray[Any, Any] = grid_points(height, width, like=torch.zeros((), dtype=torch.float64)).numpy()
-    return found
-
-
 @lru_cache(maxsize=64)
 def _values(rows: int, height: int, width: int) -> numpy.ndarray[Any, Any]:
     """The map from displacements of control points to those of pixels, ``[N, K]``."""
-    points = _grid(height, width)
+    points = _pixels(height, width)
     apart, logs = _logarithms(points, rows)
     basis = numpy.concatenate([(apart**2).sum(-1) * logs, numpy.ones((len(points), 1)), points], 1)
     found: numpy.ndarray[Any, Any] = basis @ _system(rows)
@@ -142,7 +147,7 @@ def _values(rows: int, height: int, width: int) -> numpy.ndarray[Any, Any]:
 @lru_cache(maxsize=64)
 def _slopes(rows: int, side: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarray[Any, Any]]:
     """The maps from displacements to their derivatives by x and by y at pixels, ``[N, K]`` each."""
-    points = _grid(side, side)
+    points = _pixels(side, side)
     apart, logs = _logarithms(points, rows)
     slopes = apart * (2 * logs + 1)[..., None]
     one, zero = numpy.ones((len(points), 1)), numpy.zeros((len(points), 1))

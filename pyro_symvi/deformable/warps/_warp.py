@@ -54,7 +54,7 @@ class Warp(ABC):
         points = self._checked(points)
         known = points.isfinite().all(-1)
         matrices, offsets = self._affine()
-        found = torch.linalg.solve(matrices, (points - offsets[:, None]).mT).mT
+        found = _solved(matrices.to(points)[:, None], points - offsets.to(points)[:, None])
         for _ in range(max_steps):
             values, jacobians = self._linear(found)
             residual = values - points
