@@ -149,7 +149,7 @@ def _slopes(rows: int, side: int) -> tuple[numpy.ndarray[Any, Any], numpy.ndarra
     """The maps from displacements to their derivatives by x and by y at pixels, ``[N, K]`` each."""
     points = _pixels(side, side)
     apart, logs = _logarithms(points, rows)
-    slopes = apart * (2 * logs + 1)[..., None]
+    slopes = 2 * apart * logs[..., None]  # and apart itself, which the side conditions cancel
     one, zero = numpy.ones((len(points), 1)), numpy.zeros((len(points), 1))
     system = _system(rows)
     return (

@@ -49,7 +49,7 @@ class Warp(ABC):
 
         Returns:
             u, ``[B, N, 2]``, nan where p is not finite, and where no solution was found: p is then no value of s
-            near the image.
+            near the image. Far outside an image s may take a value twice; one of the points is found.
         """
         points = self._checked(points)
         known = points.isfinite().all(-1)

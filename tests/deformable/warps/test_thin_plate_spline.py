@@ -103,6 +103,23 @@ def test_points_that_are_shown_nowhere_are_nan_and_so_are_unknown_ones():
     found = flat.inverse(torch.cat([unknown, reached], 1))  # the second map is onto the line y = 0
     assert found.isnan().all(-1).tolist() == [[True, False, False], [True, True, True]]
     torch.testing.assert_close(flat.forward(found)[0, 1:], torch.stack([unknown[0, 1], reached[0, 0]]))
+    known = places(3)
+    given_up = spline().inverse(known, tolerance=1e-3, max_steps=2)  # the affine map is not all there is
+    near = (spline().forward(spline().inverse(known, max_steps=2, tolerance=9.0)) - known).norm(dim=-1)
+    assert 0 < int(given_up.isnan().any(-1).sum()) < 120 and near.max() < 0.1
+
+
+def test_unknown_points_cost_no_steps():
+    class Counted(ThinPlateSpline):
+        calls = 0
+
+        def _linear(self, points):
+            self.calls += 1
+            return super()._linear(points)
+
+    warp = Counted(spline().displacements)
+    assert warp.inverse(torch.full((3, 5, 2), float("nan"), dtype=torch.float64)).isnan().all()
+    assert warp.calls == 1
 
 
 def test_what_is_refused():

@@ -151,6 +151,11 @@ def test_each_change_of_colour_is_what_it_says():
     assert strength.max() <= 0.3 and strength.std() > 0.05
     assert turn.cos().mean().abs() < 0.5 and turn.min() < -2.5 and turn.max() > 2.5
 
+    both = ColourJitter(**NOTHING | {"brightness": 0.2, "contrast": 0.2})(images, generator=generator)
+    level = both.mean((1, 2, 3)) / images.mean((1, 2, 3))
+    spread = both.std((1, 2, 3)) / images.std((1, 2, 3)) / level
+    assert torch.corrcoef(torch.stack([level, spread]))[0, 1].abs() < 0.5  # drawn apart
+
     noise = ColourJitter(**NOTHING | {"noise": 0.01})(images, generator=generator) - images
     assert noise.std().item() == pytest.approx(0.01, rel=0.03)
 
