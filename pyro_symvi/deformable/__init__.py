@@ -1,6 +1,9 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
 from .images import lfw_faces as lfw_faces
+from .images import load_images as load_images
+from .inference import PoseModel as PoseModel
+from .losses import CollapseLevels as CollapseLevels
 from .losses import DistanceLoss as DistanceLoss
 from .losses import FrameLoss as FrameLoss
 from .losses import LikelihoodLoss as LikelihoodLoss
@@ -9,6 +12,8 @@ from .losses import PairLoss as PairLoss
 from .losses import Relaxation as Relaxation
 from .losses import Softmin as Softmin
 from .losses import Unrelaxed as Unrelaxed
+from .losses import mean_distance as mean_distance
+from .losses import mean_distance_to_centre as mean_distance_to_centre
 from .networks import SmallNet as SmallNet
 from .networks import frames_of as frames_of
 from .readouts import CorrespondenceError as CorrespondenceError
@@ -20,10 +25,19 @@ from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
 from .scenes import Rendered as Rendered
+from .scenes import Scene as Scene
+from .scenes import TwoArmFigure as TwoArmFigure
+from .symmetry import ConsistencyResidual as ConsistencyResidual
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
+from .symmetry import commuting_maps as commuting_maps
+from .symmetry import consistency_residual as consistency_residual
 from .symmetry import dihedral as dihedral
+from .symmetry import frame_pair as frame_pair
 from .symmetry import half_turn as half_turn
+from .symmetry import procrustes_symmetry as procrustes_symmetry
+from .symmetry import random_gauge as random_gauge
+from .symmetry import random_rotation as random_rotation
 from .symmetry import rotational as rotational
 from .training import FrameModel as FrameModel
 from .training import Recipe as Recipe
@@ -42,7 +56,9 @@ from .warps import warped_images as warped_images
 from .warps import warped_points as warped_points
 
 __all__ = [
+    "CollapseLevels",
     "ColourJitter",
+    "ConsistencyResidual",
     "CorrespondenceError",
     "DistanceLoss",
     "FrameLoss",
@@ -53,31 +69,43 @@ __all__ = [
     "PairLoss",
     "PairMaker",
     "Pairs",
+    "PoseModel",
     "RandomWarps",
     "Recipe",
     "Relaxation",
     "Rendered",
+    "Scene",
     "SmallNet",
     "Softmin",
     "ThinPlateSpline",
     "TrainingError",
     "TrainingStatus",
+    "TwoArmFigure",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",
     "bilateral",
     "chance_error",
+    "commuting_maps",
+    "consistency_residual",
     "correspondence_error",
     "cycle_error",
     "dihedral",
     "flip_consistency",
+    "frame_pair",
     "frames_of",
     "half_turn",
     "lfw_faces",
+    "load_images",
     "load_model",
     "match",
+    "mean_distance",
+    "mean_distance_to_centre",
     "mirrored_landmarks",
     "partners",
+    "procrustes_symmetry",
+    "random_gauge",
+    "random_rotation",
     "rotational",
     "train_frame",
     "warped_images",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..._value import Value
@@ -26,11 +27,21 @@ class FrameLoss(Value):
         symmetry: acts on frames and images; None for no symmetry.
         pair: the loss of one pair.
         relaxation: what is made of the losses under the candidates h; :class:`Unrelaxed` computes h = 1 alone.
+        unknown: the numbers of the candidates h, the identity's 0 first; None for the elements that leave images as
+            they are, for all of the group where it has no action on images. These and no others are unknown: were a
+            reflection among the candidates, h g would run through the same maps whatever g is, and the loss would
+            forget which of the images were mirrored. It would then be content with frames that do not tell left from
+            right.
+
+    Raises:
+        ValueError: for a relaxation without a symmetry, for one with nothing to choose from, for elements that are
+            none of the group's or no subgroup of it.
     """
 
     symmetry: FrameSymmetry | None = None
     pair: PairLoss = field(default_factory=DistanceLoss)
     relaxation: Relaxation = field(default_factory=Unrelaxed)
+    unknown: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.symmetry is None and not isinstance(self.relaxation, Unrelaxed):
@@ -38,13 +49,51 @@ class FrameLoss(Value):
                 f"expected a symmetry with {self.relaxation!r}, got None, because it chooses among the elements of a "
                 "group; try symmetry=rotational(4)"
             )
+        if self.unknown is not None:
+            object.__setattr__(self, "unknown", self._subgroup(tuple(self.unknown)))
+        if not isinstance(self.relaxation, Unrelaxed) and len(self.unknown_elements) == 1:
+            raise ValueError(
+                f"expected elements to choose from with {self.relaxation!r}, got the identity alone, because elements "
+                f"that move images are known (unknown={self.unknown}, {self.symmetry!r}); try relaxation=Unrelaxed()"
+            )
+
+    @property
+    def unknown_elements(self) -> tuple[int, ...]:
+        """The numbers of the candidates h of a relaxation."""
+        if self.symmetry is None:
+            return (0,)
+        if self.unknown is not None:
+            return self.unknown
+        moved = self.symmetry.image_matrices() - torch.eye(2, dtype=torch.float64)
+        return tuple(number for number, size in enumerate(moved.abs().sum((-2, -1)).tolist()) if size == 0)
+
+    def _subgroup(self, numbers: tuple[int, ...]) -> tuple[int, ...]:
+        """The numbers, if they are those of a subgroup with the identity first."""
+        order = 1 if self.symmetry is None else self.symmetry.order
+        known = all(isinstance(n, int) and not isinstance(n, bool) and 0 <= n < order for n in numbers)
+        if not known or not numbers or numbers[0] != 0 or len(set(numbers)) != len(numbers):
+            raise ValueError(
+                f"expected different numbers of elements, 0 to {order - 1}, the identity's 0 first, got {numbers}"
+            )
+        if self.symmetry is None:
+            return numbers
+        group = self.symmetry.group
+        chosen = group.elements()[list(numbers)]
+        products = group.compose(chosen[:, None].expand(-1, len(chosen), *chosen.shape[1:]), chosen[None])
+        listed = {str(element.tolist()) for element in chosen}
+        if any(str(element.tolist()) not in listed for element in products.flatten(0, 1)):
+            raise ValueError(
+                f"expected the numbers of a subgroup of {group!r}, got {numbers}, because what relates two poses can "
+                "be composed; try unknown=None"
+            )
+        return numbers
 
     def __call__(self, first: Tensor, second: Tensor, pairs: Pairs) -> Tensor:
         """The loss of each pair, ``[B]``, from the frames ``[B, D, h, w]`` of its two images."""
         return self.relaxation(self.candidates(first, second, pairs))
 
     def candidates(self, first: Tensor, second: Tensor, pairs: Pairs) -> Tensor:
-        """The losses L_h, ``[n, B]``: of each element of the group, or of the identity alone without relaxation."""
+        """The losses L_h, ``[n, B]``: of each of ``unknown_elements``, or of the identity alone without relaxation."""
         if self.symmetry is None:
             return self.pair(first, second, pairs.points, None, pairs.weight)[None]
         if self.symmetry.dim != first.shape[1]:
@@ -54,5 +103,5 @@ class FrameLoss(Value):
             )
         elements = self.symmetry.frame_matrices(like=first)
         moved = elements[pairs.element]
-        unknown = elements[:1] if isinstance(self.relaxation, Unrelaxed) else elements
+        unknown = elements[:1] if isinstance(self.relaxation, Unrelaxed) else elements[list(self.unknown_elements)]
         return self.pair(first, second, pairs.points, unknown[:, None] @ moved, pairs.weight)

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from ..._value import Value
 from .._points import grid_points, half_sizes
+from ._by_pair import LossByPair
+from ._levels import CollapseLevels
 
 
 class PairLoss(Value, ABC):
@@ -39,11 +41,28 @@ class PairLoss(Value, ABC):
             ValueError: for shapes that do not belong together.
         """
         _check(first, second, points, matrices, weight)
-        logits = correlation(first, second, matrices)
-        paid = self._pay(logits, points, second.shape[-2], second.shape[-1])
+        height, width = second.shape[-2:]
         if weight is None:
-            return paid.mean(-1)
-        return (paid * weight).sum(-1) / weight.sum(-1).clamp_min(1e-9)
+            share = points.new_full(points.shape[:2], 1 / max(1, points.shape[1]))
+        else:
+            share = weight / weight.sum(-1, keepdim=True).clamp_min(1e-9)
+            points = torch.where(weight[..., None] > 0, points, 0.0)  # what does not count may be anything, even nan
+
+        def loss_of(pair: int, logits: Tensor) -> Tensor:
+            return self._pay(logits[:, None], points[pair : pair + 1], height, width)[:, 0] @ share[pair].to(logits)
+
+        losses: Tensor = LossByPair.apply(_moved(first, matrices), second.flatten(2), loss_of)
+        return losses[0] if matrices is None else losses
+
+    def levels(self, height: int, width: int) -> CollapseLevels:
+        """What frames of ``height`` times ``width`` cells pay that know nothing, on pairs that were not warped."""
+        points = grid_points(height, width, like=torch.zeros((), dtype=torch.float64))[None]
+        flat = self._pay(torch.zeros(1, len(points[0]), len(points[0]), dtype=torch.float64), points, height, width)
+        return CollapseLevels(float(flat.mean()), self._best_law(points, height, width))
+
+    @abstractmethod
+    def _best_law(self, points: Tensor, height: int, width: int) -> float:
+        """The least mean cost of a law p(v) that is the same for all points ``[1, N, 2]``."""
 
     @abstractmethod
     def _pay(self, logits: Tensor, points: Tensor, height: int, width: int) -> Tensor:
@@ -52,16 +71,34 @@ class PairLoss(Value, ABC):
 
 def correlation(first: Tensor, second: Tensor, matrices: Tensor | None = None) -> Tensor:
     """Inner products <A Phi(u), Phi'(v)> of all places, ``[B, h w, h' w']``, or ``[n, B, ...]`` with matrices."""
-    source, target = first.flatten(2).mT, second.flatten(2)
-    if matrices is not None:
-        source = source @ matrices.mT.to(source) if matrices.ndim == 4 else source @ matrices[:, None].mT.to(source)
-    return source @ target
+    found = _moved(first, matrices) @ second.flatten(2)
+    return found[0] if matrices is None else found
 
 
-def distances_to_cells(points: Tensor, height: int, width: int) -> Tensor:
-    """Distances ``[B, N, height * width]`` from points to the centres of cells, in cells (pixels of the frame)."""
-    size = half_sizes(height, width, like=points)
-    return torch.cdist(points * size, (grid_points(height, width, like=points) * size).expand(len(points), -1, 2))
+def offsets_to_cells(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """From points ``[B, N, 2]`` to the columns ``[B, N, width]`` and rows ``[B, N, height]``, in cells of the frame."""
+    cells = (points + 1) * half_sizes(height, width, like=points) - 0.5
+    x = cells[..., 0, None] - torch.arange(width, dtype=points.dtype, device=points.device)
+    y = cells[..., 1, None] - torch.arange(height, dtype=points.dtype, device=points.device)
+    return x, y
+
+
+def squares_to_cells(points: Tensor, height: int, width: int) -> Tensor:
+    """Squared distances ``[B, N, height * width]`` from points to the centres of cells, in cells of the frame.
+
+    From differences of coordinates: |p|^2 - 2 p c + |c|^2 would leave a hundredth of a cell of rounding at distance 0,
+    a tenth of a cell under a root.
+    """
+    x, y = offsets_to_cells(points, height, width)
+    return (y.square()[..., :, None] + x.square()[..., None, :]).flatten(-2)
+
+
+def _moved(first: Tensor, matrices: Tensor | None) -> Tensor:
+    """A Phi(u), ``[n, B, h w, D]``; n = 1 without matrices."""
+    source = first.flatten(2).mT
+    if matrices is None:
+        return source[None]
+    return source @ (matrices if matrices.ndim == 4 else matrices[:, None]).mT.to(source)
 
 
 def _check(first: Tensor, second: Tensor, points: Tensor, matrices: Tensor | None, weight: Tensor | None) -> None:
