@@ -1,7 +1,6 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
 from .images import lfw_faces as lfw_faces
-from .images import load_images as load_images
 from .inference import PoseModel as PoseModel
 from .losses import CollapseLevels as CollapseLevels
 from .losses import DistanceLoss as DistanceLoss
@@ -25,8 +24,6 @@ from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
 from .scenes import Rendered as Rendered
-from .scenes import Scene as Scene
-from .scenes import TwoArmFigure as TwoArmFigure
 from .symmetry import ConsistencyResidual as ConsistencyResidual
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
@@ -74,13 +71,11 @@ __all__ = [
     "Recipe",
     "Relaxation",
     "Rendered",
-    "Scene",
     "SmallNet",
     "Softmin",
     "ThinPlateSpline",
     "TrainingError",
     "TrainingStatus",
-    "TwoArmFigure",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",
@@ -96,7 +91,6 @@ __all__ = [
     "frames_of",
     "half_turn",
     "lfw_faces",
-    "load_images",
     "load_model",
     "match",
     "mean_distance",

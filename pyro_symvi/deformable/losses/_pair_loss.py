@@ -93,6 +93,11 @@ def squares_to_cells(points: Tensor, height: int, width: int) -> Tensor:
     return (y.square()[..., :, None] + x.square()[..., None, :]).flatten(-2)
 
 
+def distances_to_cells(points: Tensor, height: int, width: int) -> Tensor:
+    """Distances ``[B, N, height * width]`` from points to the centres of cells, in cells of the frame."""
+    return squares_to_cells(points, height, width).sqrt()
+
+
 def _moved(first: Tensor, matrices: Tensor | None) -> Tensor:
     """A Phi(u), ``[n, B, h w, D]``; n = 1 without matrices."""
     source = first.flatten(2).mT
