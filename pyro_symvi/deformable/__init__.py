@@ -1,6 +1,8 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
+from .images import ImageFolder as ImageFolder
 from .images import lfw_faces as lfw_faces
+from .images import load_images as load_images
 from .inference import PoseModel as PoseModel
 from .losses import CollapseLevels as CollapseLevels
 from .losses import DistanceLoss as DistanceLoss
@@ -61,6 +63,7 @@ __all__ = [
     "FrameLoss",
     "FrameModel",
     "FrameSymmetry",
+    "ImageFolder",
     "LikelihoodLoss",
     "Minimum",
     "PairLoss",
@@ -91,6 +94,7 @@ __all__ = [
     "frames_of",
     "half_turn",
     "lfw_faces",
+    "load_images",
     "load_model",
     "match",
     "mean_distance",
