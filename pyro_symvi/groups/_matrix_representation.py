@@ -15,7 +15,7 @@ from ._linear_action import LinearAction
 class MatrixRepresentation(LinearAction):
     """A finite group acting on R^d by listed matrices, A_g x with ``matrices[i]`` for ``acting.elements()[i]``.
 
-    That A_g A_h = A_gh is checked when it is made.
+    That A_e = 1 and A_g A_h = A_gh is checked when it is made.
 
     >>> from pyro_symvi.groups import SignFlips
     >>> mirror = MatrixRepresentation(SignFlips(1), torch.stack([torch.eye(2), torch.diag(torch.tensor([-1.0, 1.0]))]))
@@ -42,6 +42,12 @@ class MatrixRepresentation(LinearAction):
         if matrices.ndim != 3 or len(matrices) != order or matrices.shape[-1] != matrices.shape[-2]:
             raise ValueError(f"expected one square matrix for each of {order} elements, got {list(matrices.shape)}")
         object.__setattr__(self, "matrices", matrices)
+        unit = matrices[self._index(self.acting.identity())]
+        if not bool(((unit - torch.eye(len(unit), dtype=torch.float64)).abs() <= 1e-9).all()):
+            raise ValueError(
+                f"expected the identity matrix for the identity, got {unit.tolist()}, because A_e x = x for all x; try "
+                "matrices in the order of group.elements()"
+            )
         elements = self.acting.elements()
         for i, g in enumerate(elements):
             product = self.matrices[self._index(self.acting.compose(g.expand_as(elements), elements))]
@@ -60,6 +66,13 @@ class MatrixRepresentation(LinearAction):
     @property
     def dim(self) -> int:
         return int(self.matrices.shape[-1])
+
+    def _frame(self) -> Tensor | None:
+        """As for a group of matrices: from the invariant inner product mean A_g^T A_g, unless that is the usual one."""
+        product = (self.matrices.mT @ self.matrices).mean(0)
+        if float((product - torch.eye(self.dim, dtype=product.dtype)).abs().max()) < 1e-12:
+            return None
+        return torch.linalg.inv(torch.linalg.cholesky(product)).mT
 
     def _index(self, g: Tensor) -> Tensor:
         """The place of elements in ``acting.elements()``, LongTensor ``[*batch]``."""
