@@ -25,7 +25,10 @@ from .readouts import cycle_error as cycle_error
 from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
+from .scenes import Flower as Flower
 from .scenes import Rendered as Rendered
+from .scenes import Scene as Scene
+from .scenes import TwoArmFigure as TwoArmFigure
 from .symmetry import ConsistencyResidual as ConsistencyResidual
 from .symmetry import FrameSymmetry as FrameSymmetry
 from .symmetry import bilateral as bilateral
@@ -60,6 +63,7 @@ __all__ = [
     "ConsistencyResidual",
     "CorrespondenceError",
     "DistanceLoss",
+    "Flower",
     "FrameLoss",
     "FrameModel",
     "FrameSymmetry",
@@ -74,11 +78,13 @@ __all__ = [
     "Recipe",
     "Relaxation",
     "Rendered",
+    "Scene",
     "SmallNet",
     "Softmin",
     "ThinPlateSpline",
     "TrainingError",
     "TrainingStatus",
+    "TwoArmFigure",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",

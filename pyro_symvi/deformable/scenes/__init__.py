@@ -1,5 +1,8 @@
 """Renderers of articulated symmetric objects with exact correspondences."""
 
+from ._flower import Flower as Flower
 from ._rendered import Rendered as Rendered
+from ._scene import Scene as Scene
+from ._two_arm_figure import TwoArmFigure as TwoArmFigure
 
-__all__ = ["Rendered"]
+__all__ = ["Flower", "Rendered", "Scene", "TwoArmFigure"]

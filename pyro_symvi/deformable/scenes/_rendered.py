@@ -22,6 +22,11 @@ class Rendered:
             the background, and where that place is hidden or outside the image.
         symmetry: of the category.
         width: of the object in pixels, ``[N]``: the larger side of its bounding box, the unit of errors in per cent.
+        landmarks: where K named places lie, ``[N, K, 2]``; nan where hidden or outside the image.
+        landmark_names: their names, K of them.
+        landmark_order: LongTensor ``[order, K]``: R_g takes the place of landmark k to that of
+            ``landmark_order[g, k]``, so that landmark k of an image I lies where landmark ``landmark_order[g, k]`` of
+            M_g I does, up to M_g.
     """
 
     images: Tensor
@@ -29,6 +34,9 @@ class Rendered:
     partners: Tensor
     symmetry: FrameSymmetry
     width: Tensor
+    landmarks: Tensor
+    landmark_names: tuple[str, ...]
+    landmark_order: Tensor
 
     def __len__(self) -> int:
         return len(self.images)
@@ -40,5 +48,12 @@ class Rendered:
 
     def __getitem__(self, index: Tensor | slice) -> Rendered:
         return Rendered(
-            self.images[index], self.frame[index], self.partners[:, index], self.symmetry, self.width[index]
+            self.images[index],
+            self.frame[index],
+            self.partners[:, index],
+            self.symmetry,
+            self.width[index],
+            self.landmarks[index],
+            self.landmark_names,
+            self.landmark_order,
         )
