@@ -15,7 +15,9 @@ from .losses import Softmin as Softmin
 from .losses import Unrelaxed as Unrelaxed
 from .losses import mean_distance as mean_distance
 from .losses import mean_distance_to_centre as mean_distance_to_centre
+from .networks import BackboneNet as BackboneNet
 from .networks import SmallNet as SmallNet
+from .networks import UnitFrames as UnitFrames
 from .networks import frames_of as frames_of
 from .readouts import CorrespondenceError as CorrespondenceError
 from .readouts import ambiguous_error as ambiguous_error
@@ -58,6 +60,7 @@ from .warps import warped_images as warped_images
 from .warps import warped_points as warped_points
 
 __all__ = [
+    "BackboneNet",
     "CollapseLevels",
     "ColourJitter",
     "ConsistencyResidual",
@@ -85,6 +88,7 @@ __all__ = [
     "TrainingError",
     "TrainingStatus",
     "TwoArmFigure",
+    "UnitFrames",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",

@@ -1,6 +1,8 @@
 """Networks from images to frames."""
 
+from ._backbone_net import BackboneNet as BackboneNet
 from ._frames import frames_of as frames_of
 from ._small_net import SmallNet as SmallNet
+from ._unit_frames import UnitFrames as UnitFrames
 
-__all__ = ["SmallNet", "frames_of"]
+__all__ = ["BackboneNet", "SmallNet", "UnitFrames", "frames_of"]

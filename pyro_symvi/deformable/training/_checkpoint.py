@@ -63,7 +63,7 @@ def fingerprint(
     if not recipe.schedule.needs_end:
         del lines["steps"]
     symmetry = loss.symmetry
-    lines["loss"] = f"{loss.pair!r} {loss.relaxation!r}"
+    lines["loss"] = f"{loss.pair!r} {loss.relaxation!r} over {list(loss.unknown_elements)}"
     lines["symmetry"] = repr(symmetry)
     if symmetry is not None:
         lines["symmetry"] += f" {_digest(symmetry.frame_matrices(), symmetry.image_matrices())}"

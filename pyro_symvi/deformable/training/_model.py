@@ -60,7 +60,7 @@ class FrameModel:
 
     @property
     def relative_loss(self) -> float:
-        """The final loss over the lower of the two ``history.levels``: 1 for frames that know nothing of the images.
+        """The final loss over the lowest of the ``history.levels``: 1 for frames that know nothing of the images.
 
         Small values show that the frame follows what is in the picture under warps of the recipe. They do not show
         that two images of different objects get frames that agree, nor that a symmetry holds where the recipe never

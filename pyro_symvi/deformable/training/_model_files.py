@@ -7,12 +7,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import nn
 
 from ... import _plain_values, _schedules, _weight_files, groups
 from .. import losses, symmetry, warps
-from ..networks import SmallNet
+from ..networks._configs import build_network, network_config
 from . import _recipe
 from ._model import FrameModel
 from ._result import History, TrainingStatus
@@ -28,7 +27,7 @@ def save_model(model: FrameModel, path: str | os.PathLike[str]) -> None:
     content = {
         "format": _FORMAT,
         "kind": type(model.network).__name__,
-        "config": dict(model.network.config) if isinstance(model.network, SmallNet) else None,
+        "config": network_config(model.network),
         "network": {name: value.detach().cpu() for name, value in model.network.state_dict().items()},
         "symmetry": _plain_values.to_plain(model.symmetry, _KNOWN, _WHERE),
         "recipe": _plain_or_none(model.recipe),
@@ -48,7 +47,8 @@ def load_model(path: str | os.PathLike[str], network: nn.Module | None = None) -
 
     Args:
         path: the file.
-        network: takes the weights, for networks other than :class:`SmallNet`; it is copied, not changed.
+        network: takes the weights, for networks other than ``SmallNet`` and ``UnitFrames`` of one; it is
+            copied, not changed.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -78,11 +78,12 @@ def _made(content: Mapping[str, Any], network: nn.Module | None) -> nn.Module:
     if network is not None:
         made = copy.deepcopy(network)
     elif content["config"] is not None:
-        made = SmallNet(**content["config"], generator=torch.Generator().manual_seed(0))
+        made = build_network(content["config"])
     else:
         kind = content["kind"]
         raise ValueError(
-            f"the weights are those of a {kind}, not of a SmallNet; try load_model(path, network={kind}(...))"
+            f"the weights are those of a {kind}, of which the file holds no description; try "
+            f"load_model(path, network={kind}(...))"
         )
     dtypes = {value.dtype for value in weights.values() if value.is_floating_point()}
     if len(dtypes) == 1:

@@ -38,9 +38,9 @@ class History:
         loss: mean of each batch, ``steps`` numbers.
         gradient_norm: before clipping.
         evaluations: for each step at which ``evaluate`` was called, what it returned.
-        levels: the mean loss, on pairs of the same kind, of two frames that know nothing of the images: ``constant``
-            (all places alike) and ``position`` (the place in the picture, whatever is there). A loss at the lower of
-            the two shows that nothing was learnt.
+        levels: the mean loss, on some pairs of the same kind, of three frames that know nothing of the images:
+            ``constant`` (all places alike), ``one_place`` (every place sent to the same one) and ``position`` (the
+            place in the picture, whatever is there). A loss at the lowest of them shows that nothing was learnt.
     """
 
     loss: list[float] = field(default_factory=list)

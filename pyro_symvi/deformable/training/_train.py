@@ -20,14 +20,13 @@ from ..symmetry import FrameSymmetry
 from ..warps import PairMaker, Pairs
 from . import _checkpoint, _inputs
 from ._checkpoint import State
-from ._levels import blind_levels, mean_levels
+from ._levels import blind_levels
 from ._model import FrameModel
 from ._recipe import Order, Recipe
 from ._result import TrainingStatus
 from ._settle import settle
 
 Evaluate = Callable[[FrameModel, int], Mapping[str, float]]
-_LEVEL_BATCHES = 4
 
 
 def train_frame(
@@ -60,8 +59,8 @@ def train_frame(
             and in its own dtype. None for ``SmallNet(width=0.5)`` of the symmetry's dimension, or 3.
         loss: a ``FrameLoss`` with this symmetry, or the loss of a pair; None for ``FrameLoss(symmetry)``.
         recipe: None for ``Recipe()``.
-        mask: what is known to be the object, bool ``[N, H, W]``; other places are neither trained nor, as right
-            answers, excluded.
+        mask: what is known to be the object, bool ``[N, H, W]``; other places are not asked for, though they remain
+            possible (wrong) answers.
         checkpoint: a file.
         checkpoint_every: steps from one writing of it to the next; also after the last one.
         evaluate: called with the model as it is and the number of steps done; returns numbers for the history.
@@ -120,11 +119,8 @@ class _Run:
             size = frames_of(network.eval(), self.images[:2], dim=dim).shape[-2:]
         self.maker: PairMaker = recipe.maker(loss.symmetry, (size[0], size[1]))
         self.order = Order(recipe, len(images))
-        levels = [
-            blind_levels(loss, self._pairs(self._any(f"levels {k}"), f"levels {k}"), *size)
-            for k in range(_LEVEL_BATCHES)
-        ]
-        self.state.history.levels = mean_levels(levels)
+        levels = self._pairs(self._any("levels"), "levels")
+        self.state.history.levels = blind_levels(loss, levels, *size)
 
     def take_step(self) -> tuple[float, str | None]:
         """One step of the optimiser: the loss, and what was wrong if the step was not taken."""
@@ -142,13 +138,14 @@ class _Run:
             frames = self.network(torch.cat([pairs.first, pairs.second]))
             losses = self.loss(frames[: len(index)], frames[len(index) :], pairs)
             losses.mean().backward()
-        value = float(losses.detach().double().mean())
+        losses = losses.detach()
+        value = float(losses.double().mean())
         gradients = [p.grad for p in state.parameters if p.grad is not None]
         norm = float(torch.stack([g.double().norm() for g in gradients]).norm()) if gradients else 0.0
         if not (math.isfinite(value) and math.isfinite(norm)):
             for buffer, before in zip(self.network.buffers(), buffers, strict=True):
                 buffer.copy_(before)
-            bad = index[(~torch.isfinite(losses.detach())).cpu()].tolist()
+            bad = index[(~torch.isfinite(losses)).cpu()].tolist()
             where = f"image {', '.join(map(str, bad[:5]))}" if bad else "finite losses, so the gradient overflows"
             return value, f"the batch of step {state.step} has loss {value} and gradient norm {norm}: {where}"
         self._descend(gradients, norm)
@@ -183,7 +180,7 @@ class _Run:
 
     def _any(self, purpose: str) -> Tensor:
         order = torch.randperm(len(self.images), generator=self.recipe.generator(f"order of {purpose}"))
-        return order[: self.recipe.batch_size]
+        return order[: max(16, self.recipe.batch_size)]
 
     def _settling(self, number: int) -> Tensor:
         pairs = self._pairs(self._any(f"settle {number}"), f"settle {number}")

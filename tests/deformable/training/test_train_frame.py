@@ -6,30 +6,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from pyro_symvi.deformable import FrameModel, Recipe, TrainingStatus, bilateral, train_frame
+from pyro_symvi.deformable import (
+    DistanceLoss,
+    FrameLoss,
+    FrameModel,
+    Recipe,
+    TrainingStatus,
+    bilateral,
+    rotational,
+    train_frame,
+)
 from pyro_symvi.deformable.training import Constant
+from pyro_symvi.deformable.training._train import _Run
 
+from .small import IMAGES, Tiny
 
-class Tiny(torch.nn.Module):
-    """16 x 16 to 8 x 8, with batch normalisation and with dropout, which draws from the global generator."""
-
-    def __init__(self, dim: int = 3) -> None:
-        super().__init__()
-        with torch.random.fork_rng():
-            torch.manual_seed(0)
-            self.body = torch.nn.Sequential(
-                torch.nn.Conv2d(3, 6, 3, 2, 1),
-                torch.nn.BatchNorm2d(6),
-                torch.nn.Tanh(),
-                torch.nn.Dropout(0.1),
-                torch.nn.Conv2d(6, dim, 3, 1, 1),
-            )
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.body(images)
-
-
-IMAGES = torch.randint(0, 256, (6, 3, 16, 16), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
 SHORT = Recipe(steps=6, batch_size=4, settle=2, seed=3)
 
 
@@ -89,3 +80,76 @@ def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_good_weights() -> 
     assert "the batch of step 2 has loss nan" in str(ended.cause)
     with pytest.raises(RuntimeError, match="lower learning_rate"):
         ended.checked()
+
+
+def test_the_first_step_by_hand() -> None:
+    """Both images of a pair in one normalised batch; places off the mask have no say; half of the pairs mirrored."""
+    network, recipe = Tiny(dropout=0.0), Recipe(steps=1, batch_size=4, seed=5)
+    mask = torch.zeros(6, 16, 16, dtype=torch.bool)
+    mask[:, 4:12, 3:9] = True
+    found = train_frame(IMAGES, bilateral(), network, recipe=recipe, mask=mask)
+    index = torch.randperm(6, generator=recipe.generator("order 0"))[:4]
+    maker, generator = recipe.maker(bilateral(), (8, 8)), recipe.generator("pairs 0")
+    pairs = maker.pairs(IMAGES[index].float() / 255, generator=generator, mask=mask[index])
+    assert 0 < int(pairs.element.sum()) < 4 and 0 < float(pairs.weight.mean()) < 0.5
+    first, second = network.train()(torch.cat([pairs.first, pairs.second])).chunk(2)
+    value = FrameLoss(bilateral())(first, second, pairs).mean()
+    value.backward()
+    norm = torch.cat([p.grad.flatten() for p in network.parameters()]).norm()
+    assert found.history.loss == pytest.approx([float(value.detach())], abs=1e-5)
+    assert found.history.gradient_norm == pytest.approx([float(norm)], rel=1e-3)
+
+
+def test_large_gradients_are_scaled_down() -> None:
+    run = _Run(Tiny(), FrameLoss(), Recipe(gradient_clip=2.0), IMAGES, None)
+    run.state.usual_norm = 1.0
+    gradients = [torch.randn(p.shape) for p in run.state.parameters]
+    for parameter, gradient in zip(run.state.parameters, gradients, strict=True):
+        parameter.grad = gradient
+    run._descend(gradients, float(torch.cat([g.flatten() for g in gradients]).norm()))
+    moments = [run.state.optimizer.state[p]["exp_avg"].flatten() for p in run.state.parameters]
+    assert float(torch.cat(moments).norm()) == pytest.approx(0.1 * 2.0, rel=1e-4)
+    assert run.state.usual_norm == pytest.approx(0.99 + 0.01 * 2.0)
+
+
+def test_evaluations_see_copies() -> None:
+    seen = []
+
+    def evaluate(model: FrameModel, step: int) -> dict[str, float]:
+        assert not model.network.training
+        mean = float(model.frames(IMAGES).mean())
+        torch.nn.init.zeros_(model.network.body[-1].weight)
+        model.history.loss.clear()
+        seen.append(step)
+        return {"mean": mean}
+
+    plain = train_frame(IMAGES, None, Tiny(), DistanceLoss(1.0), SHORT)
+    watched = train_frame(IMAGES, None, Tiny(), DistanceLoss(1.0), SHORT, evaluate=evaluate, evaluate_every=4)
+    assert seen == [4, 6] and sorted(watched.history.evaluations) == [4, 6]
+    assert watched.history.evaluations[6]["mean"] == float(plain.frames(IMAGES).mean())
+    watched.history.evaluations.clear()
+    assert same(plain, watched)
+
+
+def test_frames_of_many_images_and_other_dtypes() -> None:
+    model = train_frame(IMAGES, rotational(3, dim=4), Tiny(4).double(), recipe=Recipe(steps=1, batch_size=2))
+    frames = model.frames(IMAGES, batch_size=4)
+    assert frames.shape == (6, 4, 8, 8) and frames.dtype == torch.float64 and not frames.requires_grad
+    assert torch.allclose(frames[4:], model.frames(IMAGES[4:].double() / 255), atol=1e-12)
+    assert model.image_shape == (3, 16, 16) and model.final_loss == model.history.loss[0]
+    assert model.relative_loss == pytest.approx(model.final_loss / min(model.history.levels.values()))
+
+
+def test_batch_normalisation_is_that_of_the_final_weights() -> None:
+    """The statistics are means over batches under the weights that are kept; a moving average still holds its start."""
+    recipe = Recipe(steps=3, batch_size=4, settle=3, learning_rate=0.1)
+    model = train_frame(IMAGES, None, Tiny(), recipe=recipe)
+    run = _Run(model.network, FrameLoss(), recipe, IMAGES, None)
+    batches = [model.network.body[0](run._settling(k)).detach() for k in range(3)]
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches]).mean(0)
+    variances = torch.stack([batch.var((0, 2, 3)) for batch in batches]).mean(0)
+    layer = model.network.body[1]
+    assert torch.allclose(layer.running_mean, means, atol=1e-5) and layer.momentum == 0.1
+    assert torch.allclose(layer.running_var, variances, atol=1e-5)
+    left = train_frame(IMAGES, None, Tiny(), recipe=Recipe(steps=3, batch_size=4, settle=0, learning_rate=0.1))
+    assert float((left.network.body[1].running_var - variances).abs().max()) > 0.1

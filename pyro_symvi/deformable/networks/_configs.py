@@ -1,0 +1,32 @@
+"""Networks of this package as plain values and back: what a file of a model may hold without running code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from ._small_net import SmallNet
+from ._unit_frames import UnitFrames
+
+
+def network_config(network: nn.Module) -> dict[str, Any] | None:
+    """What ``build_network`` needs; None for networks it cannot build."""
+    if type(network) is SmallNet:
+        return {"kind": "SmallNet", **network.config}
+    if type(network) is UnitFrames:
+        inner = network_config(network.network)
+        return None if inner is None else {"kind": "UnitFrames", "scale": network.scale, "network": inner}
+    return None
+
+
+def build_network(config: Mapping[str, Any]) -> nn.Module:
+    """A network with this config, its weights arbitrary."""
+    options = {name: value for name, value in config.items() if name != "kind"}
+    if config.get("kind") == "SmallNet":
+        return SmallNet(**options, generator=torch.Generator().manual_seed(0))
+    if config.get("kind") == "UnitFrames":
+        return UnitFrames(build_network(options["network"]), options["scale"])
+    raise ValueError(f"expected the config of a SmallNet or of UnitFrames, got that of {config.get('kind')!r}")
