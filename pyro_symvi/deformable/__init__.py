@@ -27,6 +27,7 @@ from .readouts import cycle_error as cycle_error
 from .readouts import flip_consistency as flip_consistency
 from .readouts import match as match
 from .readouts import partners as partners
+from .scenes import EllipsoidFace as EllipsoidFace
 from .scenes import Flower as Flower
 from .scenes import Rendered as Rendered
 from .scenes import Scene as Scene
@@ -66,6 +67,7 @@ __all__ = [
     "ConsistencyResidual",
     "CorrespondenceError",
     "DistanceLoss",
+    "EllipsoidFace",
     "Flower",
     "FrameLoss",
     "FrameModel",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ._waves import random_waves, uniform, wave_values
 Poses = dict[str, Tensor]
 _SAME = 1e-6  # two places of the object are one
 _CHUNK = 16  # images drawn at a time
+_MOST = {"rotation": math.pi, "yaw": 1.4, "pitch": 1.4, "translation": 1.0, "bend": 2.0, "swing": 1.0, "behind": 1.0}
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -46,7 +48,7 @@ class Scene(Value, ABC):
 
     Raises:
         TypeError: for sizes that are no ints.
-        ValueError: for sizes below 8 and negative strengths.
+        ValueError: for sizes below 8, strengths outside [0, 1], and ranges of poses out of bounds.
     """
 
     size: int = 48
@@ -63,6 +65,13 @@ class Scene(Value, ABC):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ValueError(f"expected {name} between 0 and 1, got {value}, because colours are in [0, 1]")
+        for name, most in _MOST.items():
+            value = getattr(self, name, 0.0)
+            if not 0 <= value <= most:
+                raise ValueError(
+                    f"expected {name} between 0 and {most:.3g}, got {value}, because poses are drawn from within "
+                    f"+-{name} and places are told apart no further than that"
+                )
 
     # -- what a scene is -------------------------------------------------------------------------------------------
     @property
@@ -162,8 +171,8 @@ class Scene(Value, ABC):
         places, normals = self._look(points, poses)
         shade = 1 + self.light * (torch.einsum("npc,nc->np", normals[..., :2], poses["light"]) + normals[..., 2] - 1)
         behind = poses["backdrop"] + self.background * wave_values(*_wave(poses, "background"), points)
-        shown = torch.isnan(places[..., :1])
-        colours = torch.where(shown, behind, self.colours(torch.nan_to_num(places), poses) * shade[..., None])
+        empty = torch.isnan(places[..., :1])
+        colours = torch.where(empty, behind, self.colours(torch.nan_to_num(places), poses) * shade[..., None])
         square = colours.clamp(0, 1).reshape(-1, self.size, self.supersampling, self.size, self.supersampling, 3)
         return square.mean((2, 4)).movedim(-1, 1)
 
@@ -171,10 +180,17 @@ class Scene(Value, ABC):
         """Frames ``[n, D, H, W]`` and partners ``[order, n, HW, 2]``."""
         points = grid_points(self.size, self.size, like=poses["light"]).expand(len(poses["light"]), -1, -1)
         places = self._look(points, poses)[0]
-        matrices = self.symmetry.frame_matrices()
-        own = torch.where(torch.isnan(places[..., :1]), torch.nan, points)
-        partners = torch.stack([own] + [self.points(places @ matrix.mT, poses) for matrix in matrices[1:]])
-        return places.mT.reshape(len(points), -1, self.size, self.size), partners
+        seen = ~torch.isnan(places[..., 0])
+        first = seen.int().argsort(-1, descending=True)[
+            :, : int(seen.sum(-1).max()), None
+        ]  # pixels of the object first
+        few = places.gather(1, first.expand(-1, -1, places.shape[-1]))
+        nowhere = torch.full_like(points, torch.nan)
+        partners = [torch.where(seen[..., None], points, torch.nan)]
+        for matrix in self.symmetry.frame_matrices()[1:]:
+            found = self.points(few @ matrix.mT, poses)
+            partners.append(nowhere.scatter(1, first.expand(-1, -1, 2), found))
+        return places.mT.reshape(len(points), -1, self.size, self.size), torch.stack(partners)
 
     def _order(self, landmarks: Tensor) -> Tensor:
         moved = landmarks @ self.symmetry.frame_matrices().mT  # [order, K, D]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-_STRAIGHT = 1e-6  # least curvature: s = angle / curvature has no cancellation at any
+_STRAIGHT = 1e-9  # least curvature: s = angle / curvature has no cancellation at any
 
 
 @dataclass(frozen=True)
