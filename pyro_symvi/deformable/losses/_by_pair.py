@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 class LossByPair(torch.autograd.Function):
@@ -15,7 +14,7 @@ class LossByPair(torch.autograd.Function):
 
     The N M logits of a pair are the bulk of the memory. They live only while their pair is worked on: its gradients,
     of the size of the frames, are taken at once and kept. That is what autograd would find, in a cache that holds one
-    pair, and with memory of n B (N + M) D in place of n B N M. First derivatives only.
+    pair, and with memory of n B (N + M) D in place of n B N M. First derivatives only: second ones are refused.
     """
 
     @staticmethod
@@ -38,9 +37,13 @@ class LossByPair(torch.autograd.Function):
         return losses
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None]:
         """Each candidate's gradients, times what arrives."""
+        if torch.is_grad_enabled():  # with create_graph=True: gradients that are kept have no graph
+            raise RuntimeError(
+                "expected first derivatives of a frame loss, got a call with create_graph=True, because its gradients "
+                "are taken in the forward pass; try a loss of your own for second ones"
+            )
         left, right = ctx.saved_tensors
         factor = upstream[..., None, None]
         return factor * left, (factor * right).sum(0), None

@@ -1,5 +1,6 @@
 """What the losses of frames do not change under, and their relaxations."""
 
+import dataclasses
 import math
 
 import pytest
@@ -24,6 +25,7 @@ from pyro_symvi.deformable import (
     rotational,
 )
 from pyro_symvi.deformable._points import grid_points
+from pyro_symvi.groups import Cyclic, MatrixRepresentation
 
 
 def random_pairs(symmetry: FrameSymmetry | None = None, batch: int = 4, seed: int = 0) -> tuple[Tensor, Tensor, Pairs]:
@@ -36,6 +38,12 @@ def random_pairs(symmetry: FrameSymmetry | None = None, batch: int = 4, seed: in
     element[batch // 2 :] = 0 if symmetry is None else symmetry.order - 1
     images = torch.zeros(batch, 3, 8, 8, dtype=torch.float64)
     return first, second, Pairs(images, images, points, element, torch.ones(batch, 16, dtype=torch.float64))
+
+
+def quarter_turns() -> FrameSymmetry:
+    """C_4 that turns frames and images: x' = -y, y' = x."""
+    plane = rotational(4, 2).frame_matrices().round()
+    return FrameSymmetry(rotational(4).frame, MatrixRepresentation(Cyclic(4), plane))
 
 
 def turned(matrix: Tensor, frames: Tensor) -> Tensor:
@@ -91,9 +99,9 @@ def test_a_coin_gives_the_sum_of_equivariance_and_symmetry() -> None:
     assert float((paid - pair(first, second, pairs.points))[2:].abs().min()) > 1e-3
 
 
-def test_a_symmetric_frame_pays_nothing_for_a_flip_and_its_transpose_does() -> None:
-    """Phi(M u; M I) = R Phi(u; I): second image = flipped first, v = M u. The wrong group pays."""
-    symmetry = bilateral()
+@pytest.mark.parametrize("symmetry", [bilateral(), quarter_turns()], ids=["bilateral", "quarter turns"])
+def test_a_symmetric_frame_pays_nothing_for_a_moved_image(symmetry: FrameSymmetry) -> None:
+    """Phi(M u; M I) = R Phi(u; I): second image = M first, v = M u. The wrong element and the wrong group pay."""
     plane = 0.6 * grid_points(12, 12)[None].double()
     first = 100 * torch.cat([plane, (1 - plane.square().sum(-1, keepdim=True)).sqrt()], -1).mT.reshape(1, 3, 12, 12)
     element = torch.ones(1, dtype=torch.long)
@@ -101,8 +109,9 @@ def test_a_symmetric_frame_pays_nothing_for_a_flip_and_its_transpose_does() -> N
     points = symmetry.on_points(element, grid_points(12, 12, like=first)[None])
     pairs = Pairs(first, second, points, element, torch.ones(1, 144, dtype=torch.float64))
     assert float(FrameLoss(symmetry)(first, second, pairs)) < 1e-2
-    for wrong in (FrameLoss(None), FrameLoss(half_turn())):
-        assert float(wrong(first, second, pairs)) > 0.5 * DistanceLoss().levels(12, 12).constant
+    inverse = dataclasses.replace(pairs, element=3 * element if symmetry.order == 4 else 0 * element)
+    for wrong, seen in ((FrameLoss(None), pairs), (FrameLoss(half_turn()), pairs), (FrameLoss(symmetry), inverse)):
+        assert float(wrong(first, second, seen)) > 0.5 * DistanceLoss().levels(12, 12).constant
 
 
 def test_relaxations_between_their_bounds() -> None:

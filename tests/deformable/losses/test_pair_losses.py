@@ -73,6 +73,12 @@ def test_values_and_gradients_are_those_of_the_formula(loss: PairLoss) -> None:
         assert float(loss(first, second, points, weight=0 * weight).abs().max()) == 0
 
 
+def test_second_derivatives_are_refused() -> None:
+    first, points = frames(1, 3, 2, 2), grid_points(2, 2, like=torch.zeros((), dtype=torch.float64))[None]
+    with pytest.raises(RuntimeError, match="expected first derivatives of a frame loss"):
+        torch.autograd.grad(DistanceLoss()(first, first, points).sum(), first, create_graph=True)
+
+
 @pytest.mark.parametrize("power", [1.0, 0.5, 1.5])
 def test_mean_distances_of_the_square(power: float) -> None:
     """Differences have density (1 - |a|)(1 - |b|): quadrature against the closed forms."""

@@ -24,6 +24,8 @@ def test_reflections_are_involutions() -> None:
         torch.testing.assert_close(
             symmetry.frame_matrices()[1] @ symmetry.frame_matrices()[1], torch.eye(symmetry.dim, dtype=torch.float64)
         )
+    first, second = torch.eye(3, dtype=torch.float64)[:2]
+    torch.testing.assert_close(rotational(4).frame_matrices()[1] @ first, second)  # turns go from x to y
     assert float(torch.linalg.det(bilateral().frame_matrices()[1])) == -1
     assert float(torch.linalg.det(half_turn().frame_matrices()[1])) == 1
 

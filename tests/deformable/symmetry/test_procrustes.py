@@ -71,6 +71,14 @@ def test_hidden_places_do_not_count() -> None:
     torch.testing.assert_close(procrustes_symmetry(first, second, bilateral(), weight), wanted)
     residual = consistency_residual(first, second, bilateral(), weight.reshape(2, 4, 5), matrix=wanted)
     assert residual.residual < 1e-12 and residual.relative < 1e-12 and float(residual) == residual.residual
+    doubled = torch.where(weight > 0, torch.arange(1.0, 21, dtype=torch.float64), 0.0)  # weights are squares of lengths
+    first, second = torch.randn(2, 2, 3, 20, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    long = doubled.sqrt()[:, None]
+    torch.testing.assert_close(
+        procrustes_symmetry(first, second, bilateral(), doubled),
+        procrustes_symmetry(long * first, long * second, bilateral()),
+    )
+    first[0, :, 4] = torch.inf
     with pytest.raises(ValueError, match="expected finite frames"):
         procrustes_symmetry(first, second, bilateral())
     with pytest.raises(ValueError, match=r"expected weight \[2, 20\], got \[2, 4\]"):
