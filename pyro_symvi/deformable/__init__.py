@@ -20,13 +20,25 @@ from .networks import SmallNet as SmallNet
 from .networks import UnitFrames as UnitFrames
 from .networks import frames_of as frames_of
 from .readouts import CorrespondenceError as CorrespondenceError
+from .readouts import LandmarkRegressor as LandmarkRegressor
+from .readouts import Midline as Midline
+from .readouts import PoseAmbiguity as PoseAmbiguity
+from .readouts import SymmetryAxis as SymmetryAxis
 from .readouts import ambiguous_error as ambiguous_error
 from .readouts import chance_error as chance_error
 from .readouts import correspondence_error as correspondence_error
 from .readouts import cycle_error as cycle_error
 from .readouts import flip_consistency as flip_consistency
+from .readouts import flip_odd_energy as flip_odd_energy
+from .readouts import landmark_distance as landmark_distance
 from .readouts import match as match
+from .readouts import midline as midline
+from .readouts import odd_coordinate as odd_coordinate
 from .readouts import partners as partners
+from .readouts import pose_ambiguity as pose_ambiguity
+from .readouts import reposed_image as reposed_image
+from .readouts import symmetrized_image as symmetrized_image
+from .readouts import symmetry_axis as symmetry_axis
 from .scenes import EllipsoidFace as EllipsoidFace
 from .scenes import Flower as Flower
 from .scenes import Rendered as Rendered
@@ -73,11 +85,14 @@ __all__ = [
     "FrameModel",
     "FrameSymmetry",
     "ImageFolder",
+    "LandmarkRegressor",
     "LikelihoodLoss",
+    "Midline",
     "Minimum",
     "PairLoss",
     "PairMaker",
     "Pairs",
+    "PoseAmbiguity",
     "PoseModel",
     "RandomWarps",
     "Recipe",
@@ -86,6 +101,7 @@ __all__ = [
     "Scene",
     "SmallNet",
     "Softmin",
+    "SymmetryAxis",
     "ThinPlateSpline",
     "TrainingError",
     "TrainingStatus",
@@ -102,21 +118,29 @@ __all__ = [
     "cycle_error",
     "dihedral",
     "flip_consistency",
+    "flip_odd_energy",
     "frame_pair",
     "frames_of",
     "half_turn",
+    "landmark_distance",
     "lfw_faces",
     "load_images",
     "load_model",
     "match",
     "mean_distance",
     "mean_distance_to_centre",
+    "midline",
     "mirrored_landmarks",
+    "odd_coordinate",
     "partners",
+    "pose_ambiguity",
     "procrustes_symmetry",
     "random_gauge",
     "random_rotation",
+    "reposed_image",
     "rotational",
+    "symmetrized_image",
+    "symmetry_axis",
     "train_frame",
     "warped_images",
     "warped_points",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from .._points import grid_points
@@ -32,7 +33,7 @@ def cycle_error(
         symmetry: acts on the frames.
         element: number of g.
         matrix: an orthogonal map in the place of R_g; its transpose leads back.
-        points: u, ``[N, 2]`` or ``[B, N, 2]``; None for the centres of all cells.
+        points: u, ``[N, 2]`` or ``[B, N, 2]``; None for the centres of all cells. Those without a frame do not count.
         width: unit of per cents, in pixels of ``size``; None for its width.
         weight: what each point counts.
         size: height and width in which to measure; None for those of the frames, cells.
@@ -43,7 +44,8 @@ def cycle_error(
     there = match(frames, frames, forth, points)
     back = match(frames, frames, forth.mT, there)
     size = (frames.shape[-2], frames.shape[-1]) if size is None else size
-    return correspondence_error(back, points.to(back).expand_as(back), width, weight, size=size)
+    start = torch.where(torch.isnan(there), torch.nan, points.to(back))
+    return correspondence_error(back, start, width, weight, size=size)
 
 
 def flip_consistency(

@@ -42,7 +42,7 @@ def match(
         ValueError: for shapes that do not belong together.
     """
     _check(first, second, matrix, points)
-    sources = first.flatten(2).mT if points is None else _frames_at(first, points)
+    sources = first.flatten(2).mT if points is None else frames_at(first, points)
     if matrix is not None:
         sources = sources @ matrix.to(sources).mT
     batch, count = sources.shape[:2]
@@ -90,7 +90,7 @@ def frame_map(frames: Tensor, symmetry: FrameSymmetry, element: int, matrix: Ten
     return symmetry.frame_matrices(like=frames)[element]
 
 
-def _frames_at(frames: Tensor, points: Tensor) -> Tensor:
+def frames_at(frames: Tensor, points: Tensor) -> Tensor:
     """Interpolated vectors ``[B, N, D]``, from the cells that have one; nan where the nearest has none."""
     points = points.to(frames).expand(len(frames), *points.shape[-2:])
     known = ~torch.isnan(frames).any(1, keepdim=True)
@@ -106,14 +106,17 @@ def _frames_at(frames: Tensor, points: Tensor) -> Tensor:
 
 def _best(sources: Tensor, second: Tensor, refine: bool) -> Tensor:
     height, width = second.shape[-2:]
-    logits = sources @ second.flatten(2)
-    logits = torch.where(torch.isnan(logits), -torch.inf, logits)
-    top, cell = logits.max(-1)
+    cells, asked = second.flatten(2), ~torch.isnan(sources).any(-1)
+    known = ~torch.isnan(cells).any(1, keepdim=True)
+    logits = sources.nan_to_num(0.0) @ cells.nan_to_num(0.0)
+    if not bool(known.all()):
+        logits = logits.masked_fill_(~known, -torch.inf)
+    cell = logits.max(-1).indices
     centres = grid_points(height, width, like=sources)[cell]
     if refine:
         step = _summit(_neighbours(logits, cell, height, width))
         centres = centres + step / half_sizes(height, width, like=sources)
-    return torch.where(torch.isinf(top)[..., None], torch.nan, centres)
+    return torch.where((asked & known.any(-1))[..., None], centres, torch.nan)
 
 
 def _neighbours(logits: Tensor, cell: Tensor, height: int, width: int) -> Tensor:
