@@ -23,6 +23,14 @@ class FrameLoss(Value):
     two poses. Pairs that were never moved and no relaxation: the equivariance loss L_eq. Pairs moved by a coin: L_eq
     and the symmetric loss L_sym in equal parts. A relaxation: the loss for poses that are known up to the symmetry.
 
+    When a relaxation is needed. Let turns M_k leave an image as it is, as those of a flower with equal petals do, and
+    let the warps of the pairs contain them. The network sees one image twice and gives one frame, whatever k was, so
+    that without a relaxation the mean loss over the turns is at least mean_u min_v mean_k d(v, M_k u)^power, which is
+    of the order of collapse; with one it tends to 0 for a true frame. Warps by less than a turn do not contain it, but
+    a chain of them does: the frame then has to jump somewhere on the way round, and what is paid is the share of pairs
+    on either side of the jump, about the mean turn of a warp over 2 pi / n. Small turns hide the ambiguity from the
+    loss; they do not remove it.
+
     Args:
         symmetry: acts on frames and images; None for no symmetry.
         pair: the loss of one pair.

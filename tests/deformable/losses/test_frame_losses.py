@@ -46,6 +46,13 @@ def quarter_turns() -> FrameSymmetry:
     return FrameSymmetry(rotational(4).frame, MatrixRepresentation(Cyclic(4), plane))
 
 
+def hemisphere(side: int) -> Tensor:
+    """A true frame, unit vectors over the image, times 100."""
+    plane = 0.6 * grid_points(side, side)[None].double()
+    up = (1 - plane.square().sum(-1, keepdim=True)).sqrt()
+    return 100 * torch.cat([plane, up], -1).mT.reshape(1, 3, side, side)
+
+
 def turned(matrix: Tensor, frames: Tensor) -> Tensor:
     return torch.einsum("ij,bjhw->bihw", matrix, frames)
 
@@ -102,8 +109,7 @@ def test_a_coin_gives_the_sum_of_equivariance_and_symmetry() -> None:
 @pytest.mark.parametrize("symmetry", [bilateral(), quarter_turns()], ids=["bilateral", "quarter turns"])
 def test_a_symmetric_frame_pays_nothing_for_a_moved_image(symmetry: FrameSymmetry) -> None:
     """Phi(M u; M I) = R Phi(u; I): second image = M first, v = M u. The wrong element and the wrong group pay."""
-    plane = 0.6 * grid_points(12, 12)[None].double()
-    first = 100 * torch.cat([plane, (1 - plane.square().sum(-1, keepdim=True)).sqrt()], -1).mT.reshape(1, 3, 12, 12)
+    first = hemisphere(12)
     element = torch.ones(1, dtype=torch.long)
     second = symmetry.on_images(element, symmetry.on_frames(element, first))
     points = symmetry.on_points(element, grid_points(12, 12, like=first)[None])
@@ -168,8 +174,43 @@ def test_known_elements_are_no_candidates() -> None:
     assert float((loss(first, second, pairs) - loss(first, second, still))[2:].abs().min()) > 1e-4
     forgetful = FrameLoss(symmetry, relaxation=Minimum(), unknown=tuple(range(6)))
     torch.testing.assert_close(forgetful(first, second, pairs), forgetful(first, second, still))
-    either = FrameLoss(bilateral(), relaxation=Softmin(), unknown=(0, 1))
-    assert either.unknown_elements == (0, 1)
+
+
+def test_a_forgetful_loss_is_content_with_an_even_frame() -> None:
+    """Phi(M u; M I) = Phi(u; I): left and right have one frame. Nothing to pay if R may or may not be used."""
+    symmetry, first = bilateral(), hemisphere(12)
+    element = torch.ones(1, dtype=torch.long)
+    second, points = (
+        symmetry.on_images(element, first),
+        symmetry.on_points(element, grid_points(12, 12, like=first)[None]),
+    )
+    pairs = Pairs(first, second, points, element, torch.ones(1, 144, dtype=torch.float64))
+    assert float(FrameLoss(symmetry, relaxation=Minimum(), unknown=(0, 1))(first, second, pairs)) < 1e-2
+    assert float(FrameLoss(symmetry)(first, second, pairs)) > 0.5 * DistanceLoss().levels(12, 12).constant
+
+
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_turns_that_an_image_does_not_show_need_a_relaxation(power: float) -> None:
+    """One image, turned by all quarters into itself: no frame pays less than the bound."""
+    grid = grid_points(6, 6, like=torch.zeros((), dtype=torch.float64))
+    quarter = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    points = torch.stack([grid @ torch.linalg.matrix_power(quarter, k).mT for k in range(4)])
+    distances = torch.cdist(3 * points, 3 * grid).pow(power)  # [turn, u, v], cells
+    bound = float(distances.mean(0).min(-1).values.mean())
+    still = torch.zeros(4, dtype=torch.long)
+    frame = hemisphere(6).expand(4, -1, -1, -1)
+    pairs = Pairs(frame, frame, points, still, torch.ones(4, 36, dtype=torch.float64))
+    loss, relaxed = (FrameLoss(rotational(4), DistanceLoss(power), kind) for kind in (Unrelaxed(), Minimum()))
+    assert float(relaxed(frame, frame, pairs).max()) < 1e-3
+    levels = loss.pair.levels(6, 6)
+    assert bound > 0.8 * levels.centred
+    for seed in range(4):
+        other = 3 * torch.randn(1, 3, 6, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        assert float(loss(*2 * [other.expand(4, -1, -1, -1)], pairs).mean()) >= bound
+    assert float(loss(frame, frame, pairs).mean()) >= bound
+    middle = torch.full((1, 3, 6, 6), 20.0, dtype=torch.float64)
+    middle[..., 2:4, 2:4] += 1
+    assert float(loss(*2 * [middle.expand(4, -1, -1, -1)], pairs).mean()) < 1.15 * bound  # the bound is nearly attained
 
 
 def test_losses_that_cannot_be() -> None:
