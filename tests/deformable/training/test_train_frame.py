@@ -1,6 +1,7 @@
 """The training loop of frames: a function of its arguments, that can be killed, and that fails in words."""
 
 import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,13 @@ from pyro_symvi.deformable import (
     train_frame,
 )
 from pyro_symvi.deformable.training import Constant
+from pyro_symvi.deformable.training._recipe import Order
 from pyro_symvi.deformable.training._train import _Run
 
 from .small import IMAGES, Tiny
 
-SHORT = Recipe(steps=6, batch_size=4, settle=2, seed=3)
+SHORT = Recipe(steps=6, batch_size=4, settle=2, gradient_clip=1.01, seed=3)
+MASK = torch.ones(6, 16, 16, dtype=torch.bool)
 
 
 def same(one: FrameModel, two: FrameModel) -> bool:
@@ -48,17 +51,19 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path: Path) -> None:
     assert same(whole, train_frame(IMAGES, bilateral(), network, recipe=SHORT, checkpoint=path))
     assert torch.equal(torch.random.get_rng_state(), state)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), network.state_dict().values(), strict=True))
-    other = train_frame(IMAGES, bilateral(), network, recipe=Recipe(steps=6, batch_size=4, settle=2, seed=4))
+    other = train_frame(IMAGES, bilateral(), network, recipe=dataclasses.replace(SHORT, seed=4))
     assert not same(whole, other)
-    longer = Recipe(steps=7, batch_size=4, settle=2, seed=3)
-    for images, symmetry, net, recipe, what in (
-        (IMAGES, bilateral(), network, longer, "steps: 6 there, 7 here"),
-        (IMAGES.flip(0), bilateral(), network, SHORT, "images: 6 of"),
-        (IMAGES, None, network, SHORT, "symmetry: FrameSymmetry"),
-        (IMAGES, None, Tiny(4), SHORT, "network: Tiny"),
+    for changed, what in (
+        ({"recipe": dataclasses.replace(SHORT, steps=7)}, "steps: 6 there, 7 here"),
+        ({"images": IMAGES.flip(0)}, "images: 6 of"),
+        ({"symmetry": None}, "symmetry: FrameSymmetry"),
+        ({"loss": DistanceLoss(1.0)}, "loss: DistanceLoss"),
+        ({"mask": MASK}, "mask: None there"),
+        ({"network": Tiny(4), "symmetry": None}, "network: Tiny"),
     ):
+        given = {"images": IMAGES, "symmetry": bilateral(), "network": network, "recipe": SHORT, **changed}
         with pytest.raises(ValueError, match=what):
-            train_frame(images, symmetry, net, recipe=recipe, checkpoint=path)
+            train_frame(**given, checkpoint=path)
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_the_last_good_weights() -> None:
@@ -100,9 +105,11 @@ def test_the_first_step_by_hand() -> None:
     assert found.history.gradient_norm == pytest.approx([float(norm)], rel=1e-3)
 
 
-def test_large_gradients_are_scaled_down() -> None:
-    run = _Run(Tiny(), FrameLoss(), Recipe(gradient_clip=2.0), IMAGES, None)
+def test_large_gradients_are_scaled_down_and_the_schedule_is_kept() -> None:
+    recipe = Recipe(gradient_clip=2.0, learning_rate=0.01, schedule=Constant(3))
+    run = _Run(Tiny(), FrameLoss(), recipe, IMAGES, None)
     run.state.usual_norm = 1.0
+    before = [p.detach().clone() for p in run.state.parameters]
     gradients = [torch.randn(p.shape) for p in run.state.parameters]
     for parameter, gradient in zip(run.state.parameters, gradients, strict=True):
         parameter.grad = gradient
@@ -110,6 +117,17 @@ def test_large_gradients_are_scaled_down() -> None:
     moments = [run.state.optimizer.state[p]["exp_avg"].flatten() for p in run.state.parameters]
     assert float(torch.cat(moments).norm()) == pytest.approx(0.1 * 2.0, rel=1e-4)
     assert run.state.usual_norm == pytest.approx(0.99 + 0.01 * 2.0)
+    moved = [float((p - b).detach().abs().max()) for p, b in zip(run.state.parameters, before, strict=True)]
+    assert moved == pytest.approx([0.01 / 4] * len(moved), rel=1e-2)  # the first step of Adam has the learning rate
+
+
+def test_each_epoch_shows_every_image_once_in_another_order() -> None:
+    order = Order(Recipe(batch_size=4), 6)
+    shown = torch.cat([order.batch(step) for step in range(6)]).reshape(4, 6)
+    assert all(sorted(epoch.tolist()) == list(range(6)) for epoch in shown)
+    assert len({tuple(epoch.tolist()) for epoch in shown}) > 1
+    assert torch.equal(Order(Recipe(batch_size=4), 6).batch(4), shown.flatten()[16:20])  # whatever came before
+    assert len(Order(Recipe(batch_size=5), 2).batch(1)) == 5
 
 
 def test_evaluations_see_copies() -> None:
