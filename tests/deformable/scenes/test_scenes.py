@@ -152,6 +152,29 @@ def test_images_are_averages_of_colours_and_the_light_is_not_symmetric():
     assert rendered.images[~seen].reshape(-1).std() > 0.02
 
 
+def test_normals_point_out_of_the_object_where_they_are_steep(drawn):
+    scene, poses, _ = drawn
+    points = grid_points(40, 40, like=poses["light"]).expand(4, -1, -1)
+    places, normals = scene._look(points, poses)
+    torch.testing.assert_close(normals.norm(dim=-1)[~places.isnan().any(-1)].min(), normals.new_ones(()))
+    slope = normals[..., :2].norm(dim=-1).where(~places.isnan().any(-1), 0.0)
+    steep = slope > 0.95 * slope.max()
+    ahead, behind = (scene.places(points + step * normals[..., :2], poses) - places for step in (0.07, -0.07))
+    left, stayed = ((off.norm(dim=-1) < 0.7)[steep].float().mean() for off in (ahead, behind))  # nan elsewhere
+    assert left < 0.2
+    assert stayed > 0.9
+
+
+def test_arms_pass_behind_or_before_the_trunk_as_asked():
+    poses = TwoArmFigure(size=SIZE, behind=0.0).poses(8, generator=torch.Generator().manual_seed(3))
+    scene = TwoArmFigure(size=SIZE)
+    before, after = scene.draw(poses), scene.draw(dict(poses, depth=-poses["depth"]))
+    shoulders = [before.landmark_names.index(f"{side} shoulder") for side in ("left", "right")]
+    assert not torch.isnan(before.landmarks[:, shoulders]).any()
+    assert torch.isnan(after.landmarks[:, shoulders]).all()
+    assert (TwoArmFigure(behind=1.0).poses(8)["depth"] < 0).all()
+
+
 def test_the_width_is_that_of_the_bounding_box_and_parts_of_a_batch_agree():
     scene, poses, rendered = _drawn(EllipsoidFace(size=SIZE), 18)  # more than are drawn at a time
     for seen, width in zip(rendered.visible, rendered.width, strict=True):
