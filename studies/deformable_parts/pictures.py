@@ -10,12 +10,12 @@ from pyro_symvi._figures import INK, METHODS, save_figure, tidy
 from .tables import RELAXATIONS, Cells, Read, chosen
 
 
-def errors(figures: Cells, flowers: Cells, articulations: list[float], path: Path) -> None:
+def errors(figures: Cells, flowers: Cells, calm: float, full: float, path: Path) -> None:
     """A point for each seed: left-right errors of the figure, errors of the next petal."""
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(4.2 * (len(articulations) + 1), 3.4), layout="constrained")
-    axes = made.subplots(1, len(articulations) + 1, squeeze=False)[0]
+    made = Figure(figsize=(8.6, 3.4), layout="constrained")
+    axes = made.subplots(1, 2)
     rows: list[tuple[str, str, Read]] = [
         ("symmetric loss", "symmetric", lambda cell: cell["mean"]),
         ("without, any gauge", "plain", lambda cell: cell["any gauge"]),
@@ -23,15 +23,13 @@ def errors(figures: Cells, flowers: Cells, articulations: list[float], path: Pat
         ("mirrored + Procrustes", "mirrored", lambda cell: cell["procrustes"]),
         ("wrong group", "wrong", lambda cell: cell["mean"]),
     ]
-    for axis, articulation in zip(axes, articulations, strict=False):
-        shown = [
-            (words, [read(cell) for cell in group])
-            for words, arm, read in rows
-            if (group := chosen(figures, arm=arm, articulation=articulation))
-        ]
-        _points(axis, shown)
-        axis.axvline(3, color=INK, linewidth=0.8, linestyle=":")
-        axis.set_title(f"two-arm figure, articulation {articulation:g}", fontsize=10, loc="left")
+    shown = [(words, [read(cell) for cell in chosen(figures, arm=arm, articulation=calm)]) for words, arm, read in rows]
+    shown.append(
+        (f"symmetric, articulation {full:g}", [c["mean"] for c in chosen(figures, arm="symmetric", articulation=full)])
+    )
+    _points(axes[0], shown)
+    axes[0].axvline(3, color=INK, linewidth=0.8, linestyle=":")
+    axes[0].set_title(f"two-arm figure, articulation {calm:g}", fontsize=10, loc="left")
     shown = [
         (f"{name}{words}", [cell[key] for cell in chosen(flowers, relaxation=name)])
         for name in RELAXATIONS
@@ -48,5 +46,8 @@ def _points(axis: Any, shown: list[tuple[str, list[float]]]) -> None:
     axis.set_yticks(range(len(shown)), [words for words, _ in shown], fontsize=8)
     axis.invert_yaxis()
     axis.set_xscale("log")
+    axis.set_xlim(1.5, 80)
+    axis.set_xticks([2, 3, 5, 10, 20, 50], ["2", "3", "5", "10", "20", "50"])
+    axis.minorticks_off()
     axis.set_xlabel("error (% of the width)", fontsize=9)
     tidy(axis)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy
+from bnn_parts.cells import out_of
 from rescaling_parts.intervals import holm, paired
 
 Cells = Sequence[dict[str, Any]]
@@ -14,6 +15,8 @@ Read = Callable[[dict[str, Any]], float]
 
 FIGURE_ARMS = ("symmetric", "plain", "mirrored", "wrong")
 RELAXATIONS = ("none", "softmin", "min")
+LEARNT = 20.0
+"""A flower whose next petal is found with less error than this, in % of the width, has learnt its petals."""
 
 
 def chosen(cells: Cells, **wanted: object) -> list[dict[str, Any]]:
@@ -56,7 +59,8 @@ def flower_report(cells: Cells) -> str:
     petals = cells[0]["option"]["petals"]
     lines = [
         f"Flower of {petals} petals, turned any way: place of the next petal, error in % of the width",
-        f"  {'relaxation':12}{'as found':>24}{'fitted to the truth':>24}{'warped copy':>24}{'PCK 10 %':>9}{'loss':>8}",
+        f"  {'relaxation':12}{'as found':>24}{'fitted to the truth':>24}{'warped copy':>24}"
+        f"{'PCK 10 %':>9}{'loss':>8}{'learnt':>10}",
     ]
     for name in RELAXATIONS:
         group = chosen(cells, relaxation=name)
@@ -64,6 +68,7 @@ def flower_report(cells: Cells) -> str:
         lines.append(
             f"  {name:12}" + "".join(f"{column:>24}" for column in columns)
             + f"{_average(group, 'pck10'):9.0f}{_average(group, 'loss'):8.2f}"
+            + f"{out_of(sum(cell['mean'] < LEARNT for cell in group), len(group)):>10}"
         )  # fmt: skip
     return "\n".join([*lines, "  " + _levels(cells)])
 
