@@ -66,8 +66,8 @@ def pose_ambiguity(
         temperature: in squared units of the images, above the E_h of equal poses and below those of others.
         weight: what each cell counts, ``[B, h * w]``: the object; None for the cells without nan.
         brightness: whether colours are compared as they are. Light that falls from one side makes equal parts unlike
-            (E_h of 0.005 to 0.07 for lit flowers of equal petals, 0.001 to 0.004 without); False compares the colours divided by their length,
-            which white light does not change. None: False for images with several channels.
+            (lit flowers of equal petals: E_h up to 0.07, up to 0.005 without the light); False compares the colours
+            divided by their length, which white light does not change. None: False for images with several channels.
 
     Raises:
         ValueError: for a temperature that is not positive, for shapes that do not belong together, and for colours of
