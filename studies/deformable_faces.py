@@ -24,7 +24,8 @@ faces are not. With --landmarks, four annotated faces of other photographs give 
 Loss and number of steps were looked at on one split, before and apart from these folds but of the same hundred faces.
 
 Named before the run (paired over folds; t and bootstrap intervals; p values by Holm), all with the symmetric loss:
-`follows` - `mirror follows`; `alike` - `alike, swapped`; `alike` - `alike, mirror`; `flip` - that of plain + Procrustes.
+`follows` - `mirror follows`; `alike` - `alike, swapped`; `alike` - `alike, mirror`; `flip` - that of
+plain + Procrustes.
 
 First the trap: the energy of a face that changes sign under a flip is larger than that of walls and clothes, so that
 it does not tell that faces are symmetric (`flip_odd_energy`).

@@ -64,7 +64,7 @@ def fitted(network: nn.Module, images: Tensor) -> Tensor:
 
 
 def landmark_errors(network: Any, matrix: Tensor, images: Tensor, points: Tensor) -> list[float]:
-    """Distance of a landmark's partner from the landmark on the other side, in per cent of the side, a number a face."""
+    """Of a landmark's partner from the landmark on the other side, in per cent of the side, a number a face."""
     points, partners = points[:, landmarks.INNER], points[:, landmarks.order()][:, landmarks.INNER]
     frames = network(images)
     return measures.off(match(frames, frames, matrix, measures.inside(points)), measures.inside(partners)).tolist()

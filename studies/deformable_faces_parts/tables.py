@@ -70,10 +70,13 @@ def lower(energies: dict[str, Numbers]) -> float:
 def comparisons(cells: Sequence[dict[str, Any]]) -> list[str]:
     """Paired over folds."""
     found: list[Paired] = [
-        paired(by_fold(cells, one, first), by_fold(cells, other, second)) for one, first, other, second, _ in COMPARISONS
+        paired(by_fold(cells, one, first), by_fold(cells, other, second))
+        for one, first, other, second, _ in COMPARISONS
     ]
     adjusted = holm([each.p for each in found])
-    lines = ["3. Comparisons named before the run, paired over folds (difference, 95 % t interval, bootstrap; p by Holm)"]
+    lines = [
+        "3. Comparisons named before the run, paired over folds (difference, 95 % t interval, bootstrap; p by Holm)"
+    ]
     for (*_, words), each, p in zip(COMPARISONS, found, adjusted, strict=True):
         (a, b), (c, d) = each.student, each.bootstrap
         lines.append(f"   {words}: {each.mean:.3f} [{a:.3f}, {b:.3f}] [{c:.3f}, {d:.3f}], p = {p:.2g}")
