@@ -1,4 +1,4 @@
-"""The command ``deformable``."""
+"""The command ``deformable train | show``."""
 
 from ._arguments import add_arguments as add_arguments
 
