@@ -39,6 +39,9 @@ from .readouts import pose_ambiguity as pose_ambiguity
 from .readouts import reposed_image as reposed_image
 from .readouts import symmetrized_image as symmetrized_image
 from .readouts import symmetry_axis as symmetry_axis
+from .report import FrameReport as FrameReport
+from .report import FrameVerdict as FrameVerdict
+from .report import report_frame as report_frame
 from .scenes import EllipsoidFace as EllipsoidFace
 from .scenes import Flower as Flower
 from .scenes import Rendered as Rendered
@@ -83,7 +86,9 @@ __all__ = [
     "Flower",
     "FrameLoss",
     "FrameModel",
+    "FrameReport",
     "FrameSymmetry",
+    "FrameVerdict",
     "ImageFolder",
     "LandmarkRegressor",
     "LikelihoodLoss",
@@ -138,6 +143,7 @@ __all__ = [
     "random_gauge",
     "random_rotation",
     "reposed_image",
+    "report_frame",
     "rotational",
     "symmetrized_image",
     "symmetry_axis",

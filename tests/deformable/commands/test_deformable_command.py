@@ -67,17 +67,15 @@ def test_a_killed_run_goes_on_to_the_same_model(capsys, folder, tmp_path, monkey
 
     def killed(*arguments, **options):
         def stop(step, loss):
-            if step == 1:
+            if step == 2:
                 raise KeyboardInterrupt
 
         return train_frame(*arguments, **(options | {"progress": stop, "checkpoint_every": 1}))
 
     arguments = ("train", folder, "--out", tmp_path / "m", "--checkpoint", *SMALL)
     monkeypatch.setattr(_train, "train_frame", killed)
-    status, out, err = run(capsys, *arguments)
-    assert status == 130 and not (tmp_path / "m").exists()
-    if (tmp_path / "m.checkpoint").exists():
-        assert "run the same command again" in err
+    status, _, err = run(capsys, *arguments)
+    assert status == 130 and "run the same command again" in err and not (tmp_path / "m").exists()
     monkeypatch.undo()
     status, _, err = run(capsys, *arguments)
     assert status == 0, err
@@ -141,8 +139,6 @@ def test_bad_folders_and_models_are_refused_by_name(capsys, folder, tmp_path):
     assert status == 2 and "--channels grey" in err
     status, _, err = run(capsys, *train, "--skip-unreadable", "--channels", "grey", "--fit", "error")
     assert status == 2 and "--fit crop" in err
-    status, out, err = run(capsys, "show", folder / "model", images, "--skip-unreadable")  # one model, other images
-    assert status == 0 and "coloured, made grey (two.png)" in out, err
     status, _, err = run(capsys, "train", tmp_path / "none", "--out", tmp_path / "m")
     assert status == 2 and "which is not there" in err
     for words, arguments in {
