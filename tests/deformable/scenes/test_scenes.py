@@ -107,10 +107,11 @@ def _next(name):
     ids=["TwoArmFigure", "EllipsoidFace"],
 )
 def test_the_mirrored_pose_has_the_mirrored_image(scene, signs, exchanged):
-    scene = dataclasses.replace(scene, light=0.0, background=0.0)
+    scene = dataclasses.replace(scene, background=0.0)
     _, poses, rendered = _drawn(scene, 2)
     mirrored = dict(poses) | {name: -poses[name] for name in signs} | {name: poses[name].flip(1) for name in exchanged}
-    mirrored["translation"] = poses["translation"] * torch.tensor([-1.0, 1.0])
+    for name in ("translation", "light"):
+        mirrored[name] = poses[name] * torch.tensor([-1.0, 1.0])
     other = scene.draw(mirrored, dtype=torch.float64)
     one = torch.ones(2, dtype=torch.long)
     expected = rendered.symmetry.on_frames(one, rendered.symmetry.on_images(one, rendered.frame))
