@@ -7,8 +7,8 @@ Runs (loss: expected distance in cells; 48 x 48 pixels, frames in R^3 on 24 x 24
 
     symmetric   half of the pairs mirrored, R = diag(-1, 1, 1)
     plain       no pair mirrored: equivariance alone. The loss does not change under Phi -> Q Phi, Q in O(3); reported
-                are the error as found, its mean over 16 random Q ("any gauge"), and the error with A = Q^T R Q fitted
-                to 100 training images and their mirror images ("Procrustes")
+                are the error as found, its mean over 16 random Q ("any gauge"), the error with A = Q^T R Q fitted to
+                100 training images and their mirror images ("Procrustes"), and with any orthogonal A so fitted
     mirrored    as plain, the mirror images among the training images: the same data as ``symmetric``
     wrong       half of the pairs mirrored, R = diag(-1, -1, 1), a half turn
 

@@ -70,6 +70,9 @@ def figure_cell(
     first, second, weight = mirrored_frames(model, pictures[:100], mask[:100], asked)
     fitted = procrustes_symmetry(first, second, asked, weight)
     found["procrustes"] = errors(frames, truth, fitted)["mean"]
+    free = procrustes_symmetry(first, second, asked, weight, conjugate=False)
+    found["any map"] = errors(frames, truth, free)["mean"]
+    found["determinant"] = float(torch.linalg.det(free))
     own = asked.frame_matrices()[1]
     turned = [random_rotation(3, generator=generator(f"gauge {seed} {k}")) for k in range(GAUGES)]
     found["any gauge"] = sum(errors(frames, truth, q.mT @ own @ q)["mean"] for q in turned) / GAUGES

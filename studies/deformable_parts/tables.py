@@ -36,6 +36,7 @@ def figure_report(cells: Cells, articulation: float) -> str:
         ("without it, as found", "plain", None),
         ("without it, any gauge", "plain", lambda cell: cell["any gauge"]),
         ("without it + Procrustes", "plain", lambda cell: cell["procrustes"]),
+        ("without it + any orthogonal map", "plain", lambda cell: cell["any map"]),
         ("without it, mirrored images too,", "mirrored", lambda cell: cell["any gauge"]),
         ("  any gauge; the same + Procrustes", "mirrored", lambda cell: cell["procrustes"]),
         ("wrong group (half turn)", "wrong", None),
