@@ -49,6 +49,13 @@ def _add_train(parts: Any) -> None:
     train.add_argument("--steps", type=int, default=2000, help="of training (default 2000)")
     train.add_argument("--batch", type=int, default=16, help="images a step (default 16)")
     train.add_argument("--learning-rate", type=float, default=1e-3, help="of Adam (default 0.001)")
+    train.add_argument(
+        "--shift",
+        type=float,
+        default=0.2,
+        help="of training images, in half sides; small ones teach little (default 0.2)",
+    )
+    train.add_argument("--turn", type=float, default=15.0, help="of training images, in degrees (default 15)")
     train.add_argument("--dim", type=int, default=3, help="numbers that a place is told by (default 3)")
     train.add_argument("--width", type=float, default=0.5, help="factor of the network's channels (default 0.5)")
     train.add_argument("--seed", type=int, default=0, help="of weights, order, warps and flips (default 0)")

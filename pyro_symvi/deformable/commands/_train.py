@@ -15,6 +15,7 @@ from ..images import ImageFolder, load_images
 from ..losses import FrameLoss
 from ..networks import SmallNet
 from ..training import Recipe, TrainingStatus, train_frame
+from ..warps import RandomWarps
 from ._arguments import AUTO
 from ._symmetry import idle, parse_relaxation, parse_symmetry
 
@@ -29,7 +30,11 @@ def train(options: argparse.Namespace) -> int:
     symmetry = parse_symmetry(options.symmetry, options.dim)
     relaxation = parse_relaxation(options.relax, symmetry)
     recipe = Recipe(
-        steps=options.steps, batch_size=options.batch, learning_rate=options.learning_rate, seed=options.seed
+        steps=options.steps,
+        batch_size=options.batch,
+        learning_rate=options.learning_rate,
+        warps=RandomWarps(translation=options.shift, scale=0.2, angle=math.radians(options.turn), elastic=0.05),
+        seed=options.seed,
     )
     if not 0.05 <= options.width <= 8:
         raise UserError(f"expected --width from 0.05 to 8, got {options.width}; try --width 0.5")
@@ -137,5 +142,8 @@ def _check(options: argparse.Namespace, checkpoint: Any) -> None:
             raise UserError(f"expected --{name.replace('_', '-')} >= {least}, got {value}")
     if not 0 < options.learning_rate < math.inf:
         raise UserError(f"expected a finite --learning-rate > 0, got {options.learning_rate}")
+    for name, most in (("shift", 0.5), ("turn", 180)):
+        if not 0 <= getattr(options, name) <= most:
+            raise UserError(f"expected --{name} from 0 to {most:g}, got {getattr(options, name)}")
     if options.resume and not checkpoint.exists():
         raise UserError(f"expected a checkpoint to go on from, got none at {str(checkpoint)!r}; try without --resume")

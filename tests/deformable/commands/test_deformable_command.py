@@ -110,6 +110,7 @@ REFUSED = {
     "expected --steps >= 1": ("--steps", "0"),
     "a finite --learning-rate > 0": ("--learning-rate", "nan"),
     "expected --width from": ("--width", "0"),
+    "expected --shift from 0 to 0.5": ("--shift", "2"),
     "expected --dim >= 2": ("--dim", "1"),
     "expected a checkpoint to go on from": ("--resume",),
 }
