@@ -176,6 +176,24 @@ def test_arms_pass_behind_or_before_the_trunk_as_asked():
     assert (TwoArmFigure(behind=1.0).poses(8)["depth"] < 0).all()
 
 
+def test_strengths_are_standard_deviations_of_colours():
+    scene = EllipsoidFace(size=8, texture=0.08, tint=0.05)
+    poses = scene.poses(800, generator=torch.Generator().manual_seed(0))
+    place = torch.tensor([0.6, 0.0, 0.8], dtype=torch.float64).expand(800, 1, 3)
+    tint, whole = poses["tint"], scene.colours(place, poses) - scene._paint(place)
+    torch.testing.assert_close(tint.square().mean().sqrt().item(), 0.05, atol=0.003, rtol=0)
+    torch.testing.assert_close((whole - tint).square().mean().sqrt().item(), 0.08, atol=0.005, rtol=0)
+
+
+def test_what_has_left_the_image_is_given_no_point():
+    scene = TwoArmFigure(size=12)
+    poses = scene.poses(3, generator=torch.Generator().manual_seed(3))
+    rendered = scene.draw(dict(poses, translation=poses["translation"] + torch.tensor([0.8, 0.0])))
+    for points in (rendered.partners, rendered.landmarks):
+        assert points[~torch.isnan(points)].abs().max() <= 1
+    assert torch.isnan(rendered.partners[1, :, rendered.visible.flatten(1).any(0), 0]).any()
+
+
 def test_the_width_is_that_of_the_bounding_box_and_parts_of_a_batch_agree():
     scene, poses, rendered = _drawn(EllipsoidFace(size=SIZE), 18)  # more than are drawn at a time
     for seen, width in zip(rendered.visible, rendered.width, strict=True):
