@@ -17,6 +17,7 @@ from .losses import mean_distance as mean_distance
 from .losses import mean_distance_to_centre as mean_distance_to_centre
 from .networks import BackboneNet as BackboneNet
 from .networks import SmallNet as SmallNet
+from .networks import TurnedFrames as TurnedFrames
 from .networks import UnitFrames as UnitFrames
 from .networks import frames_of as frames_of
 from .readouts import CorrespondenceError as CorrespondenceError
@@ -63,8 +64,10 @@ from .training import FrameModel as FrameModel
 from .training import Recipe as Recipe
 from .training import TrainingError as TrainingError
 from .training import TrainingStatus as TrainingStatus
+from .training import best_gauge as best_gauge
 from .training import load_model as load_model
 from .training import train_frame as train_frame
+from .training import train_relaxed_frame as train_relaxed_frame
 from .warps import ColourJitter as ColourJitter
 from .warps import PairMaker as PairMaker
 from .warps import Pairs as Pairs
@@ -110,11 +113,13 @@ __all__ = [
     "ThinPlateSpline",
     "TrainingError",
     "TrainingStatus",
+    "TurnedFrames",
     "TwoArmFigure",
     "UnitFrames",
     "Unrelaxed",
     "Warp",
     "ambiguous_error",
+    "best_gauge",
     "bilateral",
     "chance_error",
     "commuting_maps",
@@ -142,12 +147,13 @@ __all__ = [
     "procrustes_symmetry",
     "random_gauge",
     "random_rotation",
-    "reposed_image",
     "report_frame",
+    "reposed_image",
     "rotational",
     "symmetrized_image",
     "symmetry_axis",
     "train_frame",
+    "train_relaxed_frame",
     "warped_images",
     "warped_points",
 ]

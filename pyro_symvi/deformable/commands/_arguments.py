@@ -55,7 +55,9 @@ def _add_train(parts: Any) -> None:
         default=0.2,
         help="of training images, in half sides; small ones teach little (default 0.2)",
     )
-    train.add_argument("--turn", type=float, default=15.0, help="of training images, in degrees (default 15)")
+    train.add_argument(
+        "--turn", type=float, default=None, help="of training images, in degrees (default 15, 60 with a relaxation)"
+    )
     train.add_argument("--dim", type=int, default=3, help="numbers that a place is told by (default 3)")
     train.add_argument("--width", type=float, default=0.5, help="factor of the network's channels (default 0.5)")
     train.add_argument("--seed", type=int, default=0, help="of weights, order, warps and flips (default 0)")

@@ -8,13 +8,14 @@ import math
 import re
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from ..._user_files import UserError, require_writable
 from ..images import ImageFolder, load_images
-from ..losses import FrameLoss
+from ..losses import FrameLoss, Unrelaxed
 from ..networks import SmallNet
-from ..training import Recipe, TrainingStatus, train_frame
+from ..training import Recipe, TrainingStatus, train_frame, train_relaxed_frame
 from ..warps import RandomWarps
 from ._arguments import AUTO
 from ._symmetry import idle, parse_relaxation, parse_symmetry
@@ -29,11 +30,13 @@ def train(options: argparse.Namespace) -> int:
     _check(options, checkpoint)
     symmetry = parse_symmetry(options.symmetry, options.dim)
     relaxation = parse_relaxation(options.relax, symmetry)
+    relaxed = not isinstance(relaxation, Unrelaxed)
+    turn = options.turn if options.turn is not None else 60.0 if relaxed else 15.0
     recipe = Recipe(
         steps=options.steps,
         batch_size=options.batch,
         learning_rate=options.learning_rate,
-        warps=RandomWarps(translation=options.shift, scale=0.2, angle=math.radians(options.turn), elastic=0.05),
+        warps=RandomWarps(translation=options.shift, scale=0.2, angle=math.radians(turn), elastic=0.05),
         seed=options.seed,
     )
     if not 0.05 <= options.width <= 8:
@@ -52,12 +55,12 @@ def train(options: argparse.Namespace) -> int:
         print(f"note: {note}")
     if idle(symmetry, relaxation):
         print(f"note: {options.symmetry} moves no images and --relax is none, so that it has no part in training")
-    if checkpoint is not None and checkpoint.exists():
+    if _begun(checkpoint):
         print(f"going on from {checkpoint}")
     sys.stdout.flush()
     start = time.perf_counter()
     try:
-        model = train_frame(
+        model = (train_relaxed_frame if relaxed else train_frame)(
             images,
             symmetry,
             network,
@@ -69,7 +72,7 @@ def train(options: argparse.Namespace) -> int:
             progress=options.progress,
         )
     except KeyboardInterrupt:
-        if checkpoint is None or not checkpoint.exists():
+        if not _begun(checkpoint):
             raise
         print(f"interrupted; run the same command again to go on from {checkpoint}", file=sys.stderr)
         return 130
@@ -143,7 +146,13 @@ def _check(options: argparse.Namespace, checkpoint: Any) -> None:
     if not 0 < options.learning_rate < math.inf:
         raise UserError(f"expected a finite --learning-rate > 0, got {options.learning_rate}")
     for name, most in (("shift", 0.5), ("turn", 180)):
-        if not 0 <= getattr(options, name) <= most:
-            raise UserError(f"expected --{name} from 0 to {most:g}, got {getattr(options, name)}")
-    if options.resume and not checkpoint.exists():
+        value = getattr(options, name)
+        if value is not None and not 0 <= value <= most:
+            raise UserError(f"expected --{name} from 0 to {most:g}, got {value}")
+    if options.resume and not _begun(checkpoint):
         raise UserError(f"expected a checkpoint to go on from, got none at {str(checkpoint)!r}; try without --resume")
+
+
+def _begun(checkpoint: Path | None) -> bool:
+    """Whether a run has left a state there, or one of its first phase beside it."""
+    return checkpoint is not None and (checkpoint.exists() or Path(f"{checkpoint}.gentle").exists())

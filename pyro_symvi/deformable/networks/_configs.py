@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ._small_net import SmallNet
+from ._turned_frames import TurnedFrames
 from ._unit_frames import UnitFrames
 
 
@@ -19,6 +20,9 @@ def network_config(network: nn.Module) -> dict[str, Any] | None:
     if type(network) is UnitFrames:
         inner = network_config(network.network)
         return None if inner is None else {"kind": "UnitFrames", "scale": network.scale, "network": inner}
+    if type(network) is TurnedFrames:
+        inner = network_config(network.network)
+        return None if inner is None else {"kind": "TurnedFrames", "dim": len(network.turn), "network": inner}
     return None
 
 
@@ -29,4 +33,8 @@ def build_network(config: Mapping[str, Any]) -> nn.Module:
         return SmallNet(**options, generator=torch.Generator().manual_seed(0))
     if config.get("kind") == "UnitFrames":
         return UnitFrames(build_network(options["network"]), options["scale"])
-    raise ValueError(f"expected the config of a SmallNet or of UnitFrames, got that of {config.get('kind')!r}")
+    if config.get("kind") == "TurnedFrames":
+        return TurnedFrames(build_network(options["network"]), torch.eye(options["dim"]))
+    raise ValueError(
+        f"expected the config of a SmallNet, UnitFrames or TurnedFrames, got that of {config.get('kind')!r}"
+    )

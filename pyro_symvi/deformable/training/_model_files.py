@@ -47,8 +47,8 @@ def load_model(path: str | os.PathLike[str], network: nn.Module | None = None) -
 
     Args:
         path: the file.
-        network: takes the weights, for networks other than ``SmallNet`` and ``UnitFrames`` of one; it is
-            copied, not changed.
+        network: takes the weights, for networks other than ``SmallNet`` and ``UnitFrames`` or ``TurnedFrames`` of one;
+            it is copied, not changed.
 
     Raises:
         FileNotFoundError: if there is none.
