@@ -38,6 +38,11 @@ class Matching:
         followed: share of the motion of the places that the frame follows, sum <found - place, went - place> over sum
             |went - place|^2: 1 for a frame that knows the object, 0 for one that knows the place in the picture, or
             nothing. ``[N]``.
+        middle: of one that knows where the object is, and no place on it: all is found in the middle of the places
+            asked for. None where that was not asked.
+        other: of the trained frame with another element of the group in the place of the right one, the best other
+            one, ``[N]``. A frame whose places are their own partners finds as much with it. None where images were not
+            moved, and where all elements act alike on the frame.
     """
 
     frame: Tensor
@@ -45,16 +50,17 @@ class Matching:
     chance: Tensor
     untrained: Tensor | None
     followed: Tensor
+    middle: Tensor | None = None
+    other: Tensor | None = None
 
     def baseline(self) -> Tensor:
-        """The better one, by its mean, of the frames that know the place alone or are untrained, ``[N]``."""
-        if self.untrained is None or float(self.untrained.mean()) > float(self.position.mean()):
-            return self.position
-        return self.untrained
+        """The best one, by its mean, of those that know the place alone, the object's place, or are untrained."""
+        known = [one for one in (self.position, self.untrained, self.middle) if one is not None]
+        return min(known, key=lambda one: float(one.mean()))
 
-    def gain(self) -> tuple[float, float]:
+    def gain(self, base: Tensor | None = None) -> tuple[float, float]:
         """1 - (error of the frame) / (error of the baseline), and its standard error over images (nan for one)."""
-        base = self.baseline()
+        base = self.baseline() if base is None else base
         ratio = float(self.frame.mean() / base.mean())
         rest = (self.frame - ratio * base) / base.mean()
         count = len(rest)
@@ -67,8 +73,9 @@ def matching(
 ) -> Matching:
     """Errors on ``pairs`` fresh pairs or more, as many of each image, all of them moved by the symmetry or none.
 
-    Where the model was trained with a relaxation, the best element is taken for each pair, for the untrained network
-    too.
+    Where the model was trained with a relaxation, the best of the elements it leaves open is taken for each pair, for
+    the untrained network too. In moved images these are elements that leave images alone, whatever the loss was: with
+    a reflection among them every reflection would be as good as none, and mirror images would test nothing.
     """
     maker = _maker(model, images, moved)
     rounds = max(1, -(-pairs // len(images)))
@@ -78,13 +85,18 @@ def matching(
         for start in range(0, len(images), _BATCH):
             part = images[start : start + _BATCH]
             there = None if mask is None else mask[start : start + _BATCH]
-            for name, values in _errors(model, fresh, maker.pairs(part, generator=generator, mask=there)).items():
+            found = _errors(model, fresh, maker.pairs(part, generator=generator, mask=there), moved)
+            for name, values in found.items():
                 made.setdefault(name, []).append(values)
     means = {name: torch.cat(values).reshape(rounds, len(images)).nanmean(0) for name, values in made.items()}
     seen = ~torch.stack(list(means.values())).isnan().any(0)  # images whose object left the picture in all rounds
     means = {name: values[seen] for name, values in means.items()}
     followed = means["along"] / means["motion"]
-    return Matching(means["frame"], means["position"], means["chance"], means.get("untrained"), followed)
+    others = [values for name, values in means.items() if name.startswith("other")]
+    return Matching(
+        means["frame"], means["position"], means["chance"], means.get("untrained"), followed, means["middle"],
+        min(others, key=lambda one: float(one.mean()), default=None),
+    )  # fmt: skip
 
 
 def untrained(network: nn.Module, images: Tensor, seed: int = 0) -> nn.Module | None:
@@ -115,49 +127,60 @@ def _maker(model: FrameModel, images: Tensor, moved: bool) -> PairMaker:
     )
 
 
-def _errors(model: FrameModel, fresh: nn.Module | None, pairs: Pairs) -> dict[str, Tensor]:
+def _errors(model: FrameModel, fresh: nn.Module | None, pairs: Pairs, moved: bool) -> dict[str, Tensor]:
     size = (pairs.first.shape[-2], pairs.first.shape[-1])
     true = torch.where(pairs.weight[..., None] > 0, pairs.points, torch.nan)
-    first = model.frames(pairs.first)
+    first, second = model.frames(pairs.first), model.frames(pairs.second)
     place = grid_points(*first.shape[-2:], like=true).expand(len(true), -1, 2)
     if model.symmetry is not None:
         place = model.symmetry.on_points(pairs.element, place)
-    found, error = _found(model, first, model.frames(pairs.second), pairs, true, size)
+    right, *others = _candidates(model, pairs.element, moved, first)
+    found, error = _found(first, second, right, true, size)
     motion = true - place
+    middle = true.nanmean(1, keepdim=True).expand_as(true)
     made = {
         "frame": error,
         "position": correspondence_error(place, true, size=size).pixels,
+        "middle": correspondence_error(middle, true, size=size).pixels,
         "chance": chance_error(true, size=size).pixels,
         "along": ((found - place) * motion).nansum((-1, -2)) / pairs.weight.sum(-1),
         "motion": motion.square().nansum((-1, -2)) / pairs.weight.sum(-1),
     }
+    for number, wrong in enumerate(others):
+        made[f"other {number}"] = _found(first, second, wrong, true, size)[1]
     if fresh is not None:
         like = next(fresh.parameters())
         frames = fresh(pairs.first.to(like)), fresh(pairs.second.to(like))
-        made["untrained"] = _found(model, *frames, pairs, true, size)[1]
+        made["untrained"] = _found(*frames, right, true, size)[1]
     return made
 
 
 def _found(
-    model: FrameModel, first: Tensor, second: Tensor, pairs: Pairs, true: Tensor, size: tuple[int, int]
+    first: Tensor, second: Tensor, matrices: list[Tensor | None], true: Tensor, size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Points found and their error for each pair, under the best of the elements that a relaxation leaves open."""
-    tried, errors = [], []
-    for unknown in range(_open(model)):
-        matrix = None
-        if model.symmetry is not None:
-            matrices = model.symmetry.frame_matrices(like=first)
-            matrix = matrices[unknown] @ matrices[pairs.element]
-        tried.append(match(first, second, matrix).to(true))
-        errors.append(correspondence_error(tried[-1], true, size=size).pixels)
-    stacked = torch.stack(errors)
+    """Points found and their error for each pair, under the best of the maps for it."""
+    tried = [match(first, second, matrix).to(true) for matrix in matrices]
+    stacked = torch.stack([correspondence_error(one, true, size=size).pixels for one in tried])
     best = stacked.nan_to_num(torch.inf).argmin(0)
     each = torch.arange(len(best))
     return torch.stack(tried)[best, each], stacked[best, each]
 
 
-def _open(model: FrameModel) -> int:
-    """How many elements, the first ones, a relaxation leaves open."""
-    if model.symmetry is None or model.loss is None or isinstance(model.loss.relaxation, Unrelaxed):
-        return 1
-    return model.symmetry.order
+def _candidates(model: FrameModel, element: Tensor, moved: bool, like: Tensor) -> list[list[Tensor | None]]:
+    """Maps of the first frame, ``[B, D, D]`` each: R_h R_g, h left open; for moved pairs then R_h R_s R_g for other s.
+
+    One list for each coset of the elements left open, but for those that act on frames as the right one does.
+    """
+    symmetry = model.symmetry
+    if symmetry is None:
+        return [[None]]
+    matrices = symmetry.frame_matrices()
+    still = (symmetry.image_matrices() == torch.eye(2, dtype=torch.float64)).all(-1).all(-1)
+    relaxed = model.loss is not None and not isinstance(model.loss.relaxation, Unrelaxed)
+    left_open = [h for h in (model.loss.unknown_elements if relaxed and model.loss else (0,)) if still[h] or not moved]
+    cosets = [matrices[left_open]]
+    for other in matrices if moved else ():
+        coset = matrices[left_open] @ other
+        if all(torch.cdist(coset.flatten(1), known.flatten(1)).min() > 1e-6 for known in cosets):
+            cosets.append(coset)
+    return [[(one.to(like) @ matrices.to(like)[element]) for one in coset] for coset in cosets]

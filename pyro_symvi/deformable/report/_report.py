@@ -58,6 +58,10 @@ class FrameReport:
                 continue
             rows.append((f"places found in a {where}", matched.frame, "error of this frame"))
             rows.append(("  by the place in the picture", matched.position, "a frame that ignores the object"))
+            if matched.middle is not None:
+                rows.append(("  in the middle of the object", matched.middle, "one that knows where the object is"))
+            if matched.other is not None:
+                rows.append(("  with another element", matched.other, "places that are their own partners: no more"))
             if matched.untrained is not None:
                 rows.append(("  by an untrained network", matched.untrained, "the same layers, new weights"))
             rows.append(("  by chance", matched.chance, "collapsed frames are here"))
@@ -107,7 +111,7 @@ class FrameReport:
             "partners_from_mirror": self.from_mirror,
         }
         for name, matched in (("warped", self.still), ("warped_mirror", self.moved)):
-            for field in ("frame", "position", "untrained", "chance"):
+            for field in ("frame", "position", "middle", "other", "untrained", "chance"):
                 named[f"{name}_{field}"] = None if matched is None else getattr(matched, field)
         return {
             "verdict": self.verdict.name,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from enum import Enum
 
+from torch import Tensor
+
 from ._matching import Matching
 
-_COLLAPSED, _LEAST, _ENOUGH, _SURE = 0.75, 0.25, 0.5, 2.0
+_COLLAPSED, _LEAST, _ENOUGH, _SURE, _ROUNDING = 0.75, 0.25, 0.5, 2.0, 0.01
 
 
 class FrameVerdict(Enum):
@@ -31,6 +33,11 @@ class FrameVerdict(Enum):
         "The frame follows what moves, but not as its symmetry demands: in mirror images its partners are not found. "
         "Partners and midlines mean nothing."
     )
+    UNRESOLVED = (
+        "The frame follows what moves, but does not tell places from their partners: in mirror images it finds hardly "
+        "more with the right element of the symmetry than with another. Partners and midlines mean nothing."
+    )
+    TOO_FEW = "The frame may follow what moves, but one image is no ground to say so. Measure it on more images."
     FOLLOWS = "The frame follows what moves. No symmetry was measured, because none of this model moves images."
     SYMMETRIC = "The frame follows what moves, and does in mirror images what its symmetry demands."
 
@@ -56,14 +63,21 @@ def verdict_of(still: Matching, moved: Matching | None) -> FrameVerdict:
         return FrameVerdict.COLLAPSED
     if _gain(still) < _LEAST:
         return FrameVerdict.NOT_LEARNT
-    if moved is not None and _gain(moved) < _LEAST:
-        return FrameVerdict.NOT_SYMMETRIC
-    if min(_gain(still), 1.0 if moved is None else _gain(moved)) < _ENOUGH:
+    gains = [_gain(still)]
+    if moved is not None:
+        gains += [_gain(moved), 1.0 if moved.other is None else _gain(moved, moved.other)]
+        if gains[1] < _LEAST or gains[2] < -_ROUNDING:
+            return FrameVerdict.NOT_SYMMETRIC
+        if gains[2] < _LEAST:
+            return FrameVerdict.UNRESOLVED
+    if len(still.frame) < 2:
+        return FrameVerdict.TOO_FEW
+    if min(gains) < _ENOUGH:
         return FrameVerdict.PARTLY
     return FrameVerdict.FOLLOWS if moved is None else FrameVerdict.SYMMETRIC
 
 
-def _gain(matching: Matching) -> float:
+def _gain(matching: Matching, base: Tensor | None = None) -> float:
     """The gain, 0 where it is within two standard errors of that."""
-    gain, error = matching.gain()
-    return 0.0 if not math.isfinite(gain) or (math.isfinite(error) and gain < _SURE * error) else gain
+    gain, error = matching.gain(base)
+    return 0.0 if not math.isfinite(gain) or (math.isfinite(error) and abs(gain) < _SURE * error) else gain

@@ -3,8 +3,8 @@
 import torch
 from torch import nn
 
-from pyro_symvi.deformable import FrameModel, Recipe, bilateral, rotational
-from pyro_symvi.deformable.losses import FrameLoss, Minimum
+from pyro_symvi.deformable import FrameModel, Recipe, bilateral, dihedral, rotational
+from pyro_symvi.deformable.losses import FrameLoss, Minimum, Softmin
 from pyro_symvi.deformable.report import FrameVerdict, Matching, report_frame
 from pyro_symvi.deformable.report._verdict import verdict_of
 from pyro_symvi.deformable.training import History, TrainingStatus
@@ -36,6 +36,10 @@ class Known(nn.Module):
             return self.one * torch.ones(shape[0], 3, *shape[1:])
         if self.kind == "noise":
             return self.one * torch.randn(shape[0], 3, *shape[1:], generator=torch.Generator().manual_seed(1))
+        if self.kind == "blob":
+            return self.one * 5 * nn.functional.pad(small[:, 2:], (0, 0, 0, 0, 2, 0))
+        if self.kind == "hue":
+            small = torch.stack([2 * small[:, 0] - 1, small[:, 1]], 1)
         x, y = (across, down) if self.kind == "place" else (small[:, 0], 2 * small[:, 1] - 1)
         if self.kind == "sides":  # the side from the place in the picture of the darkest red
             dark = (-60 * small[:, 0]).flatten(1).softmax(-1).unflatten(-1, shape[1:])
@@ -45,14 +49,14 @@ class Known(nn.Module):
         return self.one * nn.functional.normalize(torch.stack([1.5 * x, 1.5 * y, torch.ones_like(x)], 1), dim=1)
 
 
-def reported(kind, symmetry=None, images=None, loss=None):
+def reported(kind, symmetry=None, images=None, loss=None, mask=None):
     symmetry = bilateral() if symmetry is None else symmetry
     recipe = Recipe(jitter=None, padding="border")
     model = FrameModel(
         Known(kind), symmetry, recipe, loss, History(), 0, TrainingStatus.FINISHED, None, (3, SIDE, SIDE)
     )
     images = painted() if images is None else images
-    mask = torch.ones(len(images), SIDE, SIDE, dtype=torch.bool)
+    mask = torch.ones(len(images), SIDE, SIDE, dtype=torch.bool) if mask is None else mask
     return report_frame(model, images, mask=mask, pairs=12)
 
 
@@ -91,6 +95,24 @@ def test_symmetries_that_leave_images_alone_are_not_measured_in_mirror_images():
     assert "mirror" not in found.to_text().split("\n\n")[1]
 
 
+def test_a_relaxation_does_not_forget_which_images_were_mirrored():
+    """A frame of colours that a mirror image keeps: Phi(M u; M I) = Phi(u; I), no symmetry, whatever turns are open."""
+    sided = painted()
+    sided[:, 0] = (torch.arange(SIDE) + 0.5) / SIDE
+    symmetry = dihedral(2)
+    found = reported("hue", symmetry, sided, FrameLoss(symmetry, relaxation=Softmin(0.1)))
+    assert found.verdict is FrameVerdict.NOT_SYMMETRIC
+    assert float(found.moved.other.max()) < 1 < 4 < float(found.moved.frame.min())
+
+
+def test_knowing_where_a_small_object_is_is_not_knowing_its_places():
+    count, small = 3, slice(6, 10)
+    images, mask = torch.zeros(count, 3, SIDE, SIDE), torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    images[:, :, small, small], mask[:, small, small] = 1, True
+    for symmetry in (bilateral(), rotational(2)):
+        assert reported("blob", symmetry, images, mask=mask).verdict is FrameVerdict.NOT_LEARNT
+
+
 def test_the_verdict_needs_images_that_agree():
     base, chance = torch.tensor([4.0, 4.0, 4.0]), torch.tensor([12.0, 12.0, 12.0])
     wins = Matching(torch.tensor([1.0, 1.1, 0.9]), base, chance, None, base)
@@ -100,6 +122,17 @@ def test_the_verdict_needs_images_that_agree():
     assert verdict_of(doubtful, wins) is FrameVerdict.NOT_LEARNT
     assert verdict_of(wins, doubtful) is FrameVerdict.NOT_SYMMETRIC
     assert verdict_of(wins, partly) is verdict_of(partly, wins) is verdict_of(partly, None) is FrameVerdict.PARTLY
+    for other, verdict in (
+        (1.0, FrameVerdict.UNRESOLVED),
+        (1.9, FrameVerdict.PARTLY),
+        (0.5, FrameVerdict.NOT_SYMMETRIC),
+    ):
+        mirrored = Matching(wins.frame, base, chance, None, base, None, other * wins.frame)
+        assert verdict_of(wins, mirrored) is verdict
+    one = Matching(*(values[:1] for values in (wins.frame, base, chance)), None, base[:1])
+    assert verdict_of(one, one) is verdict_of(one, None) is FrameVerdict.TOO_FEW
+    middle = Matching(wins.frame, base, chance, None, base, 1.1 * wins.frame)  # a small object that was found
+    assert verdict_of(middle, wins) is FrameVerdict.NOT_LEARNT
     new = Matching(wins.frame, base, chance, wins.frame, base)  # an untrained network does as well
     assert verdict_of(new, wins) is FrameVerdict.NOT_LEARNT
     gain, error = wins.gain()
