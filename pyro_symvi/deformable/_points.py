@@ -31,6 +31,11 @@ def values_at(images: Tensor, points: Tensor, *, mode: str = "bilinear", padding
     return found[..., 0]
 
 
+def shown_cells(mask: Tensor, height: int, width: int) -> Tensor:
+    """Cells of a frame that lie in a mask ``[N, H, W]`` by more than half, bool ``[N, height, width]``."""
+    return functional.interpolate(mask[:, None].float(), (height, width), mode="area")[:, 0] > 0.5
+
+
 def nearest_pixels(points: Tensor, height: int, width: int) -> Tensor:
     """The number (row by row) of the pixel a point ``[..., 2]`` lies in, the nearest one for points outside."""
     size = half_sizes(height, width, like=points)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from .. import readouts
+from .._points import shown_cells
 from ..pictures import draw_correspondences, draw_frames, draw_midline, draw_symmetrized, grid_of_points
 from ..report import FrameReport
 from ..training import FrameModel
@@ -61,7 +61,7 @@ def drawn(
         ),
     )
     if moved:
-        cells = None if mask is None else _shrunk(mask, frames)
+        cells = None if mask is None else shown_cells(mask, *frames.shape[-2:])
         line = readouts.midline(frames, symmetry, element, mask=cells)
         axis = readouts.symmetry_axis(frames, symmetry, element, mask=cells, size=(images.shape[-2], images.shape[-1]))
         yield (
@@ -82,8 +82,3 @@ def drawn(
             titles=titles,
         ),
     )
-
-
-def _shrunk(mask: Tensor, frames: Tensor) -> Tensor:
-    area = torch.nn.functional.interpolate(mask[:, None].to(frames), frames.shape[-2:], mode="area")
-    return area[:, 0] > 0.5

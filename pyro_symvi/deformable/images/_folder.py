@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..._value import positive_int
+from .._luma import luma
 from ._fit import FITS, fitted
 from ._read import Picture, UnreadableImageError, read_picture
 
@@ -22,7 +23,6 @@ SUFFIXES = (
 CHANNELS = ("auto", "colour", "grey")
 _NAMED = 4
 """So many files a message names."""
-_LUMA = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _has_colour(image: Tensor) -> bool:
 def _as_kind(image: Tensor, kind: str) -> Tensor:
     if kind == "colour":
         return image.expand(3, -1, -1)
-    return image if len(image) == 1 else torch.einsum("c,chw->hw", image.new_tensor(_LUMA), image)[None]
+    return image if len(image) == 1 else luma(image)
 
 
 def _notes(pictures: dict[Path, Picture], size: tuple[int, int], fit: str, kind: str) -> list[str]:

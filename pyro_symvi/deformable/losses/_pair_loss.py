@@ -69,12 +69,6 @@ class PairLoss(Value, ABC):
         """What each point costs, ``[..., B, N]``, from logits ``[..., B, N, height * width]``."""
 
 
-def correlation(first: Tensor, second: Tensor, matrices: Tensor | None = None) -> Tensor:
-    """Inner products <A Phi(u), Phi'(v)> of all places, ``[B, h w, h' w']``, or ``[n, B, ...]`` with matrices."""
-    found = _moved(first, matrices) @ second.flatten(2)
-    return found[0] if matrices is None else found
-
-
 def offsets_to_cells(points: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """From points ``[B, N, 2]`` to the columns ``[B, N, width]`` and rows ``[B, N, height]``, in cells of the frame."""
     cells = (points + 1) * half_sizes(height, width, like=points) - 0.5
@@ -91,11 +85,6 @@ def squares_to_cells(points: Tensor, height: int, width: int) -> Tensor:
     """
     x, y = offsets_to_cells(points, height, width)
     return (y.square()[..., :, None] + x.square()[..., None, :]).flatten(-2)
-
-
-def distances_to_cells(points: Tensor, height: int, width: int) -> Tensor:
-    """Distances ``[B, N, height * width]`` from points to the centres of cells, in cells of the frame."""
-    return squares_to_cells(points, height, width).sqrt()
 
 
 def _moved(first: Tensor, matrices: Tensor | None) -> Tensor:

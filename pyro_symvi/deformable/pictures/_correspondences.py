@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .._points import values_at
 from ._panels import as_shown, check_images, check_points, in_pixels, panels
 
 
@@ -90,7 +91,7 @@ def grid_of_points(count: int, images: Tensor, mask: Tensor | None = None, *, ha
     points = points.expand(len(images), -1, 2)
     if mask is None:
         return points
-    seen = torch.nn.functional.grid_sample(mask[:, None].float(), points[:, :, None], align_corners=False)[:, 0, :, 0]
+    seen = values_at(mask[:, None].float(), points, padding="zeros")[:, 0]
     return torch.where((seen > 0.5)[..., None], points, torch.nan)
 
 

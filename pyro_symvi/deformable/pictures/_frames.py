@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .._points import shown_cells
 from ..symmetry import FrameSymmetry
 from ._panels import as_shown, check_images, panels
 
@@ -49,8 +50,8 @@ def draw_frames(
     if mask is not None:
         if tuple(mask.shape) != (len(images), *images.shape[-2:]):
             raise ValueError(f"expected a mask {[len(images), *images.shape[-2:]]}, got {list(mask.shape)}")
-        there = torch.nn.functional.interpolate(mask[:, None].to(coloured), coloured.shape[-2:], mode="area") > 0.5
-        coloured = torch.where(there, coloured, _BACKGROUND)
+        there = shown_cells(mask, *coloured.shape[-2:]).to(coloured.device)
+        coloured = torch.where(there[:, None], coloured, _BACKGROUND)
     return panels([("image", images), ("frame", coloured)], titles=titles, heading=heading)[0]
 
 

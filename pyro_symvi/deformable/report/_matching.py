@@ -81,13 +81,11 @@ def matching(
     rounds = max(1, -(-pairs // len(images)))
     fresh = untrained(model.network, images)
     made: dict[str, list[Tensor]] = {}
-    for _ in range(rounds):
-        for start in range(0, len(images), _BATCH):
-            part = images[start : start + _BATCH]
-            there = None if mask is None else mask[start : start + _BATCH]
-            found = _errors(model, fresh, maker.pairs(part, generator=generator, mask=there), moved)
-            for name, values in found.items():
-                made.setdefault(name, []).append(values)
+    for index in torch.arange(len(images)).repeat(rounds).split(_BATCH):
+        there = None if mask is None else mask[index]
+        found = _errors(model, fresh, maker.pairs(images[index], generator=generator, mask=there), moved)
+        for name, values in found.items():
+            made.setdefault(name, []).append(values)
     means = {name: torch.cat(values).reshape(rounds, len(images)).nanmean(0) for name, values in made.items()}
     seen = ~torch.stack(list(means.values())).isnan().any(0)  # images whose object left the picture in all rounds
     means = {name: values[seen] for name, values in means.items()}

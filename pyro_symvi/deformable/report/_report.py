@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._points import grid_points, half_sizes
-from ..readouts import cycle_error, flip_consistency, match
+from .._points import grid_points, half_sizes, shown_cells
+from ..networks._frames import image_values
+from ..readouts import cycle_error, flip_consistency, partners
 from ..symmetry import consistency_residual
 from ..symmetry._frame_symmetry import moved_image
 from ..training import FrameModel
@@ -154,7 +155,7 @@ def report_frame(
         ValueError: for images of other shapes than the network takes.
     """
     generator = torch.Generator().manual_seed(0) if generator is None else generator
-    images = images if images.is_floating_point() else images.to(torch.get_default_dtype()) / 255
+    images = image_values(images)
     size = (images.shape[-2], images.shape[-1])
     symmetry = model.symmetry
     moves = symmetry is not None and symmetry.moves_images
@@ -167,7 +168,7 @@ def report_frame(
         element = main_element(model)
     frames = model.frames(images)
     cells, weight = _cells(frames, mask)
-    found = match(frames, frames, symmetry.frame_matrices(like=frames)[element], cells)
+    found = partners(frames, symmetry, element, points=cells)
     unit = half_sizes(*size, like=frames)
 
     def apart(places: Tensor) -> Tensor:
@@ -200,8 +201,7 @@ def _cells(frames: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     cells = grid_points(height, width, like=frames).expand(len(frames), -1, 2)
     if mask is None:
         return cells, frames.new_ones(len(frames), height * width)
-    share = torch.nn.functional.interpolate(mask[:, None].to(frames), (height, width), mode="area")
-    return cells, (share > 0.5).to(frames).flatten(1)
+    return cells, shown_cells(mask, height, width).to(frames).flatten(1)
 
 
 def _mean(values: Tensor) -> tuple[float, float]:

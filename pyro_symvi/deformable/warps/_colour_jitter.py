@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from ..._value import Value
-
-_GREY = (0.299, 0.587, 0.114)
+from .._luma import luma
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,9 +47,7 @@ class ColourJitter(Value):
         signed = (2 * draws - 1)[..., None, None, None].unbind(1)
         found = images
         if self.saturation and channels == 3:
-            weights = torch.tensor(_GREY, dtype=images.dtype, device=images.device)
-            grey = torch.einsum("c,bchw->bhw", weights, images)[:, None]
-            found = torch.lerp(grey, found, 1 + self.saturation * signed[0])
+            found = torch.lerp(luma(images), found, 1 + self.saturation * signed[0])
         factor = 1 + self.tint * torch.cat(signed[5:], 1)
         factor = factor * (1 + self.brightness * signed[1])
         if self.light:

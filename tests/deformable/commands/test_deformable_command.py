@@ -1,6 +1,7 @@
 """``deformable train | show``: what they write, say, refuse and keep."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -10,10 +11,23 @@ import torch
 from PIL import Image
 
 from pyro_symvi.cli import main
-from pyro_symvi.deformable import Minimum, Softmin, Unrelaxed, bilateral, dihedral, load_model, rotational
+from pyro_symvi.deformable import (
+    FrameLoss,
+    Minimum,
+    RandomWarps,
+    Recipe,
+    Softmin,
+    Unrelaxed,
+    bilateral,
+    dihedral,
+    load_model,
+    rotational,
+)
 from pyro_symvi.deformable.commands import _train
-from pyro_symvi.deformable.commands._symmetry import parse_relaxation, parse_symmetry
+from pyro_symvi.deformable.commands._show import _spread
+from pyro_symvi.deformable.commands._symmetry import idle, parse_relaxation, parse_symmetry
 
+OTHERS = ("--learning-rate", "0.002", "--shift", "0.1", "--turn", "30", "--seed", "3")
 SMALL = ("--size", "16", "--width", "0.1", "--batch", "2", "--steps", "2")
 
 
@@ -35,12 +49,17 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_training_says_what_it_did_and_writes_a_model(capsys, folder, tmp_path):
-    status, out, err = run(capsys, "train", folder, "--out", tmp_path / "m", "--symmetry", "dihedral:3", *SMALL)
+    status, out, err = run(
+        capsys, "train", folder, "--out", tmp_path / "m", "--symmetry", "dihedral:3", *SMALL, *OTHERS
+    )
     assert status == 0, err
     assert "3 images, grey, 16 x 16 pixels; symmetry dihedral:3, relaxation Softmin()" in out
     assert "note: 20 x 16 pixels made 16 x 16 by cutting out the middle" in out and f"wrote {tmp_path / 'm'}" in out
     model = load_model(tmp_path / "m")
     assert model.symmetry == dihedral(3) and model.steps == 2 and model.metadata["names"] == ["0.png", "1.png", "2.png"]
+    assert model.loss == FrameLoss(dihedral(3), relaxation=Softmin())
+    warps = RandomWarps(translation=0.1, scale=0.2, angle=math.pi / 6, elastic=0.05)
+    assert model.recipe == Recipe(steps=2, batch_size=2, learning_rate=2e-3, warps=warps, seed=3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m"]
 
 
@@ -98,6 +117,13 @@ def test_names_of_symmetries_and_relaxations():
     assert parse_relaxation(None, rotational(3)) == parse_relaxation("softmin", bilateral()) == Softmin()
     assert parse_relaxation("softmin:0.5", dihedral(2)) == Softmin(0.5)
     assert parse_relaxation("min", bilateral()) == Minimum()
+    assert (
+        idle(rotational(3), Unrelaxed()) and not idle(rotational(3), Softmin()) and not idle(bilateral(), Unrelaxed())
+    )
+
+
+def test_few_images_of_many_are_spread_over_the_folder():
+    assert _spread(3, 5) == [0, 1, 2] and _spread(10, 4) == [0, 2, 5, 7]
 
 
 REFUSED = {

@@ -24,18 +24,18 @@ SIDE_OF_SQUARE = (2 + math.sqrt(2) + 5 * math.log(1 + math.sqrt(2))) / 15
 
 def test_by_hand() -> None:
     true = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 0.0]], [[0.5, 0.5], [torch.nan, 0.0], [0.0, 0.0]]])
-    found = torch.tensor([[[0.1, 0.0], [0.0, 0.1], [0.6, 0.8]], [[0.5, 0.5], [0.0, 0.0], [torch.nan, torch.nan]]])
+    found = torch.tensor([[[0.1, 0.0], [0.0, 0.1], [0.6, 0.8]], [[0.7, 0.5], [0.0, 0.0], [torch.nan, torch.nan]]])
     error = correspondence_error(found, true, torch.tensor([20.0, 50.0]), size=(40, 20))  # unit: 10 px in x, 20 in y
-    torch.testing.assert_close(error.pixels, torch.tensor([(1 + 2 + math.hypot(6, 16)) / 3, 0.0]))
+    torch.testing.assert_close(error.pixels, torch.tensor([(1 + 2 + math.hypot(6, 16)) / 3, 2.0]))
     torch.testing.assert_close(error.percent, error.pixels / torch.tensor([20.0, 50.0]) * 100)
     torch.testing.assert_close(error.within_5, torch.tensor([100 / 3, 50.0]))
     torch.testing.assert_close(error.within_10, torch.tensor([200 / 3, 50.0]))
     torch.testing.assert_close(error.missing, torch.tensor([0.0, 50.0]))
     assert error.mean() == pytest.approx(float(error.pixels.mean()))
-    assert error.standard_error() == pytest.approx(float(error.pixels[0]) / 2)  # of two values: half their distance
+    assert error.standard_error() == pytest.approx(float(error.pixels[0] - 2) / 2)  # of two values: half their distance
     weighted = correspondence_error(found, true, 20.0, torch.tensor([3.0, 1.0, 0.0]), size=(40, 20))
-    torch.testing.assert_close(weighted.pixels, torch.tensor([5 / 4, 0.0]))
-    assert weighted.summary()["within_5"][0] == pytest.approx((75 + 100) / 2)
+    torch.testing.assert_close(weighted.pixels, torch.tensor([5 / 4, 2.0]))
+    assert weighted.summary()["within_5"][0] == pytest.approx((75 + 0) / 2)
 
 
 def test_images_without_points_do_not_count() -> None:
@@ -86,6 +86,9 @@ def test_the_best_candidate_is_taken_image_by_image_or_for_all() -> None:
         assert bool((each.pixels <= alone.pixels + 1e-6).all())
     shared = ambiguous_error(found, true, size=(20, 20), shared=True)
     assert shared.element is not None and shared.element.tolist() == [1, 1]
+    hidden = torch.cat([true, torch.full((1, 5, 2), torch.nan)])  # an image without points has no say
+    shared = ambiguous_error(torch.cat([found, found[:, :1]], 1), hidden, size=(20, 20), shared=True)
+    assert shared.element is not None and shared.element.tolist() == [1, 1, 1]
     swapped = ambiguous_error(true, found, size=(20, 20))  # candidates of the truth: the same distances
     torch.testing.assert_close(swapped.pixels, each.pixels)
     with pytest.raises(ValueError, match="candidates"):

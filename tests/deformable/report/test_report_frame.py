@@ -25,7 +25,7 @@ class Known(nn.Module):
 
     def __init__(self, kind):
         super().__init__()
-        self.kind, self.one = kind, nn.Parameter(torch.ones(()))
+        self.kind, self.one, self.calls = kind, nn.Parameter(torch.ones(())), 0
 
     def forward(self, images):
         small = nn.functional.avg_pool2d(images, 2)
@@ -41,11 +41,14 @@ class Known(nn.Module):
         if self.kind == "hue":
             small = torch.stack([2 * small[:, 0] - 1, small[:, 1]], 1)
         x, y = (across, down) if self.kind == "place" else (small[:, 0], 2 * small[:, 1] - 1)
-        if self.kind == "sides":  # the side from the place in the picture of the darkest red
+        if self.kind in ("sides", "turned"):  # the side from the place in the picture of the darkest red
             dark = (-60 * small[:, 0]).flatten(1).softmax(-1).unflatten(-1, shape[1:])
             middle = (dark * across).sum(-1, keepdim=True)  # of each row, so that turned objects have theirs
             middle = middle / dark.sum(-1, keepdim=True).clamp_min(1e-9)
             x = x * (across - middle).sign()
+        if self.kind == "turned":  # by half a turn in every other batch
+            self.calls += 1
+            x, y = (-1) ** self.calls * x, (-1) ** self.calls * y
         return self.one * nn.functional.normalize(torch.stack([1.5 * x, 1.5 * y, torch.ones_like(x)], 1), dim=1)
 
 
@@ -64,7 +67,7 @@ def test_frames_that_know_nothing_are_never_said_to_be_symmetric():
     for kind in ("constant", "noise"):
         found = reported(kind)
         assert found.verdict is FrameVerdict.COLLAPSED and not found.verdict.learnt
-        assert float(found.still.frame.mean()) > 0.9 * float(found.still.chance.mean())
+        assert float(found.still.frame.mean()) > 0.85 * float(found.still.chance.mean())
         assert "collapsed" in found.to_text()
 
 
@@ -76,6 +79,9 @@ def test_the_place_in_the_picture_is_not_taken_for_the_object():
     assert float(found.from_mirror.max()) < 0.6 < 4 < float(found.from_self.max())
     torch.testing.assert_close(found.still.frame, found.still.position, atol=0.2, rtol=0)
     assert abs(float(found.still.followed.mean())) < 0.05
+    # and goes to the mirrored place in mirror images, which is what the baseline does
+    torch.testing.assert_close(found.moved.frame, found.moved.position, atol=0.2, rtol=0)
+    assert abs(float(found.moved.followed.mean())) < 0.05
 
 
 def test_a_frame_of_the_object_follows_and_one_without_sides_is_no_symmetric_one():
@@ -92,7 +98,23 @@ def test_symmetries_that_leave_images_alone_are_not_measured_in_mirror_images():
     found = reported("sides", rotational(2), loss=FrameLoss(rotational(2), relaxation=Minimum()))
     assert found.verdict is FrameVerdict.FOLLOWS
     assert found.moved is None and found.flip is None and found.residual is None and found.cycle is not None
+    assert found.element == 1
     assert "mirror" not in found.to_text().split("\n\n")[1]
+    relaxed = FrameLoss(rotational(2), relaxation=Minimum())
+    assert reported("turned", rotational(2), loss=relaxed).verdict is FrameVerdict.FOLLOWS
+    assert not reported("turned", rotational(2)).verdict.learnt  # the pose was not open
+
+
+def test_the_mask_tells_what_counts_and_images_are_told_apart():
+    mask = torch.zeros(3, SIDE, SIDE, dtype=torch.bool)
+    mask[1:, :, :4] = mask[1:, :, -4:] = True  # three quarters of the side apart on average; nothing of the first image
+    found = reported("place", mask=mask)
+    assert abs(float(found.from_self[1:].mean()) - 0.75 * SIDE) < 0.7 and found.from_self.isnan().tolist()[0]
+    assert found.still.frame.shape == (2,) and bool(found.still.frame.isfinite().all())
+    images = painted()
+    images[1] = images[1].flip(0).roll(5, -1) * 0.2  # another thing
+    errors = reported("sides", images=images).still.frame
+    assert float(errors[1]) > 2 * float(errors[[0, 2]].max())
 
 
 def test_a_relaxation_does_not_forget_which_images_were_mirrored():
@@ -137,3 +159,6 @@ def test_the_verdict_needs_images_that_agree():
     assert verdict_of(new, wins) is FrameVerdict.NOT_LEARNT
     gain, error = wins.gain()
     assert abs(gain - 0.75) < 1e-6 and abs(error - 0.1 / 4 / 3**0.5) < 1e-6
+    uneven = torch.tensor([1.0, 2.0, 6.0])
+    gain, error = Matching(uneven / 2, uneven, chance, None, base).gain()  # as much better on each image: no doubt
+    assert abs(gain - 0.5) < 1e-6 and error < 1e-6
