@@ -64,6 +64,8 @@ def test_what_can_be_seen_through_is_white_and_masked(tmp_path):
     assert found.mask is not None
     assert torch.equal(found.mask[1], torch.from_numpy(alpha > 0)) and found.mask[0].all()
     assert found.images[1, :, :5].min() == 1
+    padded = load_images(tmp_path, 30, fit="pad").mask
+    assert padded is not None and padded.sum((1, 2)).tolist() == [20 * 30, 10 * 30] and padded[1, 10:20].all()
     torch.testing.assert_close(found.images[1, :, 5:15], found.images[0, :, 5:15])
 
 

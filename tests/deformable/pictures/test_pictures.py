@@ -46,6 +46,14 @@ def test_colours_of_other_dimensions_of_constants_and_of_hidden_places():
     assert frame_colours(hidden)[0, :, 0, 0].unique().tolist() == pytest.approx([0.93])
 
 
+def test_what_a_mask_leaves_out_is_light():
+    mask = torch.zeros(3, 10, 20, dtype=torch.bool)
+    mask[:, :, :11] = True  # half of the sixth column of cells: not more than half
+    shown = draw_frames(IMAGES, place_frame(), mask=mask).axes[3].images[0].get_array()
+    np.testing.assert_allclose(shown[:, 5:], 0.93)
+    assert not (shown[:, :5] == 0.93).all(-1).any()
+
+
 def test_points_lie_on_their_pixels_and_hidden_ones_are_left_out():
     centre = grid_points(10, 20)[[3 * 20 + 17]].expand(3, 1, 2)
     other = torch.full((3, 1, 2), torch.nan)

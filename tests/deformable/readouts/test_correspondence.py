@@ -125,6 +125,8 @@ def test_cycles_close_on_truth_and_on_a_trivial_frame(posed) -> None:
     x, y = points.unbind(-1)
     trivial = torch.stack([x, y, (4 - x**2 - y**2).sqrt()])[None].unflatten(-1, (24, 24)) / 2
     assert cycle_error(trivial, bilateral()).mean() < 0.05  # knows the place in the image, nothing of the object
+    veiled = torch.where(torch.arange(24) < 9, torch.nan, frames)
+    assert float(cycle_error(veiled, bilateral()).missing.max()) == 0  # places without a frame are not asked for
     turns = rotational(3)
     seen = (
         torch.cat([points, (4 - points.square().sum(-1, keepdim=True)).sqrt()], -1).mT[None].unflatten(-1, (24, 24)) / 2

@@ -40,6 +40,9 @@ def test_the_midline_of_an_affine_frame_is_its_line() -> None:
     assert float(axis.spread.max()) < 1e-3 and axis.count.tolist() == [14, 11]
     top, bottom = axis.ends(0.25)[0]
     assert float(top[1]) < float(bottom[1])
+    assert float(((bottom - top) * top.new_tensor([9, 12])).norm()) == pytest.approx(
+        2 * 0.25 * 24
+    )  # heights, not widths
     assert float((axis.ends(0.25)[0] @ odd.new_tensor([1, -0.3]) - 0.1).abs().max()) < 1e-4
 
 
@@ -76,6 +79,10 @@ def test_only_reflections_have_lines() -> None:
     turned = odd_coordinate(frames, dihedral(3), 4)
     matrix = dihedral(3).frame_matrices()[4]
     torch.testing.assert_close(turned, odd_coordinate(torch.einsum("ij,bjhw->bihw", -matrix, frames), dihedral(3), 4))
+    units = torch.eye(3, dtype=torch.float64)[:, :, None, None]
+    for number in (3, 4, 5):
+        axis = odd_coordinate(units, dihedral(3), number).flatten()
+        assert float(axis[axis.abs().argmax()]) > 0
     swap = torch.tensor([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
     exchange = FrameSymmetry(MatrixRepresentation(SignFlips(1), torch.stack([torch.eye(3, dtype=torch.float64), swap])))
     torch.testing.assert_close(
@@ -92,6 +99,10 @@ def test_the_line_is_the_least_of_all_and_forgets_outliers() -> None:
     points[1, :5] = torch.nan
     axis = fitted_axis(points, weight, (20, 20))
     assert float(axis.angle[0]) == pytest.approx(math.atan(0.5), abs=1e-5) and float(axis.spread[0]) < 1e-3
+    spread = torch.randn(1, 1000, 2, generator=generator, dtype=torch.float64) * torch.tensor([0.1, 0.5])
+    assert float(fitted_axis(spread, torch.ones(1, 1000), (20, 20)).spread) == pytest.approx(
+        1.0, rel=0.1
+    )  # of 10 pixels
     here, mass = points[1, 5:].numpy() * 10, weight[1, 5:].numpy()
 
     def cost(line):

@@ -74,6 +74,8 @@ def test_hidden_cells_are_never_found_and_find_nothing(posed) -> None:
     near = match(veiled, frames, points=at)
     assert torch.isnan(near).any(-1).tolist() == [[False, False, True, True]] * 2
     assert float((near[:, :2] - at[:2]).norm(dim=-1).max()) * 8 < 0.5
+    ones = torch.where(hidden, torch.nan, torch.ones_like(frames))
+    torch.testing.assert_close(_match.frames_at(ones, at[:2]), torch.ones(2, 2, 3, dtype=frames.dtype))
 
 
 def test_the_border_keeps_what_it_can(posed) -> None:

@@ -48,10 +48,11 @@ def test_by_hand_on_a_wheel() -> None:
     torch.testing.assert_close(found.energies, expected, atol=0.02, rtol=0)
     torch.testing.assert_close(found.weights, (-found.energies / 0.1).softmax(0))
     assert found.effective_order.tolist() == pytest.approx([2, 1], abs=0.02)
-    right = (points[:, 0] > 0).double().expand(2, -1)
+    right = (polar.abs() < math.pi / 4).double().expand(2, -1)  # a quarter, where cos^2 is larger than on average
     half = pose_ambiguity(images, frame.expand(2, -1, -1, -1), symmetry, 0.1, weight=right)
     wanted = (polar[right[0] > 0].cos() + polar[right[0] > 0].cos()).square()
     ring = ((radius < 0.9) & (radius > 0.3))[right[0] > 0]
+    assert float(wanted[ring].mean()) > 1.2 * float(expected[2, 1])
     assert float(half.energies[2, 1]) == pytest.approx(float(wanted[ring].mean()), abs=0.02)
 
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pyro_symvi.deformable import Flower, TwoArmFigure, bilateral, reposed_image, symmetrized_image
+from pyro_symvi.deformable import Flower, TwoArmFigure, bilateral, reposed_image, rotational, symmetrized_image
 from pyro_symvi.deformable._points import values_at
 
 
@@ -37,6 +37,10 @@ def test_an_object_in_the_pose_of_another_and_with_sides_exchanged(posed) -> Non
     assert float(((found - painted(other)[..., 3:-3, 3:-3]) * good).abs().max()) < 0.02
     swapped = reposed_image(painted(frames), frames, frames, bilateral(), 1)
     assert float(((swapped - painted(frames, -1)) * inner(true)).abs().max()) < 0.01
+    turns = rotational(4)
+    turned = painted(turns.on_frames(torch.ones(3, dtype=torch.long), frames))  # R_1 Phi(v), not its inverse
+    middle = (frames[:, :2].norm(dim=1) < 0.3)[:, None]
+    assert float(((reposed_image(painted(frames), frames, frames, turns, 1) - turned) * middle).abs().max()) < 0.02
     finer = reposed_image(painted(frames), frames, other, size=(48, 36))
     assert finer.shape == (3, 3, 48, 36)
 

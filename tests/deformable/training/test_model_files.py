@@ -41,6 +41,13 @@ LOSSES = [
 ]
 
 
+def test_the_final_loss_is_that_of_the_last_steps() -> None:
+    model = model_of(Tiny(), FrameLoss(bilateral()))
+    assert (model.final_loss, model.relative_loss) == (0.75, 0.75)
+    model.history.loss[:] = [9.0] * 30 + [2.0] * 10
+    assert (model.final_loss, model.relative_loss) == (2.0, 2.0)
+
+
 @pytest.mark.parametrize("loss", LOSSES, ids=range(len(LOSSES)))
 def test_everything_comes_back(tmp_path: Path, loss: FrameLoss) -> None:
     network = SmallNet(width=0.1, generator=torch.Generator().manual_seed(2))
