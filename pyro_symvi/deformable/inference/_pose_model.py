@@ -18,7 +18,7 @@ class PoseModel:
     For each pair of images the element h that relates the poses is uniform on the n candidates, and the pair has the
     likelihood exp(-L_h / tau), L_h the loss under h and tau the temperature. Then
 
-        log mean_h exp(-L_h / tau) = -softmin / tau       is the evidence of the pair,
+        log mean_h exp(-L_h / tau) = -softmin / tau       is the log evidence of the pair,
         q(h) = softmax_h(-L_h / tau)                       the posterior of h,
 
     and the ELBO of any other q falls short by KL(q || posterior). With ``guide``, the exact posterior, the ELBO of a

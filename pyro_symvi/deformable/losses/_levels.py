@@ -40,7 +40,7 @@ def mean_distance(power: float = 1.0) -> float:
 
 
 def mean_distance_to_centre(power: float = 1.0) -> float:
-    """E |x|^power for x uniform in the unit square about 0: 0.3826 for power 1, 0.6063 for power 1/2.
+    """E |x|^power for x uniform in the unit square about 0: 0.3826 for power 1, 0.6052 for power 1/2.
 
     2^(1 - p) int_0^1 (1 + t^2)^(p/2) dt / (p + 2); for power 1 (sqrt 2 + arsinh 1) / 6. The level ``centred`` of a
     frame of h times h cells is h^p times this in the limit.
