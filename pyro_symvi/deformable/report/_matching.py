@@ -97,6 +97,13 @@ def matching(
     )  # fmt: skip
 
 
+def shuffled(images: Tensor, seed: int = 0) -> Tensor:
+    """Images whose pixels are in random order: the same colours, and nothing to be found but the edges."""
+    draws = torch.rand(len(images), 1, images[0, 0].numel(), generator=torch.Generator().manual_seed(seed))
+    order = draws.argsort(-1).to(images.device)
+    return images.flatten(2).gather(2, order.expand(-1, images.shape[1], -1)).view_as(images)
+
+
 def untrained(network: nn.Module, images: Tensor, seed: int = 0) -> nn.Module | None:
     """A copy with new random weights, its normalisation settled on the images; None where a layer cannot be reset."""
     made = copy.deepcopy(network)

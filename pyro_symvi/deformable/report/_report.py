@@ -16,8 +16,11 @@ from ..readouts import cycle_error, flip_consistency, partners
 from ..symmetry import consistency_residual
 from ..symmetry._frame_symmetry import moved_image
 from ..training import FrameModel
-from ._matching import Matching, matching
+from ._matching import Matching, matching, shuffled
 from ._verdict import FrameVerdict, verdict_of
+
+_NOISE = 32
+"""Most images that are made noise of, to see whether a frame follows the edges of pictures."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,8 @@ def report_frame(
     moves = symmetry is not None and symmetry.moves_images
     still = matching(model, images, mask, generator, pairs, moved=False)
     moved = matching(model, images, mask, generator, pairs, moved=True) if moves else None
-    verdict = verdict_of(still, moved)
+    noise = matching(model, shuffled(images[:_NOISE]), None, torch.Generator().manual_seed(1), pairs, moved=False)
+    verdict = verdict_of(still, moved, noise)
     if symmetry is None or symmetry.order < 2:
         return FrameReport(verdict, size, len(images), still, moved, *(None,) * 5, element=0)
     if element is None:

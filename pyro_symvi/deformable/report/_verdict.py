@@ -25,6 +25,10 @@ class FrameVerdict(Enum):
         "one that knows the place in the picture alone, or than an untrained network. Nothing below speaks of the "
         "object."
     )
+    EDGES = (
+        "The frame follows the edges of the picture: it finds places again in noise as well, where there is no object. "
+        "Nothing below speaks of the object."
+    )
     PARTLY = (
         "The frame follows what moves in part, and leans on the place in the picture for the rest. Partners and "
         "midlines are rough. More steps, more images or stronger warps may help."
@@ -49,10 +53,10 @@ class FrameVerdict(Enum):
     @property
     def learnt(self) -> bool:
         """Whether the frame follows the object, at least in part."""
-        return self not in (FrameVerdict.COLLAPSED, FrameVerdict.NOT_LEARNT)
+        return self not in (FrameVerdict.COLLAPSED, FrameVerdict.NOT_LEARNT, FrameVerdict.EDGES)
 
 
-def verdict_of(still: Matching, moved: Matching | None) -> FrameVerdict:
+def verdict_of(still: Matching, moved: Matching | None, noise: Matching | None = None) -> FrameVerdict:
     """The verdict from matching errors on images that were warped, and on mirror images that were.
 
     With the gain 1 - error / (error of the better one of the two that know less): COLLAPSED, an error of at least 3/4
@@ -64,6 +68,8 @@ def verdict_of(still: Matching, moved: Matching | None) -> FrameVerdict:
     if _gain(still) < _LEAST:
         return FrameVerdict.NOT_LEARNT
     gains = [_gain(still)]
+    if noise is not None and _gain(noise) >= max(_LEAST, gains[0] / 2):
+        return FrameVerdict.EDGES
     if moved is not None:
         gains += [_gain(moved), 1.0 if moved.other is None else _gain(moved, moved.other)]
         if gains[1] < _LEAST or gains[2] < -_ROUNDING:

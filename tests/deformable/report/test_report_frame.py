@@ -36,6 +36,11 @@ class Known(nn.Module):
             return self.one * torch.ones(shape[0], 3, *shape[1:])
         if self.kind == "noise":
             return self.one * torch.randn(shape[0], 3, *shape[1:], generator=torch.Generator().manual_seed(1))
+        if self.kind == "edges":
+            shown = small[:, 2].flatten(1)
+            shown = shown / shown.sum(1, keepdim=True)
+            x, y = (c - 2 * (shown * c.flatten(1)).sum(1)[:, None, None] for c in (across, down.expand(shape)))
+            return self.one * nn.functional.normalize(torch.stack([x, y, torch.ones_like(x)], 1), dim=1)
         if self.kind == "blob":
             return self.one * 5 * nn.functional.pad(small[:, 2:], (0, 0, 0, 0, 2, 0))
         if self.kind == "hue":
@@ -52,9 +57,9 @@ class Known(nn.Module):
         return self.one * nn.functional.normalize(torch.stack([1.5 * x, 1.5 * y, torch.ones_like(x)], 1), dim=1)
 
 
-def reported(kind, symmetry=None, images=None, loss=None, mask=None):
+def reported(kind, symmetry=None, images=None, loss=None, mask=None, padding="border"):
     symmetry = bilateral() if symmetry is None else symmetry
-    recipe = Recipe(jitter=None, padding="border")
+    recipe = Recipe(jitter=None, padding=padding)
     model = FrameModel(
         Known(kind), symmetry, recipe, loss, History(), 0, TrainingStatus.FINISHED, None, (3, SIDE, SIDE)
     )
@@ -133,6 +138,13 @@ def test_knowing_where_a_small_object_is_is_not_knowing_its_places():
     images[:, :, small, small], mask[:, small, small] = 1, True
     for symmetry in (bilateral(), rotational(2)):
         assert reported("blob", symmetry, images, mask=mask).verdict is FrameVerdict.NOT_LEARNT
+
+
+def test_following_the_edges_of_the_picture_is_not_following_an_object():
+    """What lies outside an image is black, so that its middle tells how far any image was shifted, even noise."""
+    noise = torch.rand(6, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    noise[:, 2] = 1
+    assert reported("edges", images=noise, padding="zeros").verdict is FrameVerdict.EDGES
 
 
 def test_the_verdict_needs_images_that_agree():
