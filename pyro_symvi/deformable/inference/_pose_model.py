@@ -24,7 +24,7 @@ class PoseModel:
     and the ELBO of any other q falls short by KL(q || posterior). With ``guide``, the exact posterior, the ELBO of a
     batch is -sum softmin / tau, and its gradient that of the softmin: what the network changes in q has no effect to
     first order, so the guide's weights carry no gradient. Likewise for the model alone, ``guide=lambda pairs: None``,
-    in which Pyro sums h out; that costs one pass through the network in place of two.
+    in which Pyro sums h out; that costs one pass through the network in place of two::
 
         pose = PoseModel(network, FrameLoss(rotational(5), relaxation=Softmin(0.1)))
         svi = pyro.infer.SVI(pose.model, pose.guide, pyro.optim.Adam({"lr": 1e-3}),
