@@ -14,6 +14,8 @@ import torch
 def write(content: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Save a dictionary of plain values and tensors; a crash leaves the old file, or none. Folders are made."""
     path = Path(path)
+    if path.is_dir():
+        raise ValueError(f"expected the path of a file, got the folder {str(path)!r}; try a name inside it")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
@@ -33,6 +35,8 @@ def read(path: str | os.PathLike[str], form: str, writer: str) -> dict[str, Any]
         FileNotFoundError: if there is none.
         ValueError: for another file, or a damaged one.
     """
+    if Path(path).is_dir():
+        raise ValueError(f"expected a file written by {writer}, got the folder {str(path)!r}; try a file inside it")
     with open(path, "rb") as raw:
         archive = zipfile.is_zipfile(raw)
     try:

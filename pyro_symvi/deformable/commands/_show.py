@@ -84,7 +84,10 @@ def _heading(model: FrameModel, folder: ImageFolder, options: argparse.Namespace
 
 def _loaded(path: Path) -> FrameModel:
     if not path.is_file():
-        raise UserError(f"expected a model written by deformable train, got {str(path)!r}, which is not a file there")
+        raise UserError(
+            f"expected a model written by deformable train, got {str(path)!r}, which is not a file there; try the path "
+            "given to deformable train --out"
+        )
     try:
         return load_model(path)
     except ValueError as error:
@@ -107,6 +110,11 @@ def _check(options: argparse.Namespace) -> None:
     if pictures is not None:
         if pictures.exists() and not pictures.is_dir():
             raise UserError(f"expected --pictures as a folder, got the file {str(pictures)!r}")
+        if pictures.resolve() == options.folder.resolve():
+            raise UserError(
+                f"expected --pictures as another folder than that of the images, got {str(pictures)!r} for both, "
+                "because the pictures would be taken for images the next time; try a folder inside it"
+            )
         require_writable(pictures / "frames.png" if pictures.is_dir() else pictures)
     for name, most in (("number", _MOST_DRAWN), ("most", 100_000)):
         if not 1 <= getattr(options, name) <= most:

@@ -8,6 +8,7 @@ import math
 import re
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def train(options: argparse.Namespace) -> int:
     if idle(symmetry, relaxation):
         print(f"note: {options.symmetry} moves no images and --relax is none, so that it has no part in training")
     if _begun(checkpoint):
-        print(f"going on from {checkpoint}")
+        print(f"checkpoint found: {checkpoint}")
     sys.stdout.flush()
     start = time.perf_counter()
     try:
@@ -92,6 +93,8 @@ def train(options: argparse.Namespace) -> int:
         f"{model.steps} steps in {time.perf_counter() - start:.1f} s; loss {model.final_loss:.4g}, that is "
         f"{model.relative_loss:.2f} of a frame's that is blind to the images"
     )
+    if model.relative_loss > _BLIND:
+        print("note: that is no better than blind, so nothing was learnt; try more --steps, or more images")
     print(f"wrote {options.out}")
     return 0
 
@@ -121,6 +124,7 @@ def read_folder(
         raise UserError(_as_flags(str(error))) from error
 
 
+_BLIND = 0.95
 _FLAGS = (
     (r"skip_unreadable=True", "--skip-unreadable"),
     (r"\bfit='(\w+)'", r"--fit \1"),
@@ -139,6 +143,16 @@ def _as_flags(text: str) -> str:
 def _check(options: argparse.Namespace, checkpoint: Any) -> None:
     for path in (options.out, checkpoint):
         require_writable(path)
+    if checkpoint is not None and checkpoint.resolve() == options.out.resolve():
+        raise UserError(
+            f"expected --checkpoint apart from --out, got {str(checkpoint)!r} for both, because the model would take "
+            "the checkpoint's place; try --checkpoint without a path"
+        )
+    if options.out.is_file() and options.out.stat().st_size and not zipfile.is_zipfile(options.out):
+        raise UserError(
+            f"expected --out as a new file or a model's, got {str(options.out)!r}, which holds something else, because "
+            "it would be lost; try another name"
+        )
     for name, least in (("steps", 1), ("batch", 2), ("checkpoint_every", 1), ("dim", 2), ("seed", 0)):
         value = getattr(options, name)
         if value < least:

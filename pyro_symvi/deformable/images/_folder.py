@@ -124,12 +124,14 @@ def _paths(source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]]) ->
             f"expected a folder of images, got the file {str(folder)!r}; try its folder {str(folder.parent)!r}"
         )
     if not folder.is_dir():
-        raise FileNotFoundError(f"expected a folder of images, got {str(folder)!r}, which is not there")
+        raise FileNotFoundError(
+            f"expected a folder of images, got {str(folder)!r}, which is not there; try another path"
+        )
     found = _images_in(folder)
     if not found:
         below = [inner.name for inner in sorted(folder.iterdir()) if inner.is_dir() and _images_in(inner)]
         others = sum(1 for path in folder.iterdir() if path.is_file())
-        hint = f"; try {folder / below[0]}" if below else ""
+        hint = f"; try {folder / below[0]}" if below else "; try another folder, or files with one of these endings"
         raise ValueError(
             f"expected a folder with images ({', '.join(SUFFIXES)}), got {str(folder)!r} with none and {others} other "
             f"files{hint}"

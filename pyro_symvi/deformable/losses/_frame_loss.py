@@ -52,6 +52,12 @@ class FrameLoss(Value):
     unknown: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not (self.symmetry is None or isinstance(self.symmetry, FrameSymmetry)):
+            raise TypeError(f"expected a FrameSymmetry or None, got {self.symmetry!r}; try bilateral()")
+        if not isinstance(self.pair, PairLoss):
+            raise TypeError(f"expected pair as a PairLoss, got {self.pair!r}; try DistanceLoss()")
+        if not isinstance(self.relaxation, Relaxation):
+            raise TypeError(f"expected relaxation as a Relaxation, got {self.relaxation!r}; try Softmin(0.1)")
         if self.symmetry is None and not isinstance(self.relaxation, Unrelaxed):
             raise ValueError(
                 f"expected a symmetry with {self.relaxation!r}, got None, because it chooses among the elements of a "

@@ -51,9 +51,16 @@ class SmallNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Frames of images."""
         if images.ndim != 4 or images.shape[1] != self.config["channels"]:
-            raise ValueError(f"expected images [B, {self.config['channels']}, H, W], got {list(images.shape)}")
+            raise ValueError(
+                f"expected images [B, {self.config['channels']}, H, W], got {list(images.shape)}, because the network "
+                f"is one for {self.config['channels']} channels; try such images, or "
+                "SmallNet(channels=...) for these"
+            )
         if images.shape[-1] % 2 or images.shape[-2] % 2:
-            raise ValueError(f"expected an even height and width, got {images.shape[-2]} x {images.shape[-1]}")
+            raise ValueError(
+                f"expected an even height and width, got {images.shape[-2]} x {images.shape[-1]}, because the frame "
+                "has half as many cells; try images without their last row or column"
+            )
         centred = (images - 0.5).contiguous(memory_format=torch.channels_last)  # a fifth less time on CPUs
         found: Tensor = self.body(centred)
         return found

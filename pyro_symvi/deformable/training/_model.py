@@ -10,11 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..._value import positive_int
 from ..losses import FrameLoss
 from ..networks import frames_of
 from ..symmetry import FrameSymmetry
 from ._recipe import Recipe
 from ._result import History, TrainingError, TrainingStatus
+
+_SLACK = 0.25
+"""How far values may leave [0, 1], as noise and cubic interpolation make them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,16 @@ class FrameModel:
     @torch.no_grad()
     def frames(self, images: Tensor, *, batch_size: int = 64) -> Tensor:
         """Frames ``[N, D, h, w]`` of images ``[N, C, H, W]``, bytes or floats in [0, 1], on the images' device."""
+        positive_int(batch_size, "batch_size")
+        if not isinstance(images, Tensor):
+            raise TypeError(f"expected a tensor of images, got {type(images).__name__}; try torch.as_tensor(images)")
+        if images.is_floating_point() and images.numel():
+            low, high = (float(end) for end in images.aminmax())
+            if low < -_SLACK or high > 1 + _SLACK:
+                raise ValueError(
+                    f"expected floats in [0, 1], got values from {low:.3g} to {high:.3g}, because those of the "
+                    "training were; try images / 255, or bytes"
+                )
         dim = None if self.symmetry is None else self.symmetry.dim
         parts = [frames_of(self.network, part, dim=dim) for part in images.split(batch_size)]
         return torch.cat(parts).to(images.device) if parts else frames_of(self.network, images)

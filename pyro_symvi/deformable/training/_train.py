@@ -29,6 +29,8 @@ from ._settle import settle
 Evaluate = Callable[[FrameModel, int], Mapping[str, float]]
 
 
+@torch.inference_mode(False)
+@torch.enable_grad()
 def train_frame(
     images: Tensor,
     symmetry: FrameSymmetry | None = None,
@@ -49,7 +51,8 @@ def train_frame(
     takes a step of Adam on the mean of ``loss`` over the pairs. A run is a function of its arguments: random numbers
     of a step come from the recipe's seed and the number of the step, the global generator is left as it was. With
     ``checkpoint`` it continues from that file where there is one: a run that is killed loses what came after the last
-    one, and ends with the frames, bit for bit on one machine, of a run that was not.
+    one, and ends with the frames, bit for bit on one machine, of a run that was not. Gradients are switched on inside,
+    whatever ``torch.no_grad`` says outside.
 
     Args:
         images: at least 2 images of objects of one category, roughly of one size and upright: ``[N, C, H, W]``, bytes
@@ -77,8 +80,9 @@ def train_frame(
     recipe = Recipe() if recipe is None else recipe
     loss = _inputs.checked_loss(symmetry, loss)
     symmetry = loss.symmetry
-    _inputs.check_options(recipe, network, checkpoint, checkpoint_every, evaluate_every)
+    _inputs.check_options(recipe, network, checkpoint, checkpoint_every, evaluate, evaluate_every)
     _inputs.check_images(images, mask, symmetry)
+    images = images.detach()
     if network is None:
         dim = 3 if symmetry is None else symmetry.dim
         network = SmallNet(images.shape[1], dim, width=0.5, generator=recipe.generator("weights"))
@@ -98,7 +102,7 @@ def train_frame(
             last = state.step == recipe.steps
             if evaluate is not None and (last or (evaluate_every and state.step % evaluate_every == 0)):
                 found = evaluate(run.model(copy.deepcopy(run.network), None), state.step)
-                state.history.evaluations[state.step] = {name: float(number) for name, number in found.items()}
+                state.history.evaluations[state.step] = _inputs.numbers_of(found)
             if checkpoint is not None and (last or state.step % checkpoint_every == 0):
                 _checkpoint.save(state, known, checkpoint)
     return run.model(run.network, problem)
@@ -117,6 +121,7 @@ class _Run:
         with torch.random.fork_rng(self._devices()), torch.no_grad():
             dim = None if loss.symmetry is None else loss.symmetry.dim
             size = frames_of(network.eval(), self.images[:2], dim=dim).shape[-2:]
+        _inputs.check_cells(network, size[0], size[1])
         self.maker: PairMaker = recipe.maker(loss.symmetry, (size[0], size[1]))
         self.order = Order(recipe, len(images))
         levels = self._pairs(self._any("levels"), "levels")
@@ -137,6 +142,7 @@ class _Run:
                 torch.cuda.manual_seed(number)
             frames = self.network(torch.cat([pairs.first, pairs.second]))
             losses = self.loss(frames[: len(index)], frames[len(index) :], pairs)
+            _inputs.check_learns(self.network, losses)
             losses.mean().backward()
         losses = losses.detach()
         value = float(losses.double().mean())

@@ -148,6 +148,11 @@ def test_bad_options_are_refused_before_any_work(capsys, folder, tmp_path):
         assert status == 2 and re.search(words, err), (arguments, err)
     status, _, err = run(capsys, "train", folder, "--out", tmp_path / "no" / "m", *SMALL)
     assert status == 2 and "existing folder" in err
+    status, _, err = run(capsys, "train", folder, "--out", tmp_path / "m", "--checkpoint", tmp_path / "m", *SMALL)
+    assert status == 2 and "--checkpoint apart from --out" in err
+    before = (folder / "0.png").read_bytes()
+    status, _, err = run(capsys, "train", folder, "--out", folder / "0.png", *SMALL)
+    assert status == 2 and "holds something else" in err and (folder / "0.png").read_bytes() == before
     assert list(tmp_path.iterdir()) == []
 
 
@@ -172,6 +177,7 @@ def test_bad_folders_and_models_are_refused_by_name(capsys, folder, tmp_path):
         "written by deformable train": ("show", tmp_path / "none", folder),
         "cannot be read": ("show", folder / "0.png", folder),
         "ends in .html": ("show", folder / "model", folder, "--out", tmp_path / "p.pdf"),
+        "as another folder than that of the images": ("show", folder / "model", folder, "--pictures", folder),
         "--number from 1 to 40": ("show", folder / "model", folder, "--number", 41),
     }.items():
         status, _, err = run(capsys, *arguments)

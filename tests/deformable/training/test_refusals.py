@@ -13,6 +13,22 @@ from pyro_symvi.groups import Cyclic, MatrixRepresentation
 from .small import IMAGES, Tiny
 
 FLOATS = IMAGES.float() / 255
+
+
+class Flat(Tiny):
+    """One vector for each image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(images).mean((2, 3), keepdim=True)
+
+
+class Cut(Tiny):
+    """Without gradients."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.body(images).detach()
+
+
 QUARTERS = torch.tensor([[1.0, 0], [0, 1], [0, -1], [1, 0], [-1, 0], [0, -1], [0, 1], [-1, 0]]).double().view(4, 2, 2)
 TURNS = FrameSymmetry(
     MatrixRepresentation(Cyclic(4), torch.stack([torch.block_diag(q, torch.ones(1, 1)) for q in QUARTERS])),
@@ -28,6 +44,13 @@ SICK[2, 1, 0, 0] = torch.inf
         ({"images": IMAGES[:1]}, ValueError, "at least 2 images, got 1"),
         ({"images": [IMAGES[0], IMAGES[1, :, 1:]]}, ValueError, "of one size, got list.*load_images"),
         ({"images": IMAGES[:, 0]}, ValueError, r"got \[6, 16, 16\]; try images\[:, None\]"),
+        ({"images": IMAGES.numpy()}, ValueError, "got ndarray; try torch.from_numpy"),
+        ({"images": IMAGES.permute(0, 2, 3, 1)}, ValueError, r"come last; try images.permute\(0, 3, 1, 2\)"),
+        ({"images": IMAGES[:1].expand(3, -1, -1, -1)}, ValueError, "images that differ, got 3 times the same"),
+        ({"network": Flat()}, ValueError, "2 x 2 cells or more from Flat, got 1 x 1"),
+        ({"network": Cut()}, ValueError, "depend on the parameters of Cut"),
+        ({"evaluate": 3}, TypeError, "evaluate as a function"),
+        ({"evaluate": lambda model, step: None}, TypeError, "evaluate to return a dictionary"),
         ({"images": IMAGES.int()}, TypeError, "bytes \\(uint8\\) or floats, got torch.int32"),
         ({"images": 255 * FLOATS}, ValueError, r"floats in \[0, 1\], got values from 0 to 255"),
         ({"images": SICK}, ValueError, "nan or inf in image 2"),
@@ -86,3 +109,18 @@ def test_a_run_may_be_prolonged_where_the_schedule_has_no_end_but_not_shortened(
         train_frame(
             IMAGES, None, Tiny(), recipe=Recipe(steps=1, batch_size=2, schedule=Constant(), settle=0), checkpoint=path
         )
+
+
+@pytest.mark.parametrize("off", [torch.no_grad, torch.inference_mode])
+def test_gradients_that_are_switched_off_outside_are_on_inside(off: Any) -> None:
+    recipe = Recipe(steps=1, batch_size=2, settle=0)
+    expected = train_frame(IMAGES, bilateral(), Tiny(), recipe=recipe)
+    with off():
+        found = train_frame(IMAGES.clone(), bilateral(), Tiny(), recipe=recipe)
+        assert torch.is_grad_enabled() is False
+    assert found.history.loss == expected.history.loss
+    assert torch.equal(found.frames(IMAGES), expected.frames(IMAGES))
+    with pytest.raises(ValueError, match="values from 0 to 255"):
+        found.frames(IMAGES.float())
+    with pytest.raises(TypeError, match="try torch.as_tensor"):
+        found.frames(IMAGES.numpy())  # type: ignore[arg-type]
