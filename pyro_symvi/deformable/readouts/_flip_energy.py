@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..networks._frames import image_values
 from ..symmetry import FrameSymmetry
 
 
@@ -18,7 +17,7 @@ def flip_odd_energy(images: Tensor, symmetry: FrameSymmetry | None = None, eleme
     and 0.24 for its hundred images without a face. An image without contrast has 0.
 
     Args:
-        images: ``[N, C, H, W]``, bytes or floats.
+        images: ``[N, C, H, W]``.
         symmetry: whose M_g; None exchanges left and right.
         element: number of an involution g.
 
@@ -27,7 +26,6 @@ def flip_odd_energy(images: Tensor, symmetry: FrameSymmetry | None = None, eleme
     """
     if images.ndim != 4:
         raise ValueError(f"expected images [N, C, H, W], got {list(images.shape)}")
-    images = image_values(images)
     centred = images - images.mean((-1, -2), keepdim=True)
     if symmetry is None:
         moved = centred.flip(-1)

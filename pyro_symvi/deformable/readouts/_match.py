@@ -77,10 +77,6 @@ def partners(
 
 def frame_map(frames: Tensor, symmetry: FrameSymmetry, element: int, matrix: Tensor | None = None) -> Tensor:
     """R_g for frames ``[B, D, h, w]``, or ``matrix`` in its place; checked."""
-    if not isinstance(symmetry, FrameSymmetry):
-        raise TypeError(f"expected a FrameSymmetry, got {symmetry!r}; try bilateral()")
-    if not isinstance(frames, Tensor):
-        raise TypeError(f"expected frames as a tensor, got {type(frames).__name__}; try torch.as_tensor(frames)")
     if frames.ndim != 4:
         raise ValueError(f"expected frames [B, D, h, w], got {list(frames.shape)}")
     if matrix is not None:

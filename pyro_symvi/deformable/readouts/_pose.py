@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from .._points import grid_points, values_at
-from ..networks._frames import image_values
 from ..symmetry import FrameSymmetry
 from ._match import match
 
@@ -80,7 +79,6 @@ def pose_ambiguity(
         raise ValueError(
             f"expected images [B, C, H, W] and frames [B, D, h, w], got {list(images.shape)} and {list(frames.shape)}"
         )
-    images = image_values(images)
     height, width = frames.shape[-2:]
     if weight is not None and tuple(weight.shape) != (len(frames), height * width):
         raise ValueError(f"expected weight [{len(frames)}, {height * width}], got {list(weight.shape)}")

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .._points import grid_points, half_sizes, values_at
-from ..networks._frames import image_values
 from ..symmetry import FrameSymmetry
 from ._match import frame_map, match
 
@@ -37,7 +36,6 @@ def symmetrized_image(
         ValueError: for shapes that do not belong together.
     """
     shown = _shown(images, frames, mask)
-    images = image_values(images)
     height, width = images.shape[-2:]
     pixels = grid_points(height, width, like=frames)
     unit = half_sizes(height, width, like=frames)
@@ -85,7 +83,6 @@ def reposed_image(
     Raises:
         ValueError: for shapes that do not belong together.
     """
-    images = image_values(images)
     height, width = (images.shape[-2], images.shape[-1]) if size is None else size
     like = images[:, :1, :1, :1].expand(-1, -1, height, width)
     shown = _shown(like, pose, mask)
