@@ -34,10 +34,10 @@ class PoseModel:
     What the posterior says. The warp between the images of a pair is known, and enters L_h. A frame that tells the
     places of an object apart, has one candidate with a small loss, whatever the symmetry of the object: q tends to a
     point as tau tends to 0, and KL(q || uniform) to log n. If the frame does not tell apart what a subgroup H exchanges
-    (R_k Phi = Phi for k in H), L_h is the same on each coset h H; at small tau q is uniform on one of them and
-    KL(q || uniform) = log(n / |H|): a partial collapse, not a property of the object. The uniform law on a coset of the
-    stabiliser H of the *appearance* is the mean of q over the warps that take the one image to the other; that is the
-    posterior of the pose given images alone.
+    (R_k Phi = Phi for k in H), L_h of a pair that was not moved is the same on each coset h H; at small tau q is
+    uniform on one of them and KL(q || uniform) = log(n / |H|): a partial collapse, not a property of the object. The
+    uniform law on a coset of the stabiliser H of the *appearance* is the mean of q over the warps that take the one
+    image to the other; that is the posterior of the pose given images alone.
 
     Args:
         network: images ``[B, C, H, W]`` to frames ``[B, D, h, w]``.

@@ -17,8 +17,8 @@ class UnitFrames(nn.Module):
 
     Args:
         network: from ``[B, C, H, W]`` to ``[B, D, h, w]``.
-        scale: length of the vectors. Neighbouring cells of an h x h grid on a sphere differ by about 2 / h, so that
-            scale^2 must exceed some h^2 / 4 for a place to be told from the next one.
+        scale: length of the vectors. Neighbouring cells of an h x h grid on a sphere differ by about 2 / h, their
+            logits by 2 scale^2 / h^2, so that scale^2 must exceed h^2 / 2 for a place to be told from the next one.
     """
 
     def __init__(self, network: nn.Module, scale: float = 20.0) -> None:

@@ -43,7 +43,10 @@ class FrameVerdict(Enum):
     )
     TOO_FEW = "The frame may follow what moves, but one image is no ground to say so. Measure it on more images."
     FOLLOWS = "The frame follows what moves. No symmetry was measured, because none of this model moves images."
-    SYMMETRIC = "The frame follows what moves, and does in mirror images what its symmetry demands."
+    SYMMETRIC = (
+        "The frame follows what moves, and does in mirror images what its symmetry demands. Whether partners are the "
+        "right places, or the object is symmetric at all, the pictures must show."
+    )
 
     @property
     def sentence(self) -> str:
@@ -60,8 +63,10 @@ def verdict_of(still: Matching, moved: Matching | None, noise: Matching | None =
     """The verdict from matching errors on images that were warped, and on mirror images that were.
 
     With the gain 1 - error / (error of the better one of the two that know less): COLLAPSED, an error of at least 3/4
-    of that of chance; NOT_LEARNT, a gain below 1/4, or within two standard errors of 0; NOT_SYMMETRIC, the same in
-    mirror images; PARTLY, a gain below 1/2 in either.
+    of that of chance; NOT_LEARNT, a gain below 1/4, or within two standard errors of 0; EDGES, a gain on noise of at
+    least 1/4 and half of that on the images; NOT_SYMMETRIC, a gain below 1/4 in mirror images, or one that a wrong
+    element of the group exceeds; UNRESOLVED, less than 1/4 gained over the best wrong element; TOO_FEW, one image;
+    PARTLY, a gain below 1/2 in any of these.
     """
     if float(still.frame.mean()) >= _COLLAPSED * float(still.chance.mean()):
         return FrameVerdict.COLLAPSED
