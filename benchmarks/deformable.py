@@ -5,7 +5,7 @@ a. Thin-plate splines of 16 images: values on a grid of 24 x 24 (from a table ma
    degree 1 (setting up and values; it has no inverse), with the largest difference of the values (float64).
 b. The distance loss of 16 pairs of frames of 24 x 24 cells in R^3, and its gradient, for one candidate element and for
    four: ours, a pair at a time, against the same formula written out in torch for the whole batch (cdist, softmax,
-   autograd). CPU seconds, and the most memory that each adds to a process of its own.
+   autograd), which keeps the logits of all pairs at once.
 c. One step of training, 16 images of 48 x 48, SmallNet(width=0.5): pairs, network, loss, backward pass and optimiser
    as shares of the whole.
 
@@ -16,14 +16,11 @@ CPU seconds of one thread, best of several, and ratios.
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import platform
-import resource
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from importlib import metadata
 from typing import Any
 
@@ -131,17 +128,6 @@ def written_out(count: int) -> Callable[[], Any]:
     return work
 
 
-def memory(job: tuple[str, int]) -> float:
-    """MiB that one call adds to the peak of this process."""
-    import torch
-
-    torch.set_num_threads(1)
-    work = {"ours": ours, "written out": written_out}[job[0]](job[1])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    work()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-
-
 def losses() -> list[str]:
     """The distance loss."""
     lines = [f"b. distance loss and gradient, {BATCH} pairs of {SIDE} x {SIDE} cells, float32"]
@@ -149,16 +135,10 @@ def losses() -> list[str]:
         mine, theirs = ours(count), written_out(count)
         off = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(mine(), theirs(), strict=True))
         spent = {"ours": best_of(mine), "written out": best_of(theirs)}
-        added = {}
-        for name in spent:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                added[name] = pool.submit(memory, (name, count)).result()
         lines.append(f"   {count} candidate element{'s' if count > 1 else ''}, relative difference {off:.0e}")
         for name, seconds in spent.items():
             ratio = spent["written out"] / seconds
-            lines.append(
-                f"     {name:22s}{1e3 * seconds:9.2f} ms   {ratio:7.1f} times the speed   {added[name]:6.0f} MiB"
-            )
+            lines.append(f"     {name:22s}{1e3 * seconds:9.2f} ms   {ratio:7.1f} times the speed")
     return lines
 
 
@@ -205,6 +185,7 @@ def main() -> None:
 
     torch.set_num_threads(1)
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "scipy"))
+    print("$ python benchmarks/deformable.py" + (" --short" if SHORT else ""))
     print(f"{platform.machine()}, {os.cpu_count()} cores, one thread; Python {platform.python_version()}, {versions}")
     for part in (warps, losses, step):
         print("\n" + "\n".join(part()), flush=True)

@@ -1,5 +1,6 @@
 """Symmetric deformable objects: a frame of the object, learnt from images together with its symmetry."""
 
+from ._points import grid_points as grid_points
 from .images import ImageFolder as ImageFolder
 from .images import lfw_faces as lfw_faces
 from .images import load_images as load_images
@@ -131,6 +132,7 @@ __all__ = [
     "flip_odd_energy",
     "frame_pair",
     "frames_of",
+    "grid_points",
     "half_turn",
     "landmark_distance",
     "lfw_faces",

@@ -33,7 +33,7 @@ def errors(figures: Cells, flowers: Cells, calm: float, full: float, path: Path)
     shown = [
         (f"{name}{words}", [cell[key] for cell in chosen(flowers, relaxation=name)])
         for name in RELAXATIONS
-        for key, words in (("fitted", ""), ("warped", ", warped copy"))
+        for key, words in (("fitted", ", fitted to the truth"), ("warped", ", warped copy"))
     ]
     _points(axes[-1], shown)
     axes[-1].set_title("flower, place of the next petal", fontsize=10, loc="left")
