@@ -254,7 +254,7 @@ REFUSALS = {
     "sample TWO --out x.pdb": "expected one molecule, got 2",
     "sample absent --out x.xyz": "expected a model written by quotient train, got 'absent', which is not there",
     "sample broken.npz --out x.xyz": "expected a file written by save_model.*because: it is no archive",
-    "sample . --out x.xyz": "expected a model written by quotient train",
+    "sample . --out x.xyz": "expected a file written by save_model, got the folder",
     "sample WATER --out x.pdb": "expected molecules with bonds or protein chains, got elements without bonds",
     "evaluate CHAIN --against absent.xyz --references 0": "expected --references >= 1, got 0",
     "evaluate CHAIN --against bent-chain": "expected data with 4 features a point .*got 3",

@@ -125,7 +125,7 @@ def best_of(
     kinds, outcomes = [s.kind for s in starts], [solve(s.chart) for s in starts]
     alone = len(starts) == 1
     values = [*outcomes[0].history[-1:], float("inf")][:1] if alone else _judged(outcomes, compare)
-    chosen = min(range(len(values)), key=values.__getitem__)
+    chosen = _settled(outcomes, values, min(range(len(values)), key=values.__getitem__), slack)
     best = outcomes[chosen]
     sound = maps if best.status not in _FAILED else ()
     moved = [(g, image) for g in sound if (image := g.image(family, best.parameters)) is not None]
@@ -144,6 +144,7 @@ def best_of(
         chosen = min(
             range(len(values)), key=lambda k: values[k] - (slack * (1 + abs(values[k])) if k == first else 0.0)
         )
+        chosen = _settled(outcomes, values, chosen, slack)
         best = outcomes[chosen]
         status, details = _verdict(family, outcomes, values, chosen, resolution)
     optima = Optima(
@@ -167,6 +168,18 @@ def _judged(outcomes: list[Outcome], compare: Compare) -> list[float]:
         for k, value in zip(sound, compare([outcomes[k].parameters for k in sound]), strict=True):
             values[k] = value if value == value else float("inf")
     return values
+
+
+def _settled(outcomes: list[Outcome], values: list[float], chosen: int, slack: float) -> int:
+    """The chosen one if it converged; else the best of those that did, where one is as good up to rounding.
+
+    On a flat rim of optima, rounding decides which runs reach the tolerance of the gradient.
+    """
+    if outcomes[chosen].status is FitStatus.CONVERGED:
+        return chosen
+    least = values[chosen] + min(slack, EXACT.slack) * (1 + abs(values[chosen]))
+    tied = [k for k, value in enumerate(values) if value <= least and outcomes[k].status is FitStatus.CONVERGED]
+    return min(tied, key=values.__getitem__, default=chosen)
 
 
 def _apart(family: LocationScale, a: Parameters, b: Parameters, least: float) -> bool:
