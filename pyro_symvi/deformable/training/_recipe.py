@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass, field
 
 import torch
 
+from ..._batch_order import seed_for
 from ..._schedules import Cosine, Schedule
 from ..._value import Value, positive_int
 from ..symmetry import FrameSymmetry
@@ -78,28 +78,8 @@ class Recipe(Value):
 
     def number(self, what: str) -> int:
         """A seed in 0..2^63 - 1 for one purpose."""
-        return int.from_bytes(hashlib.blake2b(f"{self.seed} {what}".encode(), digest_size=8).digest(), "big") >> 1
+        return seed_for(self.seed, what)
 
     def generator(self, what: str) -> torch.Generator:
         """Random numbers for one purpose, say one step: a function of the seed, so that no state is to be kept."""
         return torch.Generator().manual_seed(self.number(what))
-
-
-class Order:
-    """Which images are in which batch: all in random order, again and again, each time in another one."""
-
-    def __init__(self, recipe: Recipe, size: int) -> None:
-        self.recipe, self.size = recipe, size
-        self.epoch, self.permutation = -1, torch.empty(0, dtype=torch.int64)
-
-    def batch(self, step: int) -> torch.Tensor:
-        """Numbers ``[batch_size]`` of the images of step 0, 1, ..."""
-        start, wanted, chosen = step * self.recipe.batch_size, self.recipe.batch_size, []
-        while wanted:
-            epoch, place = divmod(start, self.size)
-            if epoch != self.epoch:
-                order = torch.randperm(self.size, generator=self.recipe.generator(f"order {epoch}"))
-                self.epoch, self.permutation = epoch, order
-            chosen.append(self.permutation[place : place + wanted])
-            start, wanted = start + len(chosen[-1]), wanted - len(chosen[-1])
-        return torch.cat(chosen)

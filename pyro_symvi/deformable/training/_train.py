@@ -12,6 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from ..._batch_order import Order
 from ..._step_bar import StepBar
 from ..losses import FrameLoss, PairLoss
 from ..networks import SmallNet, frames_of
@@ -22,7 +23,7 @@ from . import _checkpoint, _inputs
 from ._checkpoint import State
 from ._levels import blind_levels
 from ._model import FrameModel
-from ._recipe import Order, Recipe
+from ._recipe import Recipe
 from ._result import TrainingStatus
 from ._settle import settle
 

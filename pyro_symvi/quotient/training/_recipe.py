@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from ..._batch_order import seed_for
 from ..._schedules import Schedule
 from ..._value import Value, positive_int
 from .._dataset import CloudDataset
@@ -77,27 +78,7 @@ class Recipe(Value):
 
     def number(self, what: str) -> int:
         """A seed in 0..2^63 - 1 for one purpose."""
-        return int.from_bytes(hashlib.blake2b(f"{self.seed} {what}".encode(), digest_size=8).digest(), "big") >> 1
-
-
-class Order:
-    """Which clouds are in which batch: the data in random order, again and again, each time in another one."""
-
-    def __init__(self, recipe: Recipe, size: int) -> None:
-        self.recipe, self.size = recipe, size
-        self.epoch, self.permutation = -1, torch.empty(0, dtype=torch.int64)
-
-    def batch(self, step: int) -> torch.Tensor:
-        """Indices ``[batch_size]`` of step 0, 1, ..."""
-        start, wanted, chosen = step * self.recipe.batch_size, self.recipe.batch_size, []
-        while wanted:
-            epoch, place = divmod(start, self.size)
-            if epoch != self.epoch:
-                generator = torch.Generator().manual_seed(self.recipe.number(f"order {epoch}"))
-                self.epoch, self.permutation = epoch, torch.randperm(self.size, generator=generator)
-            chosen.append(self.permutation[place : place + wanted])
-            start, wanted = start + len(chosen[-1]), wanted - len(chosen[-1])
-        return torch.cat(chosen)
+        return seed_for(self.seed, what)
 
 
 def _bytes(dataset: CloudDataset) -> bytes:

@@ -12,6 +12,7 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor
 
+from ..._batch_order import Order
 from ..._schedules import Constant, Schedule
 from ..._step_bar import StepBar
 from ...density._ranks import Ranks
@@ -21,7 +22,7 @@ from .._process import Diffusion
 from ..losses import Loss, Quotient
 from . import _checkpoint
 from ._checkpoint import State
-from ._recipe import Order, Recipe
+from ._recipe import Recipe
 from ._result import TrainingResult, TrainingStatus
 from ._times import Times, UniformTimes
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import pytest
 import torch
 
+from pyro_symvi._batch_order import Order
 from pyro_symvi.deformable import (
     DistanceLoss,
     FrameLoss,
@@ -19,7 +20,6 @@ from pyro_symvi.deformable import (
     train_frame,
 )
 from pyro_symvi.deformable.training import Constant
-from pyro_symvi.deformable.training._recipe import Order
 from pyro_symvi.deformable.training._train import _Run
 
 from .small import IMAGES, Tiny

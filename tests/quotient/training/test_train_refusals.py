@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from pyro_symvi._batch_order import Order
 from pyro_symvi.quotient import CloudDataset, Context, Diffusion, HarmonicPrior
 from pyro_symvi.quotient.losses import Plain
 from pyro_symvi.quotient.training import (
@@ -16,7 +17,7 @@ from pyro_symvi.quotient.training import (
     UniformTimes,
     train,
 )
-from pyro_symvi.quotient.training._recipe import Order, Recipe
+from pyro_symvi.quotient.training._recipe import Recipe
 
 from . import training_worker
 from .training_worker import clouds
