@@ -1,6 +1,7 @@
 """Several starts: golden values of bimodal targets, ties under a symmetry, and what a single start says."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from pyro_symvi.divergences import Alpha, ReverseKL
 from pyro_symvi.families import Fixed, LocationScale, Tied
 from pyro_symvi.groups import CoordinatePermutation, EllipticalRotation, PointReflection
 from pyro_symvi.infer import FitStatus
+from pyro_symvi.infer.fitting.multistart import _settled
 
 DOUBLE = torch.float64
 ABOUT_ZERO = PointReflection(center=0.0)
@@ -165,3 +167,10 @@ def test_a_failed_run_is_kept_in_the_record() -> None:
 def test_refusals(starts: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         symvi.fit(mixture(1.0), LocationScale(1), divergence=ReverseKL(), starts=starts)
+
+
+def test_of_equal_optima_one_that_converged_is_chosen() -> None:
+    stalled, converged = (SimpleNamespace(status=s) for s in (FitStatus.STALLED, FitStatus.CONVERGED))
+    assert _settled([stalled, converged, converged], [1.0, 1.0 + 2e-8, 1.0 + 1e-8], 0, 1e-2) == 2
+    assert _settled([stalled, converged], [1.0, 1.001], 0, 1e-2) == 0  # worse by more than rounding
+    assert _settled([converged, converged], [1.0 + 1e-8, 1.0], 0, 1e-2) == 0

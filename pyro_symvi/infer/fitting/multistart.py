@@ -125,7 +125,7 @@ def best_of(
     kinds, outcomes = [s.kind for s in starts], [solve(s.chart) for s in starts]
     alone = len(starts) == 1
     values = [*outcomes[0].history[-1:], float("inf")][:1] if alone else _judged(outcomes, compare)
-    chosen = _settled(outcomes, values, min(range(len(values)), key=values.__getitem__), slack)
+    chosen = min(range(len(values)), key=values.__getitem__)
     best = outcomes[chosen]
     sound = maps if best.status not in _FAILED else ()
     moved = [(g, image) for g in sound if (image := g.image(family, best.parameters)) is not None]

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pyro_symvi.deformable import (
     LikelihoodLoss,
     Minimum,
     Pairs,
+    RandomWarps,
     Recipe,
     SmallNet,
     Softmin,
@@ -21,6 +23,7 @@ from pyro_symvi.deformable import (
     bilateral,
     load_model,
     rotational,
+    train_frame,
     train_relaxed_frame,
 )
 from pyro_symvi.deformable._points import grid_points
@@ -31,7 +34,7 @@ from .small import IMAGES, Tiny
 
 SYMMETRY = rotational(4)
 LOSS = FrameLoss(SYMMETRY, DistanceLoss(1.0), Softmin(0.1))
-RECIPE = Recipe(steps=4, batch_size=4, settle=2, seed=3)
+RECIPE = Recipe(steps=4, batch_size=4, settle=2, seed=3, warps=RandomWarps(angle=1.0))
 
 
 def two_poses() -> tuple[torch.Tensor, torch.Tensor, Pairs]:
@@ -68,8 +71,16 @@ def test_a_run_killed_in_either_phase_ends_as_one_that_was_not(tmp_path: Path, m
     network = SmallNet(width=0.2, generator=torch.Generator().manual_seed(0))
     before = copy.deepcopy(network.state_dict())
     seen: list[int] = []
+    angles: list[float] = []
+
+    def trained(*given, **options):
+        angles.append(given[4].warps.angle)
+        return train_frame(*given, **options)
+
+    monkeypatch.setattr(_train_relaxed, "train_frame", trained)
     whole = train_relaxed_frame(IMAGES, SYMMETRY, network, LOSS, RECIPE, gentle_share=0.5,
                                 progress=lambda step, loss: seen.append(step))  # fmt: skip
+    assert angles == [math.radians(8), RECIPE.warps.angle]
     assert seen == [1, 2, 3, 4] and isinstance(whole.network, TurnedFrames) and whole.steps == 4
     assert torch.equal(whole.network.turn, half_turn)
     assert all(torch.equal(a, b) for a, b in zip(before.values(), network.state_dict().values(), strict=True))
@@ -88,6 +99,12 @@ def test_a_run_killed_in_either_phase_ends_as_one_that_was_not(tmp_path: Path, m
     whole.save(tmp_path / "model.pt")
     again = load_model(tmp_path / "model.pt")
     assert torch.equal(again.frames(IMAGES), whole.frames(IMAGES))
+
+
+def test_turned_frames_are_q_phi() -> None:
+    turn, inner = torch.tensor([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]), Tiny().eval()
+    x, y, z = inner(IMAGES / 255).unbind(1)
+    assert torch.equal(TurnedFrames(inner, turn)(IMAGES / 255), torch.stack([-y, x, z], 1))
 
 
 def test_refusals() -> None:
