@@ -80,11 +80,13 @@ benchmarks: $(RUNTIME)
 		echo "== $$script"; $(BIN)/python "$$script"; done; \
 	[ "$$found" = 1 ] || echo "no benchmarks yet"
 
+LESSONS ?= $(wildcard tutorials/*.ipynb)
+
 tutorials: $(FULL)
-	@set -e; found=0; for lesson in tutorials/*.ipynb; do [ -e "$$lesson" ] || continue; \
-		[ "$$found" = 1 ] || $(PIP) install --quiet -c constraints.txt -e '.[tutorials]'; found=1; \
-		echo "== $$lesson"; $(BIN)/jupyter execute "$$lesson"; done; \
-	[ "$$found" = 1 ] || echo "no tutorials yet"
+	@$(PIP) install --quiet -c constraints.txt -e '.[tutorials]'
+	@printf '%s\n' $(LESSONS) | xargs -P $(WORKERS) -I LESSON sh -c \
+		'$(BIN)/jupyter execute "LESSON" >/dev/null 2>"LESSON.log" && echo "== LESSON" && rm "LESSON.log" || \
+		{ echo "== LESSON FAILED"; cat "LESSON.log"; rm "LESSON.log"; exit 1; }'
 
 study: $(STUDIES)
 	@set -e; found=0; for script in studies/*.py; do [ -e "$$script" ] || continue; found=1; \

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = "pyro_symvi"
-WANTED_SUFFIXES = {".py", ".csv", ".json", ".typed"}
+WANTED_SUFFIXES = {".py", ".bib", ".csv", ".json", ".typed"}
 
 
 def check(wheel: Path) -> list[str]:

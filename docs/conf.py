@@ -11,9 +11,10 @@ author = "The pyro_symvi developers"
 copyright = author
 release = version = installed_version("pyro-symvi")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build"]  # _generated is written by write_theorems
-source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.mathjax", "sphinx.ext.napoleon", "sphinxcontrib.bibtex"]
+exclude_patterns = ["_build"]  # _generated is written at the start of each build, by what setup() connects
+bibtex_bibfiles = ["../pyro_symvi/recovery/references.bib"]
+nb_execution_mode = "off"  # lessons are shown as they were executed in full
 html_theme = "furo"
 html_title = f"pyro_symvi {release}"
 
@@ -36,6 +37,24 @@ def keep_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: lis
         if not line.lstrip().startswith((">>>", "...")):
             pieces = re.split(r"(``.*?``)", line)
             lines[i] = "".join(p if p.startswith("``") else re.sub(r"(?<!\\)\|", r"\\|", p) for p in pieces)
+
+
+def copy_tutorials(app: Any) -> None:
+    """Put the lessons beside the pages, as they were executed."""
+    folder = Path(app.srcdir) / "_generated" / "tutorials"
+    folder.mkdir(parents=True, exist_ok=True)
+    lessons = {p.name: p for p in sorted((Path(app.srcdir).parent / "tutorials").glob("*.ipynb"))}
+    for old in folder.glob("*.ipynb"):
+        if old.name not in lessons:
+            old.unlink()
+    for name, lesson in lessons.items():
+        write_if_changed(folder / name, lesson.read_text(encoding="utf-8"))
+
+
+def write_if_changed(path: Path, text: str) -> None:
+    """Write a page, unless it is there already: what has not changed is not built again."""
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        path.write_text(text, encoding="utf-8")
 
 
 def write_theorems(app: Any) -> None:
@@ -63,10 +82,7 @@ def write_theorems(app: Any) -> None:
             lines += [f"Premises: {', '.join(r.premises)}.", "", f"*Why.* {proof}", "", f"*Source.* {source}", ""]
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
-    text = "\n".join(lines)
-    path = folder / "theorems.md"
-    if not path.exists() or path.read_text(encoding="utf-8") != text:
-        path.write_text(text, encoding="utf-8")
+    write_if_changed(folder / "theorems.md", "\n".join(lines))
 
 
 _THEOREMS = (
@@ -78,4 +94,5 @@ _THEOREMS = (
 
 def setup(app: Any) -> None:
     app.connect("builder-inited", write_theorems)
+    app.connect("builder-inited", copy_tutorials)
     app.connect("autodoc-process-docstring", keep_bars)

@@ -2,6 +2,7 @@
 
 from .analysis import Analysis, analyze
 from .certification import certify
+from .citations import citation
 from .discovery import FoundSymmetry, Symmetries, find_symmetries
 from .report.certificate import Certificate
 from .report.entry import Entry, StatisticReport
@@ -30,6 +31,7 @@ __all__ = [
     "advise",
     "analyze",
     "certify",
+    "citation",
     "find_symmetries",
     "guarantees",
 ]
