@@ -16,7 +16,7 @@ VERDICT_COLOURS = {name: ink for name, (ink, _) in COLOURS.items()}
 
 
 def _settings() -> dict[str, Any]:
-    from matplotlib import cycler
+    from matplotlib.rcsetup import cycler
 
     return {
         "axes.edgecolor": FAINT,
