@@ -8,8 +8,8 @@ from typing import Any
 
 INK, FAINT = "#333333", "#b5b5b5"
 REFERENCE = "#9bb7d4"
-METHODS = ("#1f3a5f", "#d1662b", "#2a7f62", "#8a4f9e", "#b5483a", "#5d7a89", "#c49a1a", "#4c4c4c")
-"""Line colours of methods, in the order they are given."""
+METHODS = ("#1f3a5f", "#cc5125", "#2b8566", "#8e51a1", "#a2412d", "#5e7a89", "#bf970e", "#4a4a4a")
+"""Line colours of methods, in the order they are given; told apart by colour-blind readers too."""
 
 
 def save_figure(figure: Any, path: str | os.PathLike[str], *, dpi: int = 160) -> Path:

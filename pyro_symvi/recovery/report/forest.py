@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._figures import FAINT, METHODS, REFERENCE
 from ...density._importance import weighted_draws
 from ...density._proposal import Scale
 from ...families import LocationScale
@@ -21,7 +22,6 @@ from .page import COLOURS
 
 _MOST = 40
 _RANGE = 3.4
-_TARGET, _GUIDE = "#9bb7d4", "#1f3a5f"
 _WORDS = {
     Verdict.PROVED: "proved: exact",
     Verdict.VERIFIED: "verified: no violation found",
@@ -67,7 +67,7 @@ def forest_figure(certificate: Certificate, *, num_draws: int = 8192, generator:
     axis = figure.subplots()
     for position, row in enumerate(rows):
         _draw(axis, position, row)
-    axis.axvline(0, color="#bbbbbb", lw=0.8, zorder=0)
+    axis.axvline(0, color=FAINT, lw=0.8, zorder=0)
     axis.set_yticks(range(len(rows)), [r.entry.label.partition(" of ")[2] for r in rows], fontsize=9)
     axis.set_ylim(len(rows) - 0.4, -0.6)
     axis.set_xlim(-_RANGE, _RANGE)
@@ -121,13 +121,13 @@ def _draw(axis: Any, position: int, row: _Row) -> None:
     entry = row.entry
     ink = COLOURS[entry.verdict.name][0]
     if row.target is not None:
-        axis.plot(row.target, [position + 0.16] * 2, color=_TARGET, lw=5, solid_capstyle="butt", zorder=1)
-    axis.plot(row.guide, [position - 0.16] * 2, color=_GUIDE, lw=1.6, zorder=2)
+        axis.plot(row.target, [position + 0.16] * 2, color=REFERENCE, lw=5, solid_capstyle="butt", zorder=1)
+    axis.plot(row.guide, [position - 0.16] * 2, color=METHODS[0], lw=1.6, zorder=2)
     if math.isfinite(entry.bound):
         axis.plot(
             [-entry.bound, entry.bound], [position] * 2, color=ink, lw=8, alpha=0.45, solid_capstyle="butt", zorder=3
         )
-    axis.plot([0], [position - 0.16], "o", color=_GUIDE, ms=5, zorder=4)
+    axis.plot([0], [position - 0.16], "o", color=METHODS[0], ms=5, zorder=4)
     if math.isfinite(entry.exact):
         face = ink if entry.verdict is Verdict.PROVED else "white"
         at = max(-_RANGE, min(_RANGE, (entry.exact - entry.value) / row.sd))
@@ -147,9 +147,9 @@ def _draw(axis: Any, position: int, row: _Row) -> None:
 def _legend(rows: list[_Row]) -> list[Any]:
     from matplotlib.lines import Line2D
 
-    handles = [Line2D([], [], color=_GUIDE, lw=1.6, marker="o", ms=5, label="guide: fitted value and central 95 %")]
+    handles = [Line2D([], [], color=METHODS[0], lw=1.6, marker="o", ms=5, label="guide: fitted value and central 95 %")]
     if any(row.target is not None for row in rows):
-        handles.append(Line2D([], [], color=_TARGET, lw=5, label="target: central 95 % (weighted draws)"))
+        handles.append(Line2D([], [], color=REFERENCE, lw=5, label="target: central 95 % (weighted draws)"))
     for verdict in Verdict:
         mine = [row.entry for row in rows if row.entry.verdict is verdict]
         if not mine:

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from .certificate import Certificate
 
 COLOURS = {
-    "PROVED": ("#14532d", "#dcfce7"),
-    "VERIFIED": ("#166534", "#f0fdf4"),
-    "BOUNDED": ("#155e75", "#ecfeff"),
-    "CONDITIONAL": ("#854d0e", "#fefce8"),
-    "UNKNOWN": ("#581c87", "#faf5ff"),
-    "REFUTED": ("#991b1b", "#fef2f2"),
+    "PROVED": ("#074c21", "#dcfce7"),
+    "VERIFIED": ("#027996", "#f0fdff"),
+    "BOUNDED": ("#172ce5", "#eef2ff"),
+    "CONDITIONAL": ("#835f13", "#fefce8"),
+    "UNKNOWN": ("#8d31bc", "#faf5ff"),
+    "REFUTED": ("#bf4458", "#fff5f5"),
 }
-"""Text and background of each verdict; the word is always shown as well."""
+"""Text and background of each verdict, told apart by colour-blind readers too; the word is always shown as well."""
 
 _STYLE = (
     "<style>.symvi{font-family:system-ui,sans-serif;font-size:13px;line-height:1.4}"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..._figures import METHODS, REFERENCE
 from ...density._importance import weighted_draws
 from ...density._proposal import Scale, whiten
 from ...families import LocationScale
@@ -18,9 +19,10 @@ from ..subject import Subject
 from ..verdicts import Evidence
 from .certificate import Certificate
 from .entry import Entry
+from .page import COLOURS
 
 _SHOWN = 300
-_INK = {"target": "#9bb7d4", "guide": "#1f3a5f", "good": "#2a7f62", "bad": "#b5483a"}
+_INK = {"target": REFERENCE, "guide": METHODS[0], "good": COLOURS["PROVED"][0], "bad": COLOURS["REFUTED"][0]}
 
 
 def plot_certificate(
