@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -88,28 +88,41 @@ def advise(target: Any, *args: Any, symmetry: LinearAction | None = None, **kwar
     known = target_of(analysis)
     if symmetry is not None:
         known = replace(known, symmetries=(*known.symmetries, given_symmetry(symmetry, analysis, density)))
-    rows, excluded = [], []
     start = laplace_approximation(density)
+
+    def finite_here(family: LocationScale, divergence: Divergence) -> Fact:
+        return _finite(density, family, _parameters(family, start.point, start.root), divergence, known)
+
+    ranked, excluded = rank(known, finite_here)
+    notes = list(analysis.conditions)
+    if not analysis.refusal and not analysis.gradient_agrees:
+        notes.append("the gradient that an optimiser sees is not that of log p, so a fit need not reach the minimiser")
+    return Advice(analysis.coordinates, ranked, excluded, tuple(_help(analysis, known, ranked)), tuple(notes))
+
+
+def rank(
+    known: Target, finite_for: Callable[[LocationScale, Divergence], Fact] | None = None
+) -> tuple[tuple[AdviceRow, ...], tuple[str, ...]]:
+    """The guides and divergences that `advise` weighs, ranked on facts alone, and those left out, with the reason.
+
+    Args:
+        known: What is known of the target.
+        finite_for: Whether a divergence is finite for a family; by default what tails say.
+    """
+    rows, excluded = [], []
     for options in _GUIDES:
-        if options["scale"] == "full" and density.dim > _LARGEST_FULL:
+        if options["scale"] == "full" and (known.dim > _LARGEST_FULL or known.dim == 1):
             continue
-        if density.dim == 1 and options["scale"] == "full":
-            continue
-        family = LocationScale(density.dim, **options)
+        family = LocationScale(known.dim, **options)
         guide = Guide.of(family)
-        parameters = _parameters(family, start.point, start.root)
         for divergence in _DIVERGENCES:
-            found = _finite(density, family, parameters, divergence, known)
+            found = finite(Setting(known, family, divergence)) if finite_for is None else finite_for(family, divergence)
             if found.is_refuted:
                 excluded.append(f"{divergence!r} with {options['base']}, {options['scale']}: {found.words}")
                 continue
             told = guarantees(Setting(known, guide, Objective(divergence, finite=found)))
             rows.append(AdviceRow(family, dict(options), divergence, told, _how(told, divergence)))
-    notes = list(analysis.conditions)
-    if not analysis.refusal and not analysis.gradient_agrees:
-        notes.append("the gradient that an optimiser sees is not that of log p, so a fit need not reach the minimiser")
-    ranked = tuple(sorted(rows, key=_rank))
-    return Advice(analysis.coordinates, ranked, tuple(excluded), tuple(_help(analysis, known, rows)), tuple(notes))
+    return tuple(sorted(rows, key=_rank)), tuple(excluded)
 
 
 def given_symmetry(symmetry: LinearAction, analysis: Analysis, density: LogDensity | None = None) -> Symmetry:
@@ -210,7 +223,7 @@ def _rank(row: AdviceRow) -> tuple[float, ...]:
     )
 
 
-def _help(analysis: Analysis, known: Target, rows: list[AdviceRow]) -> Iterator[str]:
+def _help(analysis: Analysis, known: Target, rows: tuple[AdviceRow, ...]) -> Iterator[str]:
     """What stands in the way."""
     whole = bool(rows) and max(row.exact("mean") for row in rows) == len(analysis.coordinates)
     if whole:
@@ -227,4 +240,4 @@ def _help(analysis: Analysis, known: Target, rows: list[AdviceRow]) -> Iterator[
         yield f"moments: {filled.second_moment.words}: with second moments forward KL and a normal guide would do"
 
 
-__all__ = ["advise", "given_symmetry"]
+__all__ = ["advise", "given_symmetry", "rank"]
