@@ -1,6 +1,7 @@
 """The picture of the README: three fitted normal guides, all of them wrong, and what a certificate says of a mean.
 
-Pale: the exact posterior density (a Student t in closed form; eight schools by quadrature over log tau). Dark: the guide.
+Pale: the exact posterior density (a Student t in closed form; eight schools by quadrature over log tau). Dark: the
+guide.
 
     python docs/figures/readme.py [FOLDER]
 """

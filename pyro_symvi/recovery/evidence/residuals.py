@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from scipy.stats import beta
@@ -57,6 +57,7 @@ class ResidualTest:
         independent: Of the points, how many were independent draws of one law, a Student-t(5) at the scale given,
             after symmetry and centre were fixed.
         missed: At how many of these the residual was not known to be at most `RESOLUTION`.
+        bounds: What rounding and noise may make of each residual, ``[n]`` like ``residuals`` (for plots).
     """
 
     def mass_bound(self, delta: float = 0.05) -> float:
@@ -88,6 +89,7 @@ class ResidualTest:
     searched: int = 0
     independent: int = 0
     missed: int = 0
+    bounds: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
 
     def premise(self, name: str, what: str) -> Premise:
         """The premise "p is invariant", in words."""
@@ -230,6 +232,7 @@ def residual_test(
         searched=searched,
         independent=bulk,
         missed=bulk - int((tested.known & (tested.residual.abs() <= RESOLUTION))[:bulk].sum()),
+        bounds=tested.bound[informative] + noise,
     )
 
 

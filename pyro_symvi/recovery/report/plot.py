@@ -119,14 +119,14 @@ def _draw_marginal(axis: Any, certificate: Certificate, index: int, z: Any, weig
     )
     x = np.linspace(low, high, 401)
     axis.plot(x, _marginal_density(certificate, index, x), color=_INK["guide"], lw=1.5, label="guide")
-    good = entry.verdict.is_exact
-    axis.axvline(loc, color=_INK["good" if good else "bad"], lw=1.5, label="guide's location")
+    ink = COLOURS[entry.verdict.name][0]
+    axis.axvline(loc, color=ink, lw=1.5, label="guide's location (the verdict's colour)")
     axis.axvline(mean, color="black", lw=1, ls=":", label="weighted mean of the target")
     bound = "" if math.isnan(entry.bound) else f" {entry.bound:.2g} sd"
     axis.set_title(
         f"{subject.density.coordinates[index]}: {entry.verdict.name}{bound}",
         fontsize=10,
-        color=_INK["good" if good else "bad"],
+        color=ink,
     )
     axis.set_yticks([])
     axis.tick_params(labelsize=8)
@@ -167,7 +167,13 @@ def _draw_residuals(
         label = f"{type(action).__name__} of {what}: {'holds' if holds else 'fails'}"
         colour = _INK["good" if holds else "bad"]
         axis.loglog(
-            distances.clamp_min(1e-4), residuals.clamp_min(1e-16), ".", ms=2.5, color=colour, alpha=0.6, label=label
+            distances.clamp_min(1e-4),
+            residuals.clamp_min(1e-16),
+            "." if holds else "x",
+            ms=2.5,
+            color=colour,
+            alpha=0.6,
+            label=label,
         )
     axis.minorticks_off()
     axis.set_xlabel("distance from the centre (scales)", fontsize=8)

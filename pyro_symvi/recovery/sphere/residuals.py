@@ -8,7 +8,7 @@ where an ascent on the residual along great circles ended.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -64,6 +64,10 @@ class SphereTest:
         witness: The violating point with the largest residual.
         witness_residual: The residual there.
         screened: Weighted draws looked through (none).
+        distances: Angles of the points with a known residual, in radians, from the axis of the symmetry (from the
+            highest maximum where it has none), ``[n]`` (for plots).
+        residuals: Their residuals.
+        bounds: What rounding may make of each.
     """
 
     action: SphereSymmetry
@@ -75,6 +79,9 @@ class SphereTest:
     witness: torch.Tensor | None
     witness_residual: float
     screened: int = 0
+    distances: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+    residuals: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
+    bounds: torch.Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.float64))
 
     def premise(self, name: str, what: str) -> Premise:
         """The premise "p is invariant", in words."""
@@ -120,7 +127,10 @@ def sphere_test(
             doubt = f"rounding hides residuals, or log p is undefined, at {1 - decided:.0%} of the points"
         evidence = Evidence.UNKNOWN if doubt else Evidence.VERIFIED
     largest = float(residuals.abs().max()) if count else math.nan
-    return SphereTest(symmetry, evidence, count, largest, spacing, doubt, witness, value)
+    pole = symmetry.axis if symmetry.axis is not None else peaks.x[0]
+    angles = (tested.x[known] @ pole / pole.norm()).clamp(-1, 1).acos()
+    seen = {"distances": angles, "residuals": residuals, "bounds": tested.bound[known]}
+    return SphereTest(symmetry, evidence, count, largest, spacing, doubt, witness, value, **seen)
 
 
 def test_points(dim: int, peaks: Peaks, generator: torch.Generator) -> tuple[torch.Tensor, float]:
