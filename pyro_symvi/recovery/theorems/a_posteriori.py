@@ -21,6 +21,7 @@ REFLECTION_MEAN = Theorem(
         "J. The fixed space of the reflection's linear part is what is left free: nothing in J."
     ),
     reference="equivariance of the mean; Marks, Paccagnan & van der Wilk (2026), arXiv:2604.18310, for the setting",
+    keys=("marks2026",),
 )
 
 ELLIPTICAL_CORRELATION = Theorem(
@@ -36,6 +37,7 @@ ELLIPTICAL_CORRELATION = Theorem(
         "multiple of the identity (the group is irreducible)."
     ),
     reference="Margossian & Saul (2025), arXiv:2410.11067, for location-scale guides; Schur's lemma for the rest",
+    keys=("margossian2025",),
 )
 
 INVARIANT_MOMENTS = Theorem(

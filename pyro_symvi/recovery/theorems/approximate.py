@@ -73,6 +73,7 @@ CONDITIONAL_GAUSSIAN = Theorem(
     ),
     proof="The tower property; the Gaussian integral over z_J given y in closed form.",
     reference="elementary; Trefethen & Weideman (2014), SIAM Review 56, for the trapezoidal rule",
+    keys=("trefethen2014",),
 )
 
 LOCALISED_BOUND = Theorem(
@@ -89,6 +90,7 @@ LOCALISED_BOUND = Theorem(
         "ray; the slope outside the ball by convexity."
     ),
     reference="Bakry & Emery (1985); Otto & Villani (2000), J. Funct. Anal. 173; the localisation is proved here",
+    keys=("bakry1985", "otto2000"),
 )
 
 THEOREMS: tuple[Theorem, ...] = (

@@ -50,6 +50,7 @@ CONTRASTS = APriori(
     _PROOF,
     "Marks, Paccagnan & van der Wilk (2026), arXiv:2604.18310, for the principle; proof as here",
     judge=_law,
+    keys=("marks2026",),
 )
 
 CONTRASTS_BETWEEN = APriori(
@@ -61,6 +62,7 @@ CONTRASTS_BETWEEN = APriori(
     _PROOF,
     "Prekopa (1973); proof as here",
     judge=_between,
+    keys=("prekopa1973",),
 )
 
 THEOREMS = (CONTRASTS, CONTRASTS_BETWEEN)

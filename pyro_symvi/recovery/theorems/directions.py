@@ -19,6 +19,7 @@ HALF_TURN = Theorem(
     ),
     proof="x and gx have the same law, so g E x = E x for all g: E x lies in the fixed space, the line of a.",
     reference="equivariance of the mean; Mardia & Jupp, Directional Statistics (2000), section 9.3, for zonal laws",
+    keys=("mardia2000",),
 )
 
 VON_MISES_FISHER = Theorem(
@@ -31,6 +32,7 @@ VON_MISES_FISHER = Theorem(
     ),
     proof="The density is that law's; a uniform or conjugate prior and von Mises-Fisher data add their vectors to b.",
     reference="Mardia & Jupp (2000), sections 9.3 and 10.3",
+    keys=("mardia2000",),
 )
 
 MEAN_BY_QUADRATURE = Theorem(
@@ -83,6 +85,7 @@ ZONAL_AXIS = Theorem(
         "another axis they generate SO(n), and p would be uniform."
     ),
     reference="Mardia & Jupp (2000), section 9.3",
+    keys=("mardia2000",),
 )
 
 RESULTANT = Theorem(
@@ -95,6 +98,7 @@ RESULTANT = Theorem(
     ),
     proof="In an exponential family with statistic x the cross-entropy A(eta) - eta.E x has gradient E_q x - E x.",
     reference="Mardia & Jupp (2000), section 10.3",
+    keys=("mardia2000",),
 )
 
 THEOREMS: tuple[Theorem, ...] = (

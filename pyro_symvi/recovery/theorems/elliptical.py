@@ -52,6 +52,7 @@ ELLIPTICAL_MEAN = APriori(
     _REFERENCE,
     judge=_premises,
     stationary=True,
+    keys=("margossian2026",),
 )
 
 ELLIPTICAL_SCATTER = APriori(
@@ -66,6 +67,7 @@ ELLIPTICAL_SCATTER = APriori(
     _REFERENCE,
     judge=_with_scatter,
     stationary=True,
+    keys=("margossian2026",),
 )
 
 THEOREMS = (ELLIPTICAL_MEAN, ELLIPTICAL_SCATTER)

@@ -30,7 +30,14 @@ _PROOF = (
 _REFERENCE = "classical at alpha = 1 (Barndorff-Nielsen, 1978); for alpha > 1 as here"
 
 EXPONENTIAL_MEAN = APriori(
-    "exponential family, alpha >= 1", "mean", (*COMMON, BASE), _STATEMENT, _PROOF, _REFERENCE, judge=_premises
+    "exponential family, alpha >= 1",
+    "mean",
+    (*COMMON, BASE),
+    _STATEMENT,
+    _PROOF,
+    _REFERENCE,
+    judge=_premises,
+    keys=("barndorffnielsen1978",),
 )
 
 EXPONENTIAL_CORRELATION = APriori(
@@ -41,6 +48,7 @@ EXPONENTIAL_CORRELATION = APriori(
     _PROOF,
     _REFERENCE,
     judge=_premises,
+    keys=("barndorffnielsen1978",),
 )
 
 

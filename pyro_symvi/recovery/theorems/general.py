@@ -41,6 +41,7 @@ GENERAL_MEAN = APriori(
     _G_PROOF,
     _G_REFERENCE,
     judge=_granted,
+    keys=("marks2026",),
 )
 
 GENERAL_CORRELATION = APriori(
@@ -51,6 +52,7 @@ GENERAL_CORRELATION = APriori(
     _G_PROOF,
     _G_REFERENCE,
     judge=_granted,
+    keys=("marks2026",),
 )
 
 
@@ -94,6 +96,7 @@ CONNECTED = APriori(
     "Palais (1979) for the principle of symmetric criticality; proof as here",
     judge=_isolated,
     stationary=True,
+    keys=("palais1979",),
 )
 
 THEOREMS = (GENERAL_MEAN, GENERAL_CORRELATION, CONNECTED)

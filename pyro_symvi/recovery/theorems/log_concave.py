@@ -52,6 +52,7 @@ REVERSE = APriori(
     "exponentials; S- makes it strict in nu.",
     _TRICHOTOMY + "; strictness as here",
     judge=_at_fixed_scale("reverse"),
+    keys=("margossian2025", "zellinger2026"),
 )
 
 BETWEEN = APriori(
@@ -65,6 +66,7 @@ BETWEEN = APriori(
     "equality case (Dubuc) makes log p affine along v and log q0 along v - nu, impossible under S01.",
     "Prekopa (1973); Dubuc (1977); Zellinger & Vergari (2026), arXiv:2604.21407",
     judge=_at_fixed_scale("between"),
+    keys=("dubuc1977", "prekopa1973", "zellinger2026"),
 )
 
 FORWARD = APriori(
@@ -78,6 +80,7 @@ FORWARD = APriori(
     "makes it strict in b.",
     _TRICHOTOMY + "; strictness as here",
     judge=_at_fixed_scale("forward"),
+    keys=("margossian2025", "zellinger2026"),
 )
 
 
@@ -131,6 +134,7 @@ LAW = APriori(
     "scatter; at it the location is unique by the pack.",
     _TRICHOTOMY + "; uniqueness of the scatter as here",
     judge=_with_scale,
+    keys=("margossian2025", "zellinger2026"),
 )
 
 
@@ -152,6 +156,7 @@ SCATTER = APriori(
     "all.",
     "Margossian & Saul (2025), arXiv:2410.11067, for reverse KL and elliptical targets; Schur's lemma",
     judge=_scatter,
+    keys=("margossian2025",),
 )
 
 

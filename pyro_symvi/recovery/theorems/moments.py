@@ -56,6 +56,7 @@ MOMENT_MEAN = APriori(
     judge=_mean,
     symmetric=False,
     stationary=True,
+    keys=("bishop2006",),
 )
 
 MOMENT_COVARIANCE = APriori(
@@ -67,6 +68,7 @@ MOMENT_COVARIANCE = APriori(
     "classical; see Bishop (2006), section 10.7",
     judge=_covariance,
     symmetric=False,
+    keys=("bishop2006",),
 )
 
 MOMENT_VARIANCES = APriori(
@@ -79,6 +81,7 @@ MOMENT_VARIANCES = APriori(
     "classical; see Bishop (2006), section 10.7",
     judge=_variances,
     symmetric=False,
+    keys=("bishop2006",),
 )
 
 THEOREMS = (MOMENT_MEAN, MOMENT_COVARIANCE, MOMENT_VARIANCES)

@@ -48,6 +48,7 @@ COORDINATEWISE = APriori(
     "Margossian, Rankin & Saul (2026), arXiv:2511.01064, for partial symmetries; proof as here",
     judge=_coordinatewise,
     stationary=True,
+    keys=("margossian2026",),
 )
 
 

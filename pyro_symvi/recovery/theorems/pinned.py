@@ -33,6 +33,7 @@ ELLIPTICAL_SCATTER = Theorem(
     ),
     proof="An O(|J|)-invariant density is a function of (z_J - c)^T M^{-1} (z_J - c) and the rest alone.",
     reference="definition of elliptical laws; Tyler (1987) for shape without moments",
+    keys=("tyler1987",),
 )
 
 GAUSSIAN_COVARIANCE = Theorem(
@@ -69,6 +70,7 @@ WEIGHTED_COVARIANCE = Theorem(
     ),
     proof="Central limit theorem for self-normalised weights with finite variance.",
     reference="Owen (2013), Monte Carlo theory, methods and examples, chapter 9",
+    keys=("owen2013",),
 )
 
 PERMUTATION_MEAN = Theorem(

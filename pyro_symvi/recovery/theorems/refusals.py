@@ -28,6 +28,7 @@ CLIMBING = Refusal(
     "p = N(0, 1), a = -1, five or more draws: q = p has value 0 and every N(0, s^2) with s other than 1 a larger one.",
     "Li & Turner (2016) for the bounds",
     applies=_climbing,
+    keys=("li2016",),
 )
 
 
@@ -81,6 +82,7 @@ ADAPTIVE = Refusal(
     "f is chosen anew from the ranks of the weights.",
     "Wang, Liu & Liu (2018)",
     applies=_adaptive,
+    keys=("wang2018",),
 )
 
 

@@ -41,6 +41,7 @@ AXIS = APriori(
     "The divergence is strictly convex in kappa mu, so the optimum is unique and fixed: kappa mu is a multiple of a.",
     "Marks, Paccagnan & van der Wilk (2026), arXiv:2604.18310; proof as here",
     judge=_axis,
+    keys=("marks2026",),
 )
 
 
@@ -114,6 +115,7 @@ DIRECTION_MOMENTS = APriori(
     "Mardia & Jupp (2000), section 10.3",
     judge=_moments,
     symmetric=False,
+    keys=("mardia2000",),
 )
 
 

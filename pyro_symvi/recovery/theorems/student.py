@@ -42,6 +42,7 @@ STUDENT_MEAN = APriori(
     _REFERENCE,
     judge=_premises,
     stationary=True,
+    keys=("dudley2009", "kent1991"),
 )
 
 STUDENT_CORRELATION = APriori(
@@ -53,6 +54,7 @@ STUDENT_CORRELATION = APriori(
     _REFERENCE,
     judge=_premises,
     stationary=True,
+    keys=("dudley2009", "kent1991"),
 )
 
 THEOREMS = (STUDENT_MEAN, STUDENT_CORRELATION)

@@ -47,6 +47,7 @@ class Theorem:
         statement: The claim.
         proof: Its proof in a few lines.
         reference: Where it is from.
+        keys: The same as keys of ``recovery/references.bib``; empty where the proof is this package's own.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Theorem:
     statement: str
     proof: str
     reference: str
+    keys: tuple[str, ...] = ()
 
     def pins(self, action: LinearAction, dim: int | None = None) -> Pinned:
         """What the conclusion pins where the symmetry is this action: computed from its fixed subspaces.

@@ -71,6 +71,7 @@ UNIMODAL_MEAN = APriori(
     _REFERENCE,
     judge=_strict,
     stationary=True,
+    keys=("anderson1955", "margossian2026"),
 )
 
 UNIMODAL_NOT_STRICT = APriori(
@@ -81,6 +82,7 @@ UNIMODAL_NOT_STRICT = APriori(
     _PROOF,
     _REFERENCE,
     judge=_not_strict,
+    keys=("anderson1955", "margossian2026"),
 )
 
 LOG_CONCAVE_PAIR_MEAN = APriori(
