@@ -96,7 +96,7 @@ class DataParallelDensity(LogDensity):
 
         self._shard = copy.copy(local)
         self._shard._reading = dataclasses.replace(reading, log_prob=share)
-        self._reading = dataclasses.replace(reading, log_prob=_of_no_rank, parts=None, trace_at=None)
+        self._reading = dataclasses.replace(reading, log_prob=_of_no_rank, parts=None, trace_at=None, call=None)
         for density in (self, self._shard):
             density.__dict__.pop("_traces", None)  # of the local density
         self.starts = starting_points(lambda z: self(z), tuple(starts), reading.what)

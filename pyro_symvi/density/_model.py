@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyro
 import torch
@@ -87,6 +87,15 @@ def constrain(z: torch.Tensor, site: Site, support: Any) -> tuple[torch.Tensor, 
     return value, transform.log_abs_det_jacobian(unconstrained, value).sum().to(z.device)
 
 
+class Call(NamedTuple):
+    """How to run a model: its arguments in float64, and whether float32 tensors that it meets are cast."""
+
+    model: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    promoted: bool
+
+
 @dataclass(frozen=True)
 class Reading:
     """What was learnt of a model (or of a plain function): its sites and how to run it."""
@@ -110,6 +119,8 @@ class Reading:
     """Trace of a run at ``z[d]``."""
     parameters: tuple[str, ...] = ()
     """Parameters of Pyro's store that the model reads at each run."""
+    call: Call | None = None
+    """The model itself with all its data; None for a plain function, or where one process holds a part of the data."""
 
 
 def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Reading:
@@ -200,6 +211,7 @@ def read_model(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[st
         parts=parts,
         trace_at=lambda z: traced(z)[1],
         parameters=tuple(parameters),
+        call=Call(model, args, kwargs, promoted),
     )
 
 

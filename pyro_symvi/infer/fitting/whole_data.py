@@ -112,7 +112,7 @@ def whole_data_density(
             return inner(*args, **kwargs)
 
     reading = read_model(at_rows, args, kwargs)
-    one = reading.log_prob
+    one, call = reading.log_prob, reading.call
 
     def log_prob(z: torch.Tensor) -> torch.Tensor:
         def of(rows: torch.Tensor) -> torch.Tensor:
@@ -129,6 +129,7 @@ def whole_data_density(
         reading,
         log_prob=log_prob,
         elements=reading.elements * len(blocks),
+        call=None if call is None else call._replace(model=inner),
         notes=(*reading.notes, f"all {plate.size} rows of plate '{plate.name}' are used"),
     )
     return LogDensity(reading)

@@ -12,7 +12,7 @@ from pyro import poutine
 from pyro.distributions import TorchDistribution, constraints
 from pyro.poutine.messenger import Messenger
 
-from ...density._model import without_initialisation
+from ...density._model import Call, without_initialisation
 from ...density._precision import WatchPrecision, double_precision, promote
 from ...density._refusals import Refusal, refuse_missing_data, refuse_subsample
 from ...density._sites import device_of
@@ -33,6 +33,7 @@ class SphereReading:
         plain: The same up to a constant, its von Mises-Fisher terms written as kappa mu.x: what algebra reads.
         what: ``"model"`` or ``"function"``.
         notes: What a reader of results should know.
+        call: The model with its data; None for a plain function.
     """
 
     name: str
@@ -41,6 +42,7 @@ class SphereReading:
     plain: Function
     what: str = "model"
     notes: tuple[str, ...] = ()
+    call: Call | None = None
 
 
 class _At(Messenger):
@@ -152,7 +154,7 @@ def read_sphere_model(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any])
     notes = [f"the model's parameters {parameters} are held at their present values"] if parameters else []
     if low and not promoted:
         notes.append("parts of the model run in float32 only: its rounding errors are those of float32")
-    return SphereReading(name, dim, log_prob, plain, notes=tuple(notes))
+    return SphereReading(name, dim, log_prob, plain, notes=tuple(notes), call=Call(model, args, kwargs, promoted))
 
 
 def _first_run(model: Any, args: Any, kwargs: Any) -> tuple[Any, dict[str, Any], bool, bool]:
