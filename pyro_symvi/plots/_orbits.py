@@ -29,13 +29,13 @@ def plot_orbits(
     labels: Sequence[str] | None = None,
     reach: float = 1.5,
     sphere: bool = False,
-    limits: Sequence[float] | None = None,
+    limits: Sequence[float] | Sequence[Sequence[float]] | None = None,
     generator: torch.Generator | None = None,
     axes: Any = None,
 ) -> Any:
     r"""Draw the orbits :math:`\{g x\}` of points of R^2 or R^3, and the points that every g leaves fixed.
 
-    Finite groups: the images as dots, linked by the generators (y to s y) up to order 12. One-parameter Lie groups: the
+    Finite groups: the images as dots, linked by the generators (y to s y) up to 12. One-parameter Lie groups: the
     curve :math:`\exp(t X) x`, once round for compact groups, :math:`|t| \le` ``reach`` for others. Orbits of more
     dimensions: images under random elements. Each orbit has a colour and a marker, its starting point a black rim. For
     linear and affine actions the fixed points are drawn in black (a cross, a line, a grey plane): means of invariant
@@ -49,7 +49,8 @@ def plot_orbits(
         labels: Names of the coordinates, with units.
         reach: Of the parameter of non-compact groups, and of random elements.
         sphere: Whether to draw the unit sphere (three dimensions).
-        limits: ``(low, high)`` of every axis; by default what the orbits need.
+        limits: ``(low, high)`` of every axis, or one such pair an axis (then units may differ and are not drawn to one
+            scale); by default what the orbits need.
         generator: Random state of random elements; a fixed one by default.
         axes: Matplotlib axes to draw in (with ``projection="3d"`` in three dimensions); by default a new figure's.
 
@@ -161,13 +162,22 @@ def _labels(labels: Sequence[str] | None, dim: int) -> list[str]:
 
 
 def _limits(
-    orbits: list[Tensor], fixed: tuple[Tensor, Tensor] | None, limits: Sequence[float] | None, sphere: bool
+    orbits: list[Tensor],
+    fixed: tuple[Tensor, Tensor] | None,
+    limits: Sequence[float] | Sequence[Sequence[float]] | None,
+    sphere: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A cube (or square) about all that is drawn."""
     dim = orbits[0].shape[-1]
     if limits is not None:
-        low, high = (float(v) for v in limits)
-        return np.full(dim, low), np.full(dim, high)
+        given = np.asarray(limits, dtype=np.float64)
+        given = np.tile(given, (dim, 1)) if given.shape == (2,) else given
+        if given.shape != (dim, 2) or not bool((given[:, 0] < given[:, 1]).all()):
+            raise ValueError(
+                f"expected limits (low, high) or {dim} such pairs, got {limits!r}, because each axis goes from low to "
+                "high; try limits=(-3, 3)"
+            )
+        return given[:, 0], given[:, 1]
     seen = [orbit.reshape(-1, dim) for orbit in orbits]
     if fixed is not None and fixed[1].shape[-1] == 0:
         seen.append(fixed[0][None])
@@ -183,12 +193,13 @@ def _draw_orbit(axes: Any, action: Action, x: Tensor, orbit: Tensor, colour: str
     """Dots and links of a finite group, a curve, or a cloud; then the point itself."""
     group = action.group
     if group.is_finite:
-        if group.order <= _MOST_LINKED:
+        images = torch.unique((orbit[0] * 1e9).round(), dim=0) / 1e9
+        if len(images) <= _MOST_LINKED:
             for s in group.generators(dtype=torch.float64):
-                for y in orbit[0]:
+                for y in images:
                     pair = torch.stack([y, action.act(s, y)]).mT.numpy()
                     axes.plot(*pair, color=colour, lw=0.9, alpha=0.5, zorder=2)
-        axes.plot(*orbit[0].mT.numpy(), marker, color=colour, ms=6, zorder=3)
+        axes.plot(*images.mT.numpy(), marker, color=colour, ms=6, zorder=3)
     elif group.dim == 1:
         for branch in orbit:
             axes.plot(*branch.mT.numpy(), color=colour, lw=1.8, zorder=2)
@@ -243,7 +254,7 @@ def _finish(axes: Any, names: list[str], low: np.ndarray, high: np.ndarray) -> N
         getattr(axes, f"set_{setter}")(a, b)
         getattr(axes, f"set_{setter[0]}label")(name)
     if len(names) == 3:
-        axes.set_box_aspect((1, 1, 1))
+        axes.set_box_aspect((1, 1, 1), zoom=0.86)  # room for the labels
         axes.locator_params(nbins=4)
-    else:
+    elif math.isclose(high[0] - low[0], high[1] - low[1]):
         axes.set_aspect("equal")

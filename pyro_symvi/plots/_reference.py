@@ -84,7 +84,9 @@ def plot_against_reference(
                 if column == 0 and row > 0:
                     axes.set_ylabel(names[row])
         handles = _legend(bool(certificate), count > 1)
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 1 + count), fontsize=8)
+        figure.legend(
+            handles=handles, loc="outside lower center", ncols=1 if count == 1 else 2 if count < 4 else 4, fontsize=8
+        )
     return figure
 
 

@@ -32,7 +32,7 @@ def plot_residuals(certificate: Certificate, *, axes: Any = None) -> Any:
     Symmetries that hold are green and filled, those that fail red crosses; each is named in the legend with the word
     "holds" or "fails". A grey dash is the rounding bound of the point below or above it, with what the last digits of
     the centre may do: a residual over its dash refutes the symmetry. Residuals of zero are drawn at 1e-16. Beyond the
-    farthest point the background is hatched: nothing was seen there. On spheres distances are angles, and the whole
+    farthest point the background is hatched: no residual is known there. On spheres distances are angles, and the whole
     sphere was looked at.
 
     Args:
@@ -86,7 +86,7 @@ def _draw(axes: Any, certificate: Certificate, tests: list[Any]) -> None:
         axes.set_title(f"The whole sphere was looked at; nothing was seen in the {gaps}", fontsize=10)
     else:
         _mark_region(axes, held or tests)
-        axes.set_xlabel("distance from the centre (posterior scales)")
+        axes.set_xlabel("distance from the centre (scales of the posterior)")
     axes.set_ylabel("|log p(gz) - log p(z)|  (nats)")
     axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
@@ -127,8 +127,7 @@ def _mark_region(axes: Any, tests: list[Any]) -> None:
     axes.set_xlim(left, right)
     farthest = f"{reach:.0f}" if reach < 1e4 else f"{reach:.0e}"
     axes.set_title(
-        f"Nothing was seen beyond {farthest} posterior scales (hatched), or in a mode that no point came near",
-        fontsize=10,
+        f"No residual beyond {farthest} scales (hatched); a mode that no point came near would not be seen", fontsize=10
     )
 
 
@@ -136,10 +135,14 @@ def _name(certificate: Certificate, test: Any) -> str:
     """The symmetry and what it moves, in words."""
     if isinstance(test, SphereTest):
         return str(test.action.name)
-    subject = certificate.subject
     moved = test.action.coordinates or ()
     kind = type(test.action).__name__
-    if subject is None or not moved:
+    if certificate.subject is None or not moved:
         return kind
-    names = subject.names(moved)
-    return f"{kind} of {names if len(names) <= 24 else f'{len(moved)} coordinates'}"
+    left, names, density = set(moved), [], certificate.subject.density
+    for site in density.sites:
+        inside = [i for i in range(density.dim)[site.slice] if i in left]
+        whole = len(inside) > 1 and len(inside) == site.slice.stop - site.slice.start
+        names += [site.name] if whole else [density.coordinates[i] for i in inside]
+    text = ", ".join(names)
+    return f"{kind} of {text if len(text) <= 24 else f'{len(moved)} coordinates'}"

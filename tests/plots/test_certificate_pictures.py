@@ -70,7 +70,8 @@ def test_residuals_are_those_of_the_tests(certificate):
     dashes = next(line for line in lines(axes, "_") if len(line.get_ydata()) == held.points)
     assert (np.array(dashes.get_ydata()) > np.array(drawn.get_ydata())).all()  # nothing that rounding does not explain
     assert ": holds" in labels(axes) and ": fails" in labels(axes)
-    assert "Nothing was seen beyond" in axes.get_title(loc="left")
+    assert f"No residual beyond {held.reach:.0f} scales" in axes.get_title(loc="left")
+    assert "PointReflection of mu: holds" in labels(axes) and "PointReflection of log sigma: fails" in labels(axes)
     assert "nats" in axes.get_ylabel() and "scales" in axes.get_xlabel()
     failed = next(t for t in certificate.tests if t.evidence is Evidence.REFUTED)
     above = failed.residuals.abs() > failed.bounds

@@ -130,5 +130,7 @@ def test_what_cannot_be_drawn_is_said():
         plots.plot_orbits(SphereRotation(3), torch.ones(3), density=lambda z: z.sum(-1))
     with pytest.raises(ValueError, match="expected 2 labels, got 1"):
         plots.plot_orbits(SphereRotation(2), POINT, labels=["x"])
+    with pytest.raises(ValueError, match="expected limits"):
+        plots.plot_orbits(SphereRotation(2), POINT, limits=(3, -3))
     with pytest.raises(ValueError, match="expected finite points"):
         plots.plot_orbits(SphereRotation(2), [math.nan, 0.0])
