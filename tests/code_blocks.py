@@ -103,8 +103,8 @@ def _run(block: Block, namespace: dict[str, Any], path: Path) -> None:
         Path(block.file).write_text(block.text, encoding="utf-8")
         return
     if block.prompts:
-        test = doctest.DocTestParser().get_doctest(block.text, namespace, path.name, str(path), block.line)
-        found = doctest.DocTestRunner(optionflags=FLAGS).run(test, out=printed.write, clear_globs=False)
+        test = doctest.DocTestParser().get_doctest(block.text, namespace, where, str(path), block.line)
+        found = doctest.DocTestRunner(verbose=False, optionflags=FLAGS).run(test, out=printed.write, clear_globs=False)
         namespace.update(test.globs)
         if found.failed:
             raise AssertionError(f"{where}:\n{printed.getvalue()}")
