@@ -28,7 +28,7 @@ def fit():
 
 @pytest.fixture(scope="module")
 def certificate(fit) -> Certificate:
-    return symvi.certify(fit)
+    return symvi.certify(fit, statistics=("mean", "covariance"))
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,17 @@ def test_heavy_tails_have_wider_ellipses_and_sites_are_put_in_place(fit, draws):
     outer = max(pair.lines, key=lambda each: np.ptp(each.get_xdata()) * (len(each.get_xdata()) == 181))
     width = np.ptp(outer.get_xdata()) / 2 / float(at["scale"][0].norm())
     assert width == pytest.approx(np.sqrt(2 * 5.786), rel=0.03)  # the 95 % point of F(2, 5) in tables
+
+
+def test_small_tiles_hold_the_verdicts_initial(certificate, monkeypatch):
+    from pyro_symvi.recovery.report import tiles
+
+    monkeypatch.setattr(tiles, "_NUMBERS", 1)
+    figure = certificate.plot("covariance")
+    names = [text.get_text() for text in figure.legends[0].get_texts()[:-1]]
+    letters = [text.get_text() for text in figure.axes[0].texts]
+    assert len(letters) == 3 and set(letters) == {name[0] for name in names}
+    assert "initial" in figure.legends[0].get_texts()[-1].get_text()
 
 
 def test_what_cannot_be_drawn_is_said(fit, certificate, draws):

@@ -16,8 +16,9 @@ _NUMBERS = 16
 def tile_figure(certificate: Certificate, statistic: str = "correlation") -> Any:
     """One tile a pair below the diagonal: the verdict as its colour, the fitted value in it.
 
-    A second line gives the value that symmetry says is right, where that differs in the second digit. It needs no
-    model: a certificate read from a file will do. At most 30 coordinates.
+    A second line gives the value that symmetry says is right, where that differs in the second digit. With more than 16
+    coordinates tiles hold the verdict's initial instead. It needs no model: a certificate read from a file will do. At
+    most 30 coordinates.
 
     Args:
         certificate: With a matrix statistic.
@@ -51,11 +52,13 @@ def tile_figure(certificate: Certificate, statistic: str = "correlation") -> Any
             ink, paper = COLOURS[entry.verdict.name]
             fill = ink if entry.verdict is Verdict.PROVED else paper
             axis.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, facecolor=fill, edgecolor="white", lw=1.5))
-            if n <= _NUMBERS and not math.isnan(entry.value):
+            colour = "white" if entry.verdict is Verdict.PROVED else ink
+            if n > _NUMBERS:
+                axis.text(j, i, entry.verdict.name[0], ha="center", va="center", fontsize=6, color=colour)
+            elif not math.isnan(entry.value):
                 text = f"{entry.value + 0.0 if abs(entry.value) >= 5e-3 else 0.0:.2f}"
                 if math.isfinite(entry.exact) and abs(entry.exact - entry.value) >= 5e-3:
                     text += f"\n({entry.exact:.2f})"
-                colour = "white" if entry.verdict is Verdict.PROVED else ink
                 axis.text(j, i, text, ha="center", va="center", fontsize=7, color=colour)
     axis.set_xlim(-0.5, n - 1.5 + diagonal if n > 1 else 0.5)
     axis.set_ylim(n - 0.5, 0.5 - diagonal)
@@ -73,6 +76,8 @@ def tile_figure(certificate: Certificate, statistic: str = "correlation") -> Any
             face = ink if verdict is Verdict.PROVED else paper
             handles.append(Patch(facecolor=face, edgecolor=ink, label=verdict.name))
     note = "number: fitted; in brackets: what symmetry says, where it differs"
+    if n > _NUMBERS:
+        note = "letter: the verdict's initial"
     handles.append(Patch(facecolor="none", edgecolor="none", label=note))
     figure.legend(handles=handles, loc="outside lower center", ncols=1, frameon=False, fontsize=8)
     return figure
