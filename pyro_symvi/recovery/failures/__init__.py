@@ -11,12 +11,21 @@ off; ``failure.verdict`` is what theory says, never ``PROVED``. `pyro_symvi.plot
 """
 
 from .displaced import Displaced
+from .elliptical import ELLIPTICAL
 from .failure import Curve, Failure, Optimum
 from .modes import MODES
+from .objectives import OBJECTIVES
 from .plateaus import PLATEAUS
+from .read import Read
+from .skewed import SKEWED_TARGETS
+from .sphere import SPHERE, Directed
+from .statistics import STATISTICS
 from .tails import TAILS
+from .unbounded import Unbounded
 
-FAILURES: dict[str, Failure] = {failure.name: failure for failure in (*MODES, *PLATEAUS, *TAILS)}
+_ALL: tuple[Failure, ...] = (*MODES, *PLATEAUS, *TAILS, *ELLIPTICAL, *SKEWED_TARGETS, *OBJECTIVES, *STATISTICS, *SPHERE)
+
+FAILURES: dict[str, Failure] = {failure.name: failure for failure in _ALL}
 """Every failure, by name."""
 
-__all__ = ["FAILURES", "Curve", "Displaced", "Failure", "Optimum"]
+__all__ = ["FAILURES", "Curve", "Directed", "Displaced", "Failure", "Optimum", "Read", "Unbounded"]

@@ -70,18 +70,25 @@ class Displaced(Failure):
             raise ValueError(f"expected nodes >= 2, got {nodes}, because a curve has two ends; try nodes=61")
         steps = torch.linspace(-self.reach, self.reach, nodes, dtype=torch.float64)
         steps = torch.cat([steps, vector(*self._steps_of_optima())]).unique()
-        line = vector(*self.centre) + steps[:, None] * vector(*self.direction)
-        moving = max(range(self.dim), key=lambda i: abs(self.direction[i]))
-        label = "location" if self.dim == 1 else f"location, coordinate {moving + 1}, on a line"
+        line = self._origin() + steps[:, None] * vector(*self.direction)
+        label = "location" if self.dim == 1 else _label(self._moving, self.direction)
         values = vector(*(self._best_scale(location, slope=1e-5)[1] for location in line))
-        return Curve(line[:, moving], values, label)
+        return Curve(line[:, self._moving], values, label)
+
+    def _origin(self) -> Tensor:
+        """Where the line passes: the centre; without one, a point level with the mean, on a line to an optimum."""
+        centre = vector(*self.centre)
+        if any(symmetry.fact.is_proved for symmetry in self.target.symmetries):
+            return centre
+        optimum, along = vector(*self.optima()[0].location), vector(*self.direction)
+        return optimum + along * (centre - optimum)[self._moving] / along[self._moving]
 
     def _steps_of_optima(self) -> list[float]:
         """Where the optima lie on the line, those that do."""
         along = vector(*self.direction)
         found = []
         for optimum in self.optima():
-            gap = vector(*optimum.location) - vector(*self.centre)
+            gap = vector(*optimum.location) - self._origin()
             step = gap @ along / (along @ along)
             if float((gap - step * along).abs().max()) < _APART:
                 found.append(float(step))
@@ -121,11 +128,30 @@ class Displaced(Failure):
         scale, value = self._best_scale(location)
         return Optimum(self.centre, self.parameters(location, scale), value)
 
+    @property
+    def symmetric_name(self) -> str:
+        """What the best guide at the centre is called."""
+        even = any(symmetry.fact.is_proved for symmetry in self.target.symmetries)
+        return "best guide at the centre" if even else "best guide at the mean"
+
+    def place(self, optimum: Optimum) -> float:
+        """Where a guide lies on the curve: its coordinate that moves most along the line."""
+        return optimum.location[self._moving]
+
+    @property
+    def _moving(self) -> int:
+        return max(range(self.dim), key=lambda i: abs(self.direction[i]))
+
     def error(self) -> float:
         """Distance of the worst optimum from the mean in any coordinate concerned, in standard deviations."""
         index = torch.tensor(self.coordinates)
         gaps = [(vector(*optimum.location) - self.mean).abs() / self.sd for optimum in self.optima()]
         return max(float(gap[index].max()) for gap in gaps)
+
+
+def _label(moving: int, direction: tuple[float, ...]) -> str:
+    others = "" if sum(x != 0 for x in direction) == 1 else ", along (" + ", ".join(f"{x:g}" for x in direction) + ")"
+    return f"location of coordinate {moving + 1}{others}"
 
 
 def _distance(a: Optimum, b: Optimum) -> float:

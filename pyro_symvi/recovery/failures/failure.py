@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -76,9 +76,9 @@ class Failure(ABC):
         centre: The point about which the target is symmetric, where it is; else its mean.
         coordinates: Those in which the statistic is wrong.
         objective: What is minimised, where that is not the divergence itself.
+        judged_by: Whose verdict counts: that of theory on the minimiser, or a certificate of the fitted guide.
+        claimed: Statistics of guarantees that would be false here; by default the statistic, in either of its names.
     """
-
-    kind: ClassVar[str] = "failure"
 
     name: str
     lesson: str
@@ -93,6 +93,8 @@ class Failure(ABC):
     centre: tuple[float, ...] = (0.0,)
     coordinates: tuple[int, ...] = (0,)
     objective: Objective | None = None
+    judged_by: Literal["theory", "certificate"] = "theory"
+    claimed: tuple[str, ...] = ()
 
     @abstractmethod
     def curve(self, nodes: int = 61) -> Curve:
@@ -108,7 +110,22 @@ class Failure(ABC):
 
     @abstractmethod
     def error(self) -> float:
-        """How far the statistic is off at the worst of the optima, in standard deviations of the target."""
+        """How far the statistic is off at the worst of the optima, in standard deviations of the target.
+
+        Correlations: absolute; variances: relative; directions: in radians. Infinite where there is no optimum, or no
+        such statistic.
+        """
+
+    @property
+    def outcome(self) -> str:
+        """The error in words."""
+        error = self.error()
+        return "undefined, there is no optimum" if math.isinf(error) else f"off by {error:.2g} standard deviations"
+
+    @property
+    def subject(self) -> str:
+        """The statistic, one of it."""
+        return {"contrasts": "contrast", "variances": "variance"}.get(self.statistic, self.statistic)
 
     @property
     def dim(self) -> int:
@@ -151,7 +168,10 @@ class Failure(ABC):
 
     @property
     def verdict(self) -> Verdict:
-        """The strongest verdict of theory on the statistic that is not recovered."""
+        """The strongest verdict on the statistic that is not recovered: of theory, or of a certificate."""
+        if self.judged_by == "certificate":
+            entries = self.certify(statistics=(self.statistic,))[self.statistic].entries
+            return max((entries[i].verdict for i in self.coordinates), default=Verdict.UNKNOWN)
         names = self.claims
         told = [g for g in self.guarantees() if g.statistic in names and self._concerned(g)]
         return max((g.verdict for g in told), default=Verdict.UNKNOWN)
@@ -159,7 +179,7 @@ class Failure(ABC):
     @property
     def claims(self) -> tuple[str, ...]:
         """Statistics of guarantees that would be false here."""
-        return _ALSO.get(self.statistic, (self.statistic,))
+        return self.claimed or _ALSO.get(self.statistic, (self.statistic,))
 
     def _concerned(self, told: Guarantee) -> bool:
         named = told.coordinates
@@ -180,9 +200,9 @@ class Failure(ABC):
         return self.optima()[0]
 
     def __str__(self) -> str:
-        error = self.error()
-        by = "there is no optimum" if math.isinf(error) else f"off by {error:.3g} sd of the target"
-        return f"{self.name}: {self.statistic} under {self.divergence!r}, {by} ({self.premise} fails). {self.lesson}"
+        return (
+            f"{self.name}, {self.divergence!r}: {self.statistic} {self.outcome} ({self.premise} fails). {self.lesson}"
+        )
 
 
 __all__ = ["Curve", "Failure", "Optimum"]
