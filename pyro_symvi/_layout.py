@@ -24,6 +24,9 @@ class Layout(Value):
         names: one a tensor.
         shapes: their shapes.
         extras: how many of the last entries belong to the likelihood.
+
+    Raises:
+        ValueError: unless there are as many different names as shapes.
     """
 
     names: Sequence[str]

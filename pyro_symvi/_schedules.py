@@ -46,7 +46,11 @@ class Constant(Schedule):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Cosine(Schedule):
-    """(1 + cos(pi s)) / 2 with s the share of steps done, not below ``floor``."""
+    """(1 + cos(pi s)) / 2 with s the share of steps done, not below ``floor``.
+
+    Raises:
+        ValueError: for a floor outside [0, 1].
+    """
 
     floor: float = 0.01
 

@@ -25,6 +25,9 @@ class Activation(Value):
         slope: (z, phi(z)) -> phi'(z), for backward passes written out; None where only autograd knows.
         in_place: z -> phi(z), written over z, where phi' can be had from phi(z) alone; with ``backward``.
         backward: (d, phi(z)) -> d phi'(z), written over d.
+
+    Raises:
+        ValueError: if only one of ``in_place`` and ``backward`` is given; one undoes the other.
     """
 
     name: str
@@ -106,6 +109,9 @@ def register_activation(kind: type[nn.Module], read: Callable[[nn.Module], Activ
     """Make an activation of the user known: ``read(module)`` returns its :class:`Activation`.
 
     The claims (degree, odd, linear) are checked on numbers when a network is read; a false one is refused.
+
+    Raises:
+        TypeError: for anything but a class of modules.
     """
     if not (isinstance(kind, type) and issubclass(kind, nn.Module)):
         raise TypeError(f"expected a class of torch.nn.Module, got {kind!r}")

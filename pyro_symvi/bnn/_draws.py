@@ -22,6 +22,9 @@ class Draws:
         source: what made them, in words (``"MAMS"``, ``"mean-field"``).
         stats: one number a draw, ``[chains, draws]`` each: ``log_density``, ``energy_error``, ``acceptance``.
         info: what else is known: seed, step sizes, seconds, gradient evaluations.
+
+    Raises:
+        ValueError: unless theta is ``[chains, draws, dim]`` and each column ``[chains, draws]``.
     """
 
     theta: Tensor

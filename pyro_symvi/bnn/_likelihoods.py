@@ -107,7 +107,11 @@ def _independent_normal(loc: Tensor, scale: Tensor) -> dist.TorchDistribution:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GaussianNoise(Likelihood):
-    """y ~ N(output, scale^2) with a known standard deviation ``scale``; one output a target."""
+    """y ~ N(output, scale^2) with a known standard deviation ``scale``; one output a target.
+
+    Raises:
+        ValueError: unless the scale is finite and positive.
+    """
 
     scale: float = 1.0
 
@@ -136,7 +140,11 @@ class GaussianNoise(Likelihood):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class LearnedGaussianNoise(Likelihood):
-    """y ~ N(output, exp(2 s)) with one unknown s = log standard deviation ~ N(prior_loc, prior_scale^2)."""
+    """y ~ N(output, exp(2 s)) with one unknown s = log standard deviation ~ N(prior_loc, prior_scale^2).
+
+    Raises:
+        ValueError: unless the prior's location is finite and its scale finite and positive.
+    """
 
     prior_loc: float = 0.0
     prior_scale: float = 1.0

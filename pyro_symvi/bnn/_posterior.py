@@ -35,6 +35,10 @@ class NetworkPosterior:
         x: inputs ``[n, ...]``; n = 0 leaves the prior alone.
         y: targets ``[n]`` or ``[n, m]``, ints for classes.
         dtype: of all computations; that of x unless told otherwise.
+
+    Raises:
+        TypeError: unless network, likelihood and prior are a module, a likelihood and a prior of weights.
+        ValueError: for data that are not finite, or not as many inputs as targets.
     """
 
     def __init__(

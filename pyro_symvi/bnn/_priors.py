@@ -91,6 +91,9 @@ class NetworkPrior(Value):
 
     ``NetworkPrior(NormalPrior(1.0), {"0.*": NormalPrior(0.3), "*.bias": FlatPrior()})``: patterns as of the shell,
     the first that matches counts; one that matches nothing is refused.
+
+    Raises:
+        TypeError: for anything but priors of weights.
     """
 
     default: WeightPrior = field(default_factory=NormalPrior)

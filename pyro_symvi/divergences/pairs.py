@@ -67,6 +67,10 @@ class ExponentialFamilyPair:
     >>> poisson = ExponentialFamilyPair(lambda eta: eta.exp().sum(-1), torch.tensor([0.0]), torch.tensor([1.0]))
     >>> poisson.forward_kl()  # e - 1 - 1
     tensor(0.7183)
+
+    Raises:
+        TypeError: unless both parameters are floating tensors.
+        ValueError: for parameters of different length.
     """
 
     log_partition: Callable[[Tensor], Tensor]

@@ -17,7 +17,7 @@ class AxisFlips(AffineAction):
     """z_i -> 2 c_i - z_i for any subset of the coordinates J, under the group {+1, -1}^|J|.
 
     Pins the mean of each coordinate in J and makes it uncorrelated with every other one; variances stay free.
-    The group is known once the coordinates are (given, or by ``bind``).
+    The group is known once the coordinates are (given, or by ``bind``). The centre is ``[d]`` or ``[|J|]``.
     """
 
     # Unlike its siblings, coordinates come first: AxisFlips([0, 2]) reads as it is meant.

@@ -132,7 +132,11 @@ class TorusAction(LinearAction):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class UnitaryAction(SphericalOrbits):
-    """U(n) or SU(n), n >= 2, on C^n = R^{2n}: orbits are spheres of dimension 2n - 1. SU(2): quaternions on R^4."""
+    """U(n) or SU(n), n >= 2, on C^n = R^{2n}: orbits are spheres of dimension 2n - 1. SU(2): quaternions on R^4.
+
+    Raises:
+        TypeError: for anything but U(n) or SU(n) with n >= 2.
+    """
 
     matrices: Unitary | SpecialUnitary
 

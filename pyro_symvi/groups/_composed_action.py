@@ -20,6 +20,10 @@ class ComposedAction(LinearAction):
 
     ``ComposedAction([CoordinatePermutation(4), PointReflection(0.0).bind(4)])`` is "exchangeable and even". That the
     actions commute is checked on generators (matrices, and images of a few points) at construction.
+
+    Raises:
+        TypeError: for anything but a sequence of linear actions.
+        ValueError: for actions on different spaces, or that do not commute.
     """
 
     actions: Sequence[LinearAction]

@@ -21,6 +21,9 @@ class ConditionalReflection(LinearAction):
     J = ``coordinates``, K = ``given`` (default: all the others). A law invariant under it has
     E z_J = a + B E z_K and Cov(z_J, z_K) = B Cov(z_K): the regression of J on K is exactly a + B z_K.
     ``intercept`` ``[|J|]`` and ``slope`` ``[|J|, |K|]`` may be left open and resolved by :meth:`bind`.
+
+    Raises:
+        ValueError: for coordinates on both sides, or a slope that is not finite and ``[|J|, |K|]``.
     """
 
     coordinates: Sequence[int]

@@ -22,6 +22,9 @@ class FourierTranslation(Action):
     an action by isometries, and at whole pixels :class:`GridTranslation`. Convolutions with circular padding commute
     with it; pointwise nonlinearities, strides and pooling do not, by as much as they alias. Both sizes are odd: the
     highest frequency of an even size, cos(pi i), has no phase and cannot be moved.
+
+    Raises:
+        ValueError: for even sizes.
     """
 
     height: int

@@ -12,7 +12,7 @@ from torch.distributions import Distribution, constraints
 
 
 class GeneralizedInverseGaussian(Distribution):
-    """Density proportional to t^(order - 1) exp(-(psi t + chi / t) / 2) on t > 0, with psi, chi > 0.
+    """Density proportional to t^(order - 1) exp(-(psi t + chi / t) / 2) on t > 0, with psi, chi > 0, each ``[*batch]``.
 
     With w = sqrt(psi chi): normaliser 2 K_order(w) (chi / psi)^(order / 2); log t - log(chi / psi) / 2 has the
     log-concave density exp(order y - w cosh y). Draws are exact, by rejection under a flat top and two tangent

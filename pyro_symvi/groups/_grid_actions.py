@@ -21,6 +21,9 @@ class GridRotations(Action):
     (k, s) in Dihedral(4) exchanges left and right s times, then turns by k quarters counterclockwise as displayed
     (first row on top): ``torch.rot90(x, k, (-2, -1))``. k in Cyclic(4) turns only. Channels are batch dimensions: the
     eight images of every channel. Rectangles have mirror images alone: :class:`ImageFlip`.
+
+    Raises:
+        TypeError: unless ``mirrors`` is a bool.
     """
 
     mirrors: bool = True

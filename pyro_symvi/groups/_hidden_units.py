@@ -27,6 +27,9 @@ class HiddenLayer(Value):
         dim: length of the vector.
         incoming: h index sequences of length p: weights into each unit and its bias.
         outgoing: h index sequences of length q: weights out of each unit.
+
+    Raises:
+        ValueError: unless there are as many incoming as outgoing blocks.
     """
 
     dim: int
@@ -104,6 +107,10 @@ class HiddenUnitRescaling(Action):
     isometries, not compact: there is no uniform law on an orbit; :meth:`orbit_conditional` gives the one weighted by
     a Gaussian prior, for k = 1. ``incoming_scale`` and ``outgoing_scale`` are prior standard deviations, used by
     :meth:`canonicalize` alone.
+
+    Raises:
+        TypeError: for anything but a ``HiddenLayer``.
+        ValueError: unless scales and degree are positive.
     """
 
     layer: HiddenLayer

@@ -17,6 +17,9 @@ class ImageFlip(Action):
     """Left-right and up-down mirror images of ``[..., height, width]``, one sign an axis.
 
     ``axes`` is a sequence from "horizontal" (left-right) and "vertical" (up-down).
+
+    Raises:
+        ValueError: for axes other than horizontal and vertical, each once.
     """
 
     axes: Sequence[str] = ("horizontal",)

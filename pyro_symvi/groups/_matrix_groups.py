@@ -108,6 +108,10 @@ class PolyhedralGroup(_ListedMatrices):
     Matrices ``[..., 3, 3]``; the cube's axes are the coordinate axes and the others are inscribed in it. ``solid`` is
     ``"tetrahedral"``, ``"octahedral"`` or ``"icosahedral"``, or a Schoenflies symbol: ``"T"``, ``"O"``, ``"I"``, and
     ``"Th"``, ``"Oh"``, ``"Ih"`` with inversion.
+
+    Raises:
+        ValueError: for an unknown solid.
+        TypeError: unless ``inversion`` is a bool.
     """
 
     solid: Solid

@@ -42,7 +42,11 @@ class SphericalOrbits(LinearAction):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class NaturalAction(LinearAction):
-    """x -> g x for a group of n x n matrices on R^n (orthogonal, finite, polyhedral)."""
+    """x -> g x for a group of n x n matrices on R^n (orthogonal, finite, polyhedral).
+
+    Raises:
+        TypeError: for a group whose elements are not real square matrices.
+    """
 
     matrices: Group
 
@@ -120,6 +124,9 @@ class AxialRotation(LinearAction):
     """Rotations of R^n that fix an axis: SO(n - 1) on its orthogonal complement, O(n - 1) with ``improper=True``.
 
     ``axis`` is normalised. Pins the mean to the axis and the second moments to t a a^T + s (I - a a^T).
+
+    Raises:
+        ValueError: unless the axis is one vector ``[d]``, d >= 2, of positive finite length.
     """
 
     axis: Tensor

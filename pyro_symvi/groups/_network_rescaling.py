@@ -27,6 +27,10 @@ class NetworkRescaling(Action):
         leaves: LongTensor ``[dim]``: the unit each entry comes from, -1 for none.
         units: H, the number of free scales.
         degrees: ``[dim]``, k_i of the unit that entry i leaves; None means 1 everywhere.
+
+    Raises:
+        TypeError: for indices that are not int64.
+        ValueError: for indices of different length or out of range, or degrees that are not positive.
     """
 
     enters: Tensor

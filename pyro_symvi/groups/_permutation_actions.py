@@ -24,6 +24,9 @@ class CoordinatePermutation(LinearAction):
     of them; pass ``Cyclic(k)`` for shifts, ``Dihedral(k)``, or a ``PermutationGroup``.
 
     Pins a mean to be constant along each orbit of coordinates; S_k on single coordinates: S = a I + b 1 1^T.
+
+    Raises:
+        ValueError: for a group on another number of points than there are blocks.
     """
 
     dim: int

@@ -113,6 +113,9 @@ class PermutationGroup(_OneLine):
 
     Order, orbits and membership come from sympy's Schreier-Sims algorithm, exact for orders far too large to list.
     Draws are exactly uniform: one coset representative a level of the stabiliser chain.
+
+    Raises:
+        ValueError: for no permutation, and for rows that are not permutations of 0, ..., n - 1.
     """
 
     permutations: tuple[tuple[int, ...], ...]

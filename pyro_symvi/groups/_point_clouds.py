@@ -30,6 +30,10 @@ class PointCloudAction(Action):
     H = -sum_i (X q_i) q_i^T sum_{j != i} 1/(l_i + l_j). Pairs with l_i + l_j = 0 up to rounding are left out, which
     is right for collinear clouds: no rotation of the cloud belongs to them. For d = 3 this is the inertia tensor's
     (tr K^-1 - K^-1) x. Nearly straight clouds go through a singular value decomposition.
+
+    Raises:
+        TypeError: for anything but O(d), SO(d) or SE(d).
+        ValueError: for weights that are negative, not finite, or zero for a whole cloud.
     """
 
     motions: CloudGroup

@@ -77,6 +77,9 @@ class PointGroup(_ListedMatrices):
 
     >>> [irrep.label for irrep in PointGroup("C3v").irreps()]
     ['A1', 'A2', 'E']
+
+    Raises:
+        TypeError: for anything but a string.
     """
 
     symbol: str

@@ -16,7 +16,11 @@ from ._linear_action import LinearAction
 
 @dataclass(frozen=True, eq=False, repr=False)
 class InvariantAction(Action):
-    """The trivial action: every entry of a tensor of any shape stays what it is. Scalars and features transform so."""
+    """The trivial action: every entry of a tensor of any shape stays what it is. Scalars and features transform so.
+
+    Raises:
+        TypeError: for anything but a group.
+    """
 
     acting: Group
 
@@ -49,6 +53,9 @@ class IrrepAction(LinearAction):
 
     ``IrrepAction(Orthogonal(3), (1, -1))`` moves cross products, ``IrrepAction(SpecialOrthogonal(3), 2)`` the five
     components of a quadrupole in the order m = -2, ..., 2. A vector (x, y, z) is ``NaturalAction``, in its own order.
+
+    Raises:
+        TypeError: for anything but a group.
     """
 
     acting: Group

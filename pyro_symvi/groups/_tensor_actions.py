@@ -24,6 +24,10 @@ class TensorAction(Action):
     ``TensorAction(NaturalAction(O3), 2)`` moves stress tensors and polarisabilities, rank 0 scalars, rank 1 vectors.
     With ``pseudo=True`` the image is multiplied by det A_g = +-1 as well: rank 0 for a triple product, rank 1 for a
     magnetic field, rank 2 for an optical rotation.
+
+    Raises:
+        TypeError: for anything but a linear action about the origin, and unless ``pseudo`` is a bool.
+        ValueError: for pseudotensors of a group that is not compact.
     """
 
     of: LinearAction
@@ -87,6 +91,10 @@ class DirectSumAction(LinearAction):
 
     ``DirectSumAction([IrrepAction(O3, (0, 1)), IrrepAction(O3, (1, 1))])`` moves an energy and a dipole in one
     vector. An :class:`InvariantAction` among the parts stands for one invariant component.
+
+    Raises:
+        TypeError: for anything but a sequence of linear actions about the origin.
+        ValueError: for actions of different groups.
     """
 
     parts: Sequence[LinearAction | InvariantAction]

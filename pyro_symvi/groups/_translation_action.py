@@ -19,6 +19,9 @@ class TranslationAction(Action):
     """x -> x + D t on R^dim, t in R^k; the columns of D = ``directions`` ``[dim, k]`` are independent (default: I).
 
     A softmax layer's shift of all logits is D = (1, ..., 1)^T. Orbits are parallel planes of constant volume.
+
+    Raises:
+        ValueError: unless the directions are ``[dim, k]`` and independent.
     """
 
     dim: int

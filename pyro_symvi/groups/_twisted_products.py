@@ -20,6 +20,9 @@ class SemidirectProduct(ProductLike):
 
     ``twist(h, n)`` computes phi on batches, and phi(h h', .) = phi(h, phi(h', .)). Haar measure is the product
     measure (N and H compact). Both facts about phi are checked on the generators at construction.
+
+    Raises:
+        ValueError: for a twist that is no automorphism or does not compose.
     """
 
     normal: Group
@@ -66,6 +69,9 @@ class WreathProduct(ProductLike):
 
     ``WreathProduct(SignFlips(1), Symmetric(n))`` is the group of signed permutations. Elements packed as
     (k_0, ..., k_{n-1}, s).
+
+    Raises:
+        TypeError: unless the group on top is a group of permutations.
     """
 
     base: Group

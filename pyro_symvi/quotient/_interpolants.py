@@ -73,6 +73,9 @@ class Linear(Interpolant):
 
     Args:
         bridge: standard deviation of the bridge noise in units of the data; 0, the default, for none.
+
+    Raises:
+        ValueError: for a bridge that is negative or not finite.
     """
 
     bridge: float = 0.0

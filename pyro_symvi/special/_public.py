@@ -58,7 +58,10 @@ def bessel_ratio_complement(dim: int, kappa: Tensor) -> Tensor:
 
 
 def bessel_ratio_slope(dim: int, kappa: Tensor) -> Tensor:
-    r""":math:`A_d'(\kappa) = 1 - A^2 - (d-1)A/\kappa`, the variance of the cosine; error below 1e-11 relative."""
+    r""":math:`A_d'(\kappa) = 1 - A^2 - (d-1)A/\kappa`, the variance of the cosine; error below 1e-11 relative.
+
+    Shapes as `bessel_ratio`.
+    """
     v = checked_dim(dim) / 2 - 1
     return RatioSlope.of(_argument(kappa, "kappa"), v, False).to(kappa.dtype)
 

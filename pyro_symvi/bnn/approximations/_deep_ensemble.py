@@ -85,6 +85,9 @@ class DeepEnsemble(Approximation):
         drop: how many robust standard deviations above the median a validation score may be.
         holdout: share of rows held out where no validation rows are given.
         start: initial weights ``[members, dim]`` instead of random ones scaled by fan-in.
+
+    Raises:
+        ValueError: unless the share held out is between 0 and 1.
     """
 
     members: int = 10

@@ -84,6 +84,9 @@ class Laplace(Approximation):
         diagonal: keep the diagonal alone: 1 / scale^2 of the conditional laws.
         training: trains the network; the first member that is kept is taken.
         start: a trained network ``[dim]``; nothing is then trained.
+
+    Raises:
+        TypeError: unless ``training`` is a ``DeepEnsemble``.
     """
 
     diagonal: bool = False

@@ -91,6 +91,10 @@ class LastLayerLaplace(Approximation):
         training: trains the network; ``members`` of it are trained and the first that is kept is taken.
         start: a trained network ``[dim]``; nothing is then trained.
         max_steps: Newton steps at most.
+
+    Raises:
+        TypeError: unless ``training`` is a ``DeepEnsemble``.
+        ValueError: for a noise scale together with ``evidence=True``.
     """
 
     noise: float | None = None

@@ -134,6 +134,9 @@ class MeanField(Approximation):
         batch_size: rows a step; None takes all, which is better below some thousands.
         init_scale: first scales, as a multiple of the prior's (of 1 for flat ones).
         training: makes the first locations; None starts from random weights scaled by fan-in.
+
+    Raises:
+        TypeError: unless ``training`` is a ``DeepEnsemble`` or None.
     """
 
     starts: int = 2

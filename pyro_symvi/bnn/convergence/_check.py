@@ -54,6 +54,9 @@ def check_convergence(
 
     Returns:
         A :class:`Convergence`; its ``reading()`` is the verdict for predictions.
+
+    Raises:
+        ValueError: for chains too short to be compared with their own halves, and for y without x.
     """
     check_draws(posterior, draws)
     if draws.draws < FEWEST_DRAWS:

@@ -63,6 +63,9 @@ def ess(values: Tensor, kind: str = "bulk") -> Tensor:
 
     ``"bulk"``: of rank-normalised values, for means. ``"tail"``: the smaller of those of the 5 % and 95 % quantiles
     (Vehtari et al. 2021). 400 and more is good. A quantity that never moves has nan.
+
+    Raises:
+        ValueError: for a kind other than bulk and tail.
     """
     if kind not in ("bulk", "tail"):
         raise ValueError(f"expected kind='bulk' or 'tail', got {kind!r}")

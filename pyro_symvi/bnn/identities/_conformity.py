@@ -240,7 +240,7 @@ def prior_wasserstein(values: Tensor, kind: str = "normal") -> Tensor:
 
 
 def prior_ks(values: Tensor, kind: str = "normal") -> float:
-    """Kolmogorov-Smirnov distance of the same two."""
+    """Kolmogorov-Smirnov distance of the empirical law of ``values`` ``[n]`` from the standard normal or Laplace."""
     n, x = len(values), values.double().sort().values
     cdf = torch.special.ndtr(x) if kind == "normal" else 0.5 * (1 + x.sign() * -torch.expm1(-x.abs()))
     steps = torch.arange(n + 1, dtype=torch.float64) / n

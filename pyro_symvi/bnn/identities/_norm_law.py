@@ -51,6 +51,10 @@ def norm_law(
         level: of the verdict.
         tolerance: outputs at ten draws may change by so much, relative to their spread, when the block is doubled
             (the epsilon of layer normalisation); a block that matters more is refused.
+
+    Raises:
+        ValueError: for names that are not blocks of weights, for priors that are not normal, and for blocks whose scale
+            changes the outputs: only the norm of a scale-invariant block keeps its prior law.
     """
     theta = check_draws(posterior, draws)
     prior, slices = posterior.parameter_prior, posterior.layout.slices

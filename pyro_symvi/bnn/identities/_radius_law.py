@@ -23,6 +23,9 @@ class RadiusLaw(Value):
 
     (Integrate chi_p(x) chi_q(r/x) / x over x; t = x^2 gives the normaliser of a GIG law.) For q = 1 this is
     proportional to r^{(p-1)/2} K_{(p-1)/2}(r); for p = 2, q = 1 (one input and a bias, one output) it is exp(-r).
+
+    Raises:
+        ValueError: unless the scale is finite and positive.
     """
 
     p: int

@@ -34,6 +34,9 @@ def share_test(shares: Tensor, concentration: float) -> ShareTest:
     """Test shares ``[m, K]`` or ``[chains, draws, K]`` (rows of nan are left out) against Dirichlet(c, ..., c).
 
     Compared is the mean over units of (s_k - 1/K)^2, which is (1/K)(1 - 1/K) / (K c + 1).
+
+    Raises:
+        ValueError: for fewer than two shares, or a concentration that is not positive.
     """
     from scipy import stats
 
@@ -73,6 +76,9 @@ def duplicate_contrasts(outgoing: Tensor, scale: float) -> Tensor:
     The network sees only V = sum v_k. A normal prior splits into V and what is orthogonal to it, so given V (and
     given the data) v ~ N(V/K, scale^2 (I - 11'/K)): the contrasts, in an orthonormal basis and divided by ``scale``,
     are independent standard normal, and independent of V and of the loss. Exact, for any data.
+
+    Raises:
+        ValueError: for fewer than two units.
     """
     if outgoing.shape[-1] < 2:
         raise ValueError(f"expected two units or more, got {outgoing.shape[-1]}")

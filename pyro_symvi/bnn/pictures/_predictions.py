@@ -23,6 +23,9 @@ def draw_predictions(axis: Any, mixture: NormalMixture, y: Tensor, *, level: flo
         y: targets ``[n]`` or ``[n, 1]``, in the units of the mixture.
         level: probability of the intervals.
         unit: what the targets are, for the labels.
+
+    Raises:
+        ValueError: unless there are as many targets as predictions.
     """
     mean = mixture.mean().flatten()
     observed = y.flatten().to(mean)

@@ -15,6 +15,9 @@ def draw_scores(axis: Any, scores: Mapping[str, Scores], *, baseline: str) -> No
 
     Right of zero is better than the baseline. The standard error is of the paired difference over the rows held out: it
     does not know of other splits or seeds.
+
+    Raises:
+        ValueError: for a baseline that is not among the scores.
     """
     if baseline not in scores:
         raise ValueError(f"expected the baseline among {list(scores)}, got {baseline!r}")

@@ -65,7 +65,11 @@ def functional_diversity(posterior: NetworkPosterior, draws: Draws, x: Tensor) -
 
 
 def pairwise_wasserstein(posterior: NetworkPosterior, draws: Draws, x: Tensor) -> Tensor:
-    """W2^2 of each pair of draws, chain after chain, ``[T, T]``; see :func:`functional_diversity`."""
+    """W2^2 of each pair of draws, chain after chain, ``[T, T]``; see :func:`functional_diversity`.
+
+    Raises:
+        ValueError: for more draws than a table of all pairs can hold.
+    """
     if draws.chains * draws.draws > _MOST_PAIRS:
         raise ValueError(
             f"expected at most {_MOST_PAIRS} draws, got {draws.chains * draws.draws}, because the table holds every "

@@ -102,7 +102,7 @@ def report(
     Args:
         posterior: what was sampled.
         draws: of the chains.
-        x, y: rows held out, in the units of the posterior's data.
+        x, y: rows held out, ``[rows, ...]``, in the units of the posterior's data.
         baselines: draws of other methods by name, the deep ensemble first: differences are taken to the first.
         target_scale, target_loc: y times the scale plus the location is the target in its own units.
         target: what the target is called.

@@ -16,6 +16,9 @@ def load_table(name: str) -> Table:
 
     ``"diabetes"``: progression of the disease in 442 patients, 10 inputs (Efron, Hastie, Johnstone and Tibshirani
     2004). ``"iris"``: 150 flowers of three species, 4 inputs (Fisher 1936).
+
+    Raises:
+        ValueError: for an unknown name.
     """
     if name not in TABLES:
         raise ValueError(f"expected one of {sorted(TABLES)}, got {name!r}; try read_table(path) for a file")

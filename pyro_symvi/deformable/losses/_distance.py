@@ -17,6 +17,9 @@ class DistanceLoss(PairLoss):
     and 0.70 of its root for power 1/2 (:func:`mean_distance`). One that sends every place to the middle of the image
     pays 0.38 and 0.61: see ``levels``. Thewlis, Albanie, Bilen and Vedaldi, "Unsupervised learning of landmarks by
     descriptor vector exchange" (2019), take power 1/2.
+
+    Raises:
+        ValueError: unless the power is above 0 and at most 2.
     """
 
     power: float = 0.5

@@ -16,6 +16,9 @@ class LikelihoodLoss(PairLoss):
 
     t(v | x) is proportional to exp(-d(v, x)^2 / (2 bandwidth^2)) over the cells v. Unbounded where p is sure of a
     wrong place; a frame that is constant pays log(h' w'). The least value is the entropy of t, not 0.
+
+    Raises:
+        ValueError: unless the bandwidth is positive.
     """
 
     bandwidth: float = 0.7

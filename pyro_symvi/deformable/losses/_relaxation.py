@@ -64,6 +64,9 @@ class Softmin(Relaxation):
 
     With a uniform prior over h and the likelihood exp(-L(R_h) / tau) of a pair it is tau times the negative log
     evidence, and ``weights`` is the posterior of h.
+
+    Raises:
+        ValueError: unless the temperature is positive.
     """
 
     temperature: float = 0.1

@@ -18,6 +18,9 @@ class BackboneNet(nn.Module):
         dim: of the frame.
         freeze: train the head alone, the backbone's weights and statistics as they are.
         generator: for the weights of the head.
+
+    Raises:
+        TypeError: unless the backbone is a module.
     """
 
     def __init__(

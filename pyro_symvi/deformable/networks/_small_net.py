@@ -26,6 +26,9 @@ class SmallNet(nn.Module):
         dim: of the frame.
         width: factor of all channel counts.
         generator: for the initial weights; None for torch's own.
+
+    Raises:
+        ValueError: unless the width is positive.
     """
 
     def __init__(

@@ -12,6 +12,10 @@ class TurnedFrames(nn.Module):
     Args:
         network: from ``[B, C, H, W]`` to ``[B, D, h, w]``.
         matrix: Q, ``[D, D]``.
+
+    Raises:
+        TypeError: unless the network is a module.
+        ValueError: unless the matrix is finite and ``[D, D]``.
     """
 
     turn: Tensor

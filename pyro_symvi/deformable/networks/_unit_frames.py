@@ -19,6 +19,10 @@ class UnitFrames(nn.Module):
         network: from ``[B, C, H, W]`` to ``[B, D, h, w]``.
         scale: length of the vectors. Neighbouring cells of an h x h grid on a sphere differ by about 2 / h, their
             logits by 2 scale^2 / h^2, so that scale^2 must exceed h^2 / 2 for a place to be told from the next one.
+
+    Raises:
+        TypeError: unless the network is a module.
+        ValueError: unless the scale is finite and positive.
     """
 
     def __init__(self, network: nn.Module, scale: float = 20.0) -> None:

@@ -61,6 +61,9 @@ def frame_colours(frames: Tensor, symmetry: FrameSymmetry | None = None) -> Tens
     The three coordinates are red, green and blue; of another number of them the three principal components. Each is
     scaled so that all but two in a hundred values fill [0, 1]; the part that ``symmetry`` moves has 0 in the middle.
     Frames that are the same everywhere come out grey.
+
+    Raises:
+        ValueError: for frames of another dimension than the symmetry's.
     """
     if symmetry is not None and symmetry.dim != frames.shape[1]:
         raise ValueError(

@@ -133,6 +133,9 @@ def chance_error(
 
     For true points that are uniform themselves 0.5214 of the side of a square, (2 + sqrt 2 + 5 log(1 + sqrt 2)) / 15;
     less for objects in the middle of the image. Arguments as in :func:`correspondence_error`.
+
+    Raises:
+        ValueError: unless the true points are ``[N, P, 2]``.
     """
     if true.ndim != 3 or true.shape[-1] != 2:
         raise ValueError(f"expected points [N, P, 2], got {list(true.shape)}")

@@ -41,6 +41,9 @@ class Flower(Scene):
         yaw: greatest turn about the vertical, in radians; the flat flower gets narrower.
         translation: greatest shift of the whole, the image being 2 wide.
         **strengths: see :class:`Scene`.
+
+    Raises:
+        ValueError: unless there are 2 to 12 petals and the pattern divides their number.
     """
 
     petals: int = 5

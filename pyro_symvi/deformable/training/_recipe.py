@@ -34,6 +34,10 @@ class Recipe(Value):
         settle: batches of pairs over which the statistics of batch normalisation are averaged when training is over.
             They are then those of the final weights, not moving averages over weights long gone; 0 keeps the latter.
         seed: of the order of images, of warps, jitter and flips, and of the initial weights of the default network.
+
+    Raises:
+        ValueError: for a learning rate, weight decay, clipping or probability out of range.
+        TypeError: for options of another kind.
     """
 
     steps: int = 2000

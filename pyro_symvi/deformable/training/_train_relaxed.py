@@ -52,7 +52,7 @@ def train_relaxed_frame(
     then it is trained on those. Each phase is a call of :func:`train_frame`, with the schedule from its start.
 
     Args:
-        images: as for :func:`train_frame`.
+        images: ``[N, C, H, W]``, as for :func:`train_frame`.
         symmetry: with elements that images do not show, such as ``rotational(4)``; None for that of the loss.
         network: as for :func:`train_frame`; None for ``SmallNet(width=0.5)``.
         loss: with a relaxation.

@@ -20,6 +20,9 @@ class ColourJitter(Value):
     saturation (three channels only), each channel has a factor t_c within 1 +- tint, the whole b within 1 +-
     brightness, and light falls off linearly: l(u) = 1 + a <e, u> with e any direction, a up to ``light``. Normal noise
     with standard deviation ``noise`` comes last. All factors are uniform; those that are 0 change nothing.
+
+    Raises:
+        ValueError: for strengths outside [0, 1].
     """
 
     brightness: float = 0.2

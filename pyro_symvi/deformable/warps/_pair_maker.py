@@ -33,6 +33,9 @@ class PairMaker(Value):
         flip_probability: of an element that moves images.
         frame_size: height and width of the grid of u; None for half those of the images.
         padding: what is seen outside an image, as for ``warped_images``. Such points have weight 0.
+
+    Raises:
+        ValueError: for a probability outside [0, 1] or an unknown padding.
     """
 
     warps: RandomWarps = field(default_factory=RandomWarps)

@@ -31,6 +31,9 @@ class RandomWarps(Value):
         angle: largest turn, in radians.
         elastic: standard deviation of the displacements; at most about a tenth of the spacing 2 / (rows - 1) keeps
             most draws.
+
+    Raises:
+        ValueError: for negative or infinite strengths, or a scale of 1 and more.
     """
 
     rows: int = 5

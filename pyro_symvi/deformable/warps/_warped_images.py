@@ -21,6 +21,10 @@ def warped_images(
 
     Returns:
         ``[B, C, height, width]``. Points u with s(u) outside ``[-1, 1]^2`` show the padding.
+
+    Raises:
+        ValueError: unless there is an image ``[C, H, W]`` for each warp.
+        TypeError: for images that are not floating.
     """
     if images.ndim != 4 or len(images) != len(warp):
         raise ValueError(f"expected images [{len(warp)}, C, H, W], one for each warp, got {list(images.shape)}")

@@ -20,6 +20,10 @@ class StudentT(Base):
 
     Multivariate: :math:`q_0(\xi) \propto (1 + \lVert\xi\rVert^2/k)^{-(k+d)/2}`. Mean for k > 1, variance k/(k-2) for
     k > 2.
+
+    Raises:
+        TypeError: for degrees of freedom that are not a number.
+        ValueError: unless they are positive and finite.
     """
 
     name: ClassVar[str] = "student_t"

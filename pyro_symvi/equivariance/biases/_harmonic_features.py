@@ -23,6 +23,9 @@ class HarmonicFeatures(nn.Module):
     Args:
         degree: L, at least 1.
         softening: s, in the units of r.
+
+    Raises:
+        ValueError: for a negative softening.
     """
 
     def __init__(self, degree: int, *, softening: float = 0.1) -> None:

@@ -33,6 +33,9 @@ class OrbitPenalty(ABC):
         elements: independent Haar draws per call, at least 2, the same ones for all samples of the batch. The value is
             an unbiased estimate (a U-statistic), which may be negative.
         rule: a quadrature rule in place of draws: the exact value, for responses of a band within half its degree.
+
+    Raises:
+        TypeError: for anything but a quadrature rule.
     """
 
     def __init__(self, group: Group, rho_in: Any = None, *, elements: int = 4, rule: Quadrature | None = None) -> None:
@@ -78,6 +81,9 @@ class SectorPenalty(OrbitPenalty):
         layer: name of a module, or "output" ("output['energy']" where the model returns a dict).
         fraction: divide by E|u|^2, both summed over samples: a number between 0 and 1 up to the error of the draws (a
             ratio of unbiased estimates). False: the mean over samples of the energy.
+
+    Raises:
+        ValueError: for labels that are not irreps of the group.
     """
 
     def __init__(

@@ -23,6 +23,9 @@ class TensorBasis(Value):
         gain: factor of the initial weights of the coefficients; products of two or three learnt vectors are flat where
             these are short.
         softening: s in r / sqrt(|r|^2 + s^2), in the units of the vectors.
+
+    Raises:
+        ValueError: for Cartesian components of another degree than 1, and for sizes that are not positive.
     """
 
     label: Label
@@ -72,6 +75,9 @@ class TensorBasisHead(nn.Module):
         width: features of one vector.
         basis: what to put out.
         hidden: units of the network of the coefficients; ``width`` by default.
+
+    Raises:
+        TypeError: for anything but a ``TensorBasis``.
     """
 
     def __init__(self, width: int, basis: TensorBasis, *, hidden: int | None = None) -> None:

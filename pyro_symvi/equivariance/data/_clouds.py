@@ -81,6 +81,9 @@ def decorated_clouds(
             sum of q |r|^2 r has positive x and y and the frame is right-handed. A model trained without augmentation
             then sees one orientation only. False: orientations are uniform.
         seed, dtype: of positions, charges and values; values are exact for the rounded numbers.
+
+    Raises:
+        TypeError: for anything but a target.
     """
     positive_int(n, "n")
     positive_int(points, "points", 2)

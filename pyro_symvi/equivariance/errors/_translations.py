@@ -47,6 +47,9 @@ def translation_error(
 
     Returns:
         An :class:`EquivarianceError`; :class:`EquivarianceErrors` by name for a structure of outputs.
+
+    Raises:
+        ValueError: unless the shifts are finite and ``[k, n]``, and where nothing says which inputs are positions.
     """
     if isinstance(x, Tensor) and rho_in is None:
         rho_in = TranslationAction(x.shape[-1])

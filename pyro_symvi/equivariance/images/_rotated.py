@@ -28,6 +28,9 @@ def rotated_images(x: Tensor, angle: Tensor | float, mode: Mode = "bicubic", pad
             to rounding for images that are band-limited and vanish at the frame, at a cost of height * width for each
             pixel (up to 64 x 64 or so).
         padding: what lies outside the frame: "zeros", "border" (nearest pixel) or "reflection"; "zeros" for "fourier".
+
+    Raises:
+        ValueError: for angles that are not finite.
     """
     _check(x, mode, padding)
     angle = torch.as_tensor(angle, dtype=torch.float64, device=x.device)
@@ -53,6 +56,9 @@ def inscribed_disc(size: int, radius: float = 1.0, soft: float = 0.0) -> Tensor:
     With ``soft > 0`` they fall from 1 to 0 over the outermost part of that width, as (1 + cos) / 2. What lies outside
     the disc of radius 1 leaves the frame under rotation: images that have something there should be multiplied by a
     soft disc first, since a hard edge is itself hard to interpolate.
+
+    Raises:
+        ValueError: unless the size is a positive int, the radius positive and ``0 <= soft <= radius``.
     """
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
         raise ValueError(f"expected size as a positive int, got {size!r}")

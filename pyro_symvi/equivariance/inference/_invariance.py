@@ -65,6 +65,10 @@ def law_invariance(
         >>> found = law_invariance(law, CoordinatePermutation(2))
         >>> round(found["q"].location.in_sd, 6)  # half of the elements exchange the two, 0.3 each
         0.212132
+
+    Raises:
+        ValueError: unless the law is one law of vectors.
+        TypeError: unless the action moves vectors.
     """
     if isinstance(given, AutoSymmetric):
         return _of_sites(given, action, args, kwargs, degree, thresholds)

@@ -32,6 +32,9 @@ class Thresholds(Value):
     Attributes:
         exact: up to here equivariant: 0.01 is the Monte Carlo error of a mean over 10^4 draws.
         near: up to here nearly so: at 0.1, the mean is displaced by a tenth of a standard deviation.
+
+    Raises:
+        ValueError: unless ``0 < exact <= near < inf``.
     """
 
     exact: float = 0.01

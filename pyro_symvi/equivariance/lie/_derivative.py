@@ -63,6 +63,9 @@ class CentralDifferences(Derivative):
 
     Attributes:
         step: h, positive; by default the cube root of the rounding unit (6e-6 in float64, 5e-3 in float32).
+
+    Raises:
+        ValueError: unless the step is a positive float.
     """
 
     step: float | None = None

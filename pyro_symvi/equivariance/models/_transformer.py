@@ -143,6 +143,9 @@ class PointCloudTransformer(nn.Module):
         scales: factor of each output (of all, for a number), such as ``data.scales``; not trained.
         tensor_basis: outputs made by a :class:`~pyro_symvi.equivariance.TensorBasisHead` on the displacements.
         seed: of the parameters; the global generator is not touched.
+
+    Raises:
+        ValueError: unless the width is a multiple of the number of heads, and the cutoff positive.
     """
 
     def __init__(

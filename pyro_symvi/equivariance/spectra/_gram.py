@@ -20,6 +20,9 @@ def gram_error(group: Group, rule: Quadrature, cutoff: int | None = None) -> flo
     with V^a an orthonormal basis of the matrices that commute with rho (1 / sqrt(d) for a representation of real
     kind: 1 / d on the diagonal of the Gram matrix). About 1e-15 for a rule of degree 2 ``cutoff``; a rule one degree
     short is off by tenths: a wrong rule, not a coarse one. ``[sum d^2, sum d^2]`` numbers are held.
+
+    Raises:
+        ValueError: for a rule whose elements or weights do not fit the group.
     """
     irreps = group.irreps(cutoff)
     if tuple(rule.elements.shape[1:]) != group.element_shape or rule.weights.shape != rule.elements.shape[:1]:

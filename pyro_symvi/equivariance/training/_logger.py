@@ -39,6 +39,10 @@ class SpectrumLogger:
         every: the least time between two records made by calling the logger; the first call makes one.
         degree, rule: of spectra and errors, at least 2 ``cutoff``; without either, each has its own default.
         path: a file that is written after every record; where it is there already, the logger goes on from it.
+
+    Raises:
+        TypeError: for an output action of another group.
+        ValueError: unless ``every`` is positive, and for a history with other irreps.
     """
 
     def __init__(

@@ -36,6 +36,9 @@ class Cosine(Schedule):
     Attributes:
         warm_up: fraction of the steps of the rise.
         final: factor at the end.
+
+    Raises:
+        ValueError: unless ``0 <= warm_up < 1`` and ``0 <= final <= 1``.
     """
 
     warm_up: float = 0.02
@@ -68,6 +71,10 @@ class Recipe(Value):
         keep_best: give back the state of the epoch with the least validation loss, not the last one. A choice made on
             the validation data: measure errors on other data.
         seed: of batches, augmentation and dropout.
+
+    Raises:
+        TypeError: for anything but a schedule.
+        ValueError: for a learning rate, clipping or weight decay out of range.
     """
 
     epochs: int = 100

@@ -105,6 +105,8 @@ class ScaledLoss:
 
     s^2 is pooled over components about their means, one number for each target, so that the loss is as invariant as
     the metric of the target. A model that predicts the mean has loss 1; targets of any unit weigh the same.
+
+    ``targets``: ``[samples, *components]`` by name, those of the training data.
     """
 
     def __init__(self, targets: Mapping[str, Tensor]) -> None:

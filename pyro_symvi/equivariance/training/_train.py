@@ -56,6 +56,10 @@ def train(
 
     Returns:
         The trained copy in evaluation mode, and the history of losses, gradient evaluations and time.
+
+    Raises:
+        TypeError: for a model that is no module, or progress that is no function.
+        ValueError: for a model without parameters to train, and for ``keep_best`` without validation data.
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"expected a torch module, got {type(model).__name__}")

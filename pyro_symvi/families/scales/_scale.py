@@ -108,7 +108,10 @@ class Scale(Value, ABC):
 
 
 class ScaleTransform(dist.transforms.Transform):
-    r""":math:`\xi\mapsto\nu+C\xi` for any pattern."""
+    r""":math:`\xi\mapsto\nu+C\xi` for any pattern.
+
+    ``loc``: :math:`\nu`, ``[*batch, d]``; ``scale``: of the pattern's shape. Acts on vectors ``[..., d]``.
+    """
 
     domain = constraints.real_vector
     codomain = constraints.real_vector

@@ -22,7 +22,9 @@ class FreeEntropy(NamedTuple):
     """The parts of the replica free entropy per dimension: ``prior + ratio * output``."""
 
     prior: Tensor
+    """``[*batch]``, shape of the overlaps"""
     output: Tensor
+    """``[*batch]``"""
 
 
 class GaussianChannel:

@@ -68,6 +68,9 @@ def symmetrised(
     """The average of a function of parameters over a finite group: invariant, at ``order`` times the cost.
 
     For a Monte-Carlo ELBO of fixed draws, which is not invariant although its expectation is. Orders up to 720.
+
+    Raises:
+        ValueError: for groups of order above 720.
     """
     order = (group if hasattr(group, "elements") else group.group).order
     if order > 720:

@@ -14,6 +14,9 @@ def overlap_matrix(a: Tensor, b: Tensor, *, normalise: bool = True) -> Tensor:
 
     The second is the overlap of the literature for weights of length about one (w_kj ~ N(0, 1/d), as in
     `committee_machine`); for entries of order one divide by d. A unit of length zero has overlap zero with all.
+
+    Raises:
+        ValueError: unless both are matrices over the same inputs.
     """
     if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-1]:
         raise ValueError(

@@ -148,6 +148,9 @@ def committee_data(
     >>> data = committee_data("b4", 3, 40, 5.0, 0.5, tests=10)
     >>> data.x.shape, data.weights.shape, data.y_test.shape
     (torch.Size([200, 40]), torch.Size([3, 40]), torch.Size([10]))
+
+    Raises:
+        ValueError: for more units than inputs; their weights are orthonormal.
     """
     link = Link.of(activation)
     count = sample_count(dim, ratio)

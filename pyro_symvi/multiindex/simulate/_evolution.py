@@ -65,6 +65,9 @@ def state_evolution(
         overlap0: q_0 in [0, 1), one or one for each ratio.
         iterations: most iterations.
         tol: ends the iterations once all steps are at most this; 0 makes all of them.
+
+    Raises:
+        ValueError: unless the first overlap is in [0, 1).
     """
     require_channel(channel)
     ratios = _ratios(ratio)

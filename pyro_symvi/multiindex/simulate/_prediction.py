@@ -38,6 +38,9 @@ def spectral_prediction(channel: GaussianChannel, ratio: float | Sequence[float]
 
     which is Theorem 1 of Lu and Li (2020) for these weights, our derivation: E[(z^2 - 1) T/(lambda - T)] = E[a r]. At
     lambda = 1 the first is alpha = 1/E[a^2], the threshold; below it the overlap is 0.
+
+    Raises:
+        ValueError: for ratios that are not positive.
     """
     ratios = torch.tensor([ratio] if isinstance(ratio, int | float) else list(ratio), dtype=torch.float64)
     if not len(ratios) or not bool((ratios > 0).all()):

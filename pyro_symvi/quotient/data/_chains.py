@@ -165,6 +165,9 @@ def torsion_chains(
     ``ChainLaw(atoms=.., torsion_weights=wells, ..)`` with the same numbers is their exact law. The context
     holds the bonds as edges of kind 1 and each atom's place in the chain, one-hot, as features. The law is chiral
     unless the last two wells are equal.
+
+    Raises:
+        ValueError: for fewer than four atoms.
     """
     law = ChainLaw(
         atoms=atoms,

@@ -53,6 +53,7 @@ class MoleculeProblem(Value):
 @dataclass(frozen=True, eq=False, repr=False)
 class ConformerDataset(CloudDataset):
     """A :class:`CloudDataset` of molecules: names are SMILES strings whose atoms are in the order of the clouds.
+    Shapes as there.
 
     ``problems`` lists the molecules that are missing or incomplete and why. ``molecule(name)`` is the RDKit Mol.
     """

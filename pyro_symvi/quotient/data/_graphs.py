@@ -40,6 +40,9 @@ def molecule(name: str) -> Any:
     """The RDKit Mol of a kind's name (a SMILES string as the data sets write them), atoms in the order of the clouds.
 
     Hydrogens that the string spells out are atoms. Raises ValueError for strings that are not SMILES.
+
+    Raises:
+        ValueError: for a string that RDKit cannot read.
     """
     chem = require_rdkit()
     parameters = chem.SmilesParserParams()
@@ -55,6 +58,9 @@ def molecules_with(name: str, clouds: Tensor) -> Any:
     """The RDKit Mol of a name with one conformer for each cloud ``[M, N, 3]``; rows beyond its atoms are dropped.
 
     RDKit's ``GetBestRMS`` and ``SDWriter`` take it as it is.
+
+    Raises:
+        ValueError: unless the clouds are ``[M, N, 3]`` with a point for each atom.
     """
     chem = require_rdkit()
     mol = chem.Mol(molecule(name))

@@ -22,7 +22,7 @@ _NOT_CHAINS = ("1mr1D_failing", "wrong_hydrogens")  # a second copy of a chain, 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FragmentDataset(CloudDataset):
-    """A :class:`CloudDataset` of protein fragments, whose parts by ``split`` share no chain.
+    """A :class:`CloudDataset` of protein fragments, whose parts by ``split`` share no chain; shapes as there.
 
     Names are ``chain`` or, where residue types are features, ``chain/first-last`` (places in the chain from 1).
     """

@@ -44,6 +44,9 @@ class ShapeGuide(torch.nn.Module):
 
     Source: Cranmer, Brehmer and Louppe, The frontier of simulation-based inference, arXiv 1911.01429; for score models
     Geffner, Papamakarios and Mnih, Compositional score modeling, arXiv 2209.14249, section 2.
+
+    Raises:
+        TypeError: for a site that is no name, a condition that is no function, or unknown options.
     """
 
     def __init__(

@@ -24,6 +24,9 @@ class CentredClouds(constraints.Constraint):
     Args:
         points: N, at least 2.
         mask: ``[*batch, N]`` bool, False for padding; None where every point is there.
+
+    Raises:
+        ValueError: for a mask of another number of points.
     """
 
     is_discrete = False

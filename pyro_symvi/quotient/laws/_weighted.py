@@ -33,6 +33,9 @@ class WeightedShapes(Value):
     Args:
         shapes: ``[n, *batch, N, d]``.
         log_weights: ``[n]``, not normalised: their mean in size is the evidence p(data).
+
+    Raises:
+        ValueError: unless there is one log weight a shape.
     """
 
     shapes: Tensor

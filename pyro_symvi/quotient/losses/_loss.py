@@ -43,6 +43,9 @@ class Loss(Value, ABC):
     Args:
         clip: largest weight w, which grows as 1 / (1 - t) near data; the squared error is weighted by w^2. Minimisers
             do not depend on it where the prior's points are independent, or the path has no bridge noise.
+
+    Raises:
+        ValueError: unless ``clip`` is finite and positive.
     """
 
     unbiased: ClassVar[bool]

@@ -85,6 +85,9 @@ def rmsd_matrix(
 
     The same as ``symmetric_rmsd(samples[:, None], references[None], permutations, mask)`` for a ``mask`` of shape
     ``[N]``, in memory for one permutation at a time.
+
+    Raises:
+        ValueError: unless both sides are clouds of one number of points, at least one each, and the mask ``[N]``.
     """
     _check_pair(samples, references)
     if samples.ndim != 3 or references.ndim != 3:

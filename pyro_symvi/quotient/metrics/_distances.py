@@ -63,6 +63,9 @@ def jensen_shannon(x: Draws, y: Draws, *, bins: int = 36, period: float = 2 * ma
     0.5
 
     Source: Lin, IEEE Trans. Inf. Theory 37 (1991) 145.
+
+    Raises:
+        ValueError: unless the base is above 1.
     """
     count, length = positive_int(bins, "bins", 2), positive(period, "period")
     if not (isinstance(base, int | float) and 1 < base < math.inf):

@@ -75,6 +75,9 @@ def radius_of_gyration(x: Tensor, mask: Tensor | None = None, weights: Tensor | 
     """Root of sum_n w_n |x_n - c|^2 / sum_n w_n about the weighted mean c, ``[*batch]`` in units of x.
 
     ``weights`` ``[N]`` or ``[*batch, N]`` (masses) are 1 unless given; masked points have weight 0.
+
+    Raises:
+        ValueError: for weights that are negative, not finite, or zero for a whole cloud.
     """
     w = mask_of(mask, points(x, "x")).double()
     if weights is not None:
@@ -93,6 +96,9 @@ def pairwise_distances(x: Tensor, mask: Tensor | None = None) -> Tensor:
     """Distances of all pairs i < j of points, ``[*batch, P]`` in the order (0, 1), (0, 2), ..., in units of x.
 
     ``mask`` is ``[N]``, the same for all clouds, since others have other pairs.
+
+    Raises:
+        ValueError: unless the mask is ``[N]``.
     """
     there = mask_of(mask, points(x, "x", least=2))
     if there.ndim > 1:
@@ -117,6 +123,9 @@ def chirality(x: Tensor, quadruples: Rows, mask: Tensor | None = None, *, flat: 
 
     Flat: 6 |volume| <= ``flat`` times the product of the lengths of the edges from i. Three neighbours j, k, l of
     a tetrahedral centre i have 0.77, four corners of a regular tetrahedron 0.71, a planar centre 0.
+
+    Raises:
+        ValueError: unless ``flat`` is in [0, 1).
     """
     if not 0 <= flat < 1:
         raise ValueError(f"expected flat in [0, 1), got {flat!r}")
@@ -128,7 +137,11 @@ def chirality(x: Tensor, quadruples: Rows, mask: Tensor | None = None, *, flat: 
 
 
 def graph_bonds(edges: Tensor) -> Tensor:
-    """The bonds (i, j), i < j, of symmetric edges ``[N, N]`` with 0 for none: ``[B, 2]``."""
+    """The bonds (i, j), i < j, of symmetric edges ``[N, N]`` with 0 for none: ``[B, 2]``.
+
+    Raises:
+        ValueError: unless the edges are symmetric and ``[N, N]``.
+    """
     if edges.ndim != 2 or edges.shape[0] != edges.shape[1] or not torch.equal(edges, edges.mT):
         raise ValueError(f"expected symmetric edges [N, N] of one graph, got {list(edges.shape)}")
     return torch.triu(edges != 0, diagonal=1).nonzero()
@@ -154,7 +167,7 @@ def graph_torsions(edges: Tensor, *, every: bool = False) -> Tensor:
 
 
 def defined(values: Tensor) -> tuple[Tensor, float]:
-    """The finite entries of ``values``, flat, and the share of undefined ones, which belongs in the report."""
+    """The finite entries of ``values``, ``[...]``, flat, and the share of undefined ones, which belongs in the report."""
     kept = torch.isfinite(values)
     return values[kept], float((~kept).double().mean()) if values.numel() else 0.0
 

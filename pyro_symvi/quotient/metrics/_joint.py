@@ -59,6 +59,9 @@ def energy_test(
     0.1 gross), compared with the value between two halves of the reference. A large p at small n says little.
 
     Source: Szekely and Rizzo, J. Stat. Plan. Inference 143 (2013) 1249, section 3.
+
+    Raises:
+        ValueError: unless both are tables of one number of features.
     """
     rounds = positive_int(permutations, "permutations")
     a, b = sample(x, "x", least=2), sample(y, "y", least=2)
@@ -91,6 +94,9 @@ def shape_features(
     All pairwise distances, which fix a cloud up to a mirror image, then 6 V / R^2 for signed volumes V of
     ``quadruples`` (of consecutive points unless given) and the radius of gyration R, which tell the hand. 0 for a
     cloud at one point.
+
+    Raises:
+        ValueError: unless the mask is ``[N]``.
     """
     count = points(x, "x", least=2).shape[-2]
     if mask is not None and mask.ndim != 1:

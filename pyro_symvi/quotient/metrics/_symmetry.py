@@ -51,6 +51,9 @@ def graph_automorphisms(context: Context, *, limit: int = 1000) -> Tensor:
 
     Features that name each point (its place in a chain) leave the identity alone; for molecules, features that
     tell hydrogens or charges apart allow fewer renumberings than ``automorphisms``.
+
+    Raises:
+        ValueError: for the context of several clouds, and for too many kinds of points or edges.
     """
     shape = context.shape
     if shape is None or len(shape) != 1:

@@ -45,6 +45,10 @@ class EquivariantNetwork(CloudNetwork):
 
     Source: the scheme of scalars and vectors is that of Schuett et al., PaiNN, arXiv 2102.03150, and the moving places
     are those of Satorras et al., EGNN, arXiv 2102.09844.
+
+    Raises:
+        ValueError: unless the width is a multiple of 16.
+        TypeError: unless ``chiral`` is a bool.
     """
 
     def __init__(

@@ -36,6 +36,9 @@ class PointTransformer(CloudNetwork):
         seed: of the parameters; the state of torch's generator is left alone.
 
     Source: Vaswani et al., arXiv 1706.03762, with the conditioning of Peebles and Xie, arXiv 2212.09748.
+
+    Raises:
+        ValueError: unless the width is a multiple of the number of heads.
     """
 
     def __init__(

@@ -42,6 +42,9 @@ def draw_curves(
 
     Returns:
         A matplotlib figure.
+
+    Raises:
+        ValueError: for no curve, places that do not increase, or tables that do not fit them.
     """
     from matplotlib.figure import Figure
 

@@ -35,6 +35,9 @@ def draw_torsions(
 
     Returns:
         A matplotlib figure.
+
+    Raises:
+        ValueError: for no method, and for different numbers of torsions or names.
     """
     from matplotlib.figure import Figure
 
@@ -104,6 +107,9 @@ def draw_ramachandran(
 
     Returns:
         A matplotlib figure. Colours are shares of a cell on one logarithmic scale.
+
+    Raises:
+        ValueError: for no method.
     """
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure

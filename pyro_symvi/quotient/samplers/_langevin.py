@@ -28,6 +28,9 @@ class LangevinCorrector(Value):
         size: in (0, 1].
 
     Source: predictor-corrector sampling of Song et al., arXiv 2011.13456, section 4.2; lifted to the quotient here.
+
+    Raises:
+        ValueError: unless the size is in (0, 1].
     """
 
     steps: int = 1

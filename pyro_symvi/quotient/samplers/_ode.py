@@ -28,6 +28,9 @@ class ODESampler(Sampler):
         method: "heun" or "euler".
         horizontal: move along P v; False for the plain sampler of the total space.
         corrector: Langevin steps after each step but the last.
+
+    Raises:
+        ValueError: for a method other than heun and euler.
     """
 
     steps: int = 50

@@ -48,6 +48,9 @@ class LogitNormalTimes(Times):
         scale: standard deviation of the logit, > 0.
 
     Source: Esser et al., arXiv 2403.03206, section 3.1.
+
+    Raises:
+        ValueError: unless mean and scale are finite and the scale positive.
     """
 
     mean: float = 0.0

@@ -146,7 +146,11 @@ def best_bound(
 ) -> Bound:
     r"""The smallest valid bound of :math:`|E z_j - \nu_j|` in posterior sds: quadrature, B3 or B0.
 
-    For several coordinates make one `MeanBounds` and ask it, so that nothing is computed twice.
+    ``location``: ``[d]``, flat. For several coordinates make one `MeanBounds` and ask it, so that nothing is computed
+    twice.
+
+    Raises:
+        ValueError: for a coordinate that the target does not have.
     """
     if not 0 <= coordinate < density.dim:
         raise ValueError(

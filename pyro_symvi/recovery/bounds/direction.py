@@ -38,6 +38,9 @@ def direction_bound(tau: float, lam: float, rho: float, rho_se: float = 0.0) -> 
         lam: At its upper limit; 1 is always valid.
         rho: :math:`\rho_a`.
         rho_se: Its standard error.
+
+    Raises:
+        ValueError: for numbers that cannot be moments on the unit sphere.
     """
     if not (0 <= tau <= 1 and 0 <= lam <= 1 + 1e-9 and rho_se >= 0 and abs(rho) <= 1 + 1e-9):
         raise ValueError(

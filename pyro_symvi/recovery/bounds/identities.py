@@ -50,7 +50,7 @@ def odd_mean_by_average(h: Tensor, residual: Tensor, log_weights: Tensor) -> Ten
 def odd_mean_by_path(h: Tensor, residual: Tensor, log_weights: Tensor, nodes: int = 12) -> Tensor:
     r"""I4: :math:`-\tfrac12\int_0^1\mathrm{Cov}_{p_s}(h, r)\,ds`, :math:`p_s\propto\bar P e^{-sr/2}`, so p_1 = P.
 
-    Log weights towards :math:`\bar P`; Gauss-Legendre in s.
+    ``h`` ``[n]``, ``residual`` r ``[n]``, log weights ``[n]`` towards :math:`\bar P`; Gauss-Legendre in s.
     """
     _check(h, residual)
     points, shares = np.polynomial.legendre.leggauss(nodes)

@@ -119,6 +119,9 @@ def guide_curvature_bound(
         premise: What ``M <= Hess U <= L`` rests on.
         generator: Random state.
         num_draws: Draws of the guide.
+
+    Raises:
+        ValueError: for an upper bound below the precision.
     """
     precision = _invariant(precision, coordinates)
     noise = torch.randn(num_draws, density.dim, dtype=torch.float64, generator=generator)

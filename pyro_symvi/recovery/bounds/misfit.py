@@ -31,6 +31,9 @@ def misfit_limit(fisher: float, modulus: float, upper: float = math.inf, gradien
         modulus: m > 0.
         upper: L >= m.
         gradient: e.
+
+    Raises:
+        ValueError: unless ``0 < m <= L`` and the moments are not negative.
     """
     if not (modulus > 0 and upper >= modulus and fisher >= 0 and gradient >= 0):
         raise ValueError(

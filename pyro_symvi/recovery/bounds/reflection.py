@@ -23,6 +23,9 @@ def tau_bound(tau: float) -> float:
 
     Infinite from 1 on. Without the square root in the denominator it would be too small: :math:`\tau` bounds the error
     in units of :math:`\sqrt{E h^2}`, which exceeds the standard deviation by the error itself.
+
+    Raises:
+        ValueError: for a negative tau.
     """
     if math.isnan(tau) or tau < 0:
         raise ValueError(f"expected tau >= 0, got {tau}, because it is the root of a mean square; try its upper bound")

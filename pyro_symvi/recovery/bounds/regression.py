@@ -37,6 +37,10 @@ class Regression:
         precision: P, ``[d, d]``, positive semidefinite.
         linear: b, ``[d]``.
         premise: That the target has this form, with its evidence.
+
+    Raises:
+        ValueError: for shapes that do not fit the design, weights that are not positive, or a precision that is not
+            positive semidefinite.
     """
 
     design: Tensor
@@ -122,7 +126,10 @@ def logistic_regression(density: LogDensity, design: Tensor, outcome: Tensor, pr
 
 
 def poisson_regression(density: LogDensity, design: Tensor, outcome: Tensor, precision: Tensor) -> Regression:
-    """A Poisson regression with a log link and a centred Gaussian prior, checked against the density."""
+    """A Poisson regression with a log link and a centred Gaussian prior, checked against the density.
+
+    ``design``: ``[n, d]``; ``outcome``: counts ``[n]``; ``precision`` of the prior: ``[d, d]``.
+    """
     return _described(density, design, outcome, precision, True)
 
 

@@ -32,6 +32,9 @@ def binomial_limit(mean: float, n: float, delta: float) -> float:
         mean: The sample mean, in [0, 1].
         n: Number of variables.
         delta: In (0, 1).
+
+    Raises:
+        ValueError: for a mean outside [0, 1], no draws, or a level outside (0, 1).
     """
     if not (0 <= mean <= 1 and n > 0 and 0 < delta < 1):
         raise ValueError(
@@ -86,6 +89,9 @@ def chain_draws_bound(
 
     Approximate, so at most VERIFIED. Refused where split R-hat of :math:`\tanh^2(r/2)` or of a coordinate exceeds 1.02
     or fewer than 100 effective draws are left. Chains that all missed a mode say nothing of it.
+
+    Raises:
+        ValueError: unless the draws are ``[C, n, d]`` with C >= 2 and n >= 8.
     """
     if chains.ndim != 3 or chains.shape[-1] != density.dim or chains.shape[0] < 2 or chains.shape[1] < 8:
         raise ValueError(

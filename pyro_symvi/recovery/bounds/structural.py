@@ -39,6 +39,9 @@ def failure_set_bound(
 
     :math:`\tau^2\le\tanh^2(\varepsilon/2)(1-\eta)+\eta`, since :math:`|\tanh|\le1`; then B0. g must be an involution,
     as reflections are: for others the failure set and its image both count.
+
+    Raises:
+        ValueError: unless the mass is in [0, 1].
     """
     _nonnegative("epsilon", epsilon)
     if not 0 <= mass <= 1:
@@ -58,6 +61,9 @@ def holder_limit(norm: float, multiplier: float) -> float:
     Args:
         norm: :math:`(E_p|h|^a)^{1/a}`, or the supremum.
         multiplier: :math:`(E_p|\tanh(r/2)|^b)^{1/b}`, at most 1.
+
+    Raises:
+        ValueError: unless the multiplier is in [0, 1].
     """
     _nonnegative("norm", norm)
     if not 0 <= multiplier <= 1:

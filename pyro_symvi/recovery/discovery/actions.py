@@ -24,6 +24,9 @@ class Conjugated(LinearAction):
         center: c, ``[d]``.
         index: m distinct coordinates of R^d.
         name: What it is, in words.
+
+    Raises:
+        ValueError: for a frame or an inner action of another dimension.
     """
 
     inner: LinearAction
@@ -77,6 +80,9 @@ class JointRotation(LinearAction):
 
     The rotation of factor loadings: the rows of W and of the scores turn together, so that their products stay.
     Pins the mean of every vector at 0, and the covariance between two of them to a multiple of the identity.
+
+    Raises:
+        ValueError: unless the vectors are disjoint and of one length of at least 2.
     """
 
     dim: int

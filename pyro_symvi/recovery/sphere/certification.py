@@ -53,7 +53,7 @@ def certify_sphere(
         statistics: Of ``"direction"``, ``"axis"``, ``"concentration"``.
         divergence: What the guide was fitted by, if known: nothing is said of a fitted value on the circle or the
             sphere of R^3 that this divergence does not hold where it is (a saddle, a better optimum elsewhere).
-        parameters: Parameters of a family.
+        parameters: Parameters of a family, a direction ``[d]`` and a concentration ``[]`` by name.
         num_draws: Weighted draws, above three dimensions.
         generator: Random state; a fixed one by default, so that certificates repeat.
         **kwargs: Keyword arguments of the model.

@@ -68,6 +68,10 @@ class Canonicaliser(Value):
     >>> point, log_scale = canon(torch.randn(5, group.dim))
     >>> point.shape, log_scale.shape
     (torch.Size([5, 21]), torch.Size([5, 4]))
+
+    Raises:
+        TypeError: for anything but a ``RescalingGroup``.
+        ValueError: for an unknown solver.
     """
 
     group: RescalingGroup

@@ -31,7 +31,10 @@ def log_faddeev_popov(gauge: Gauge, point: Tensor) -> Tensor:
 
 
 def log_orbit_volume(gauge: Gauge, point: Tensor) -> Tensor:
-    """The log of 2^{-H} det(B^T diag(theta^2) B)^{1/2}, the volume of a unit cube of log scales on the orbit."""
+    """The log of 2^{-H} det(B^T diag(theta^2) B)^{1/2}, the volume of a unit cube of log scales on the orbit.
+
+    ``point``: theta, ``[dim]``; the result is a scalar.
+    """
     free = gauge.support(point).free.to(point)
     gram = gauge.gram(point.square()) * free[:, None] * free[None, :] + torch.diag(1 - free)
     return torch.linalg.slogdet(gram).logabsdet / 2 - math.log(2) * free.sum()

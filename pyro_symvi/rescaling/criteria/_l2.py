@@ -29,6 +29,9 @@ class L2Criterion(Criterion):
 
     Attributes:
         power: p >= 1, 2 as a rule.
+
+    Raises:
+        ValueError: unless the power is finite and at least 1.
     """
 
     power: float = 2.0

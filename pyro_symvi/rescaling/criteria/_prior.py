@@ -31,6 +31,9 @@ class PriorCriterion(Criterion):
 
     Attributes:
         scale: sigma, one for all parameters or one for each ``[dim]``.
+
+    Raises:
+        ValueError: unless the prior's scales are positive and finite, a number or ``[dim]``.
     """
 
     scale: float | Tensor = 1.0

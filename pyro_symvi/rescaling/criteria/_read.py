@@ -11,7 +11,11 @@ _NAMED: dict[str, Criterion] = {"path": PathCriterion(), "l2": L2Criterion(), "r
 
 
 def read_criterion(criterion: str | Criterion) -> Criterion:
-    """The criterion of a name (``"path"``, ``"l2"``, ``"range"``), or the one given."""
+    """The criterion of a name (``"path"``, ``"l2"``, ``"range"``), or the one given.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
     if isinstance(criterion, Criterion):
         return criterion
     if not isinstance(criterion, str) or criterion not in _NAMED:

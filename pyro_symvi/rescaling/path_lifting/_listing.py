@@ -65,7 +65,7 @@ def paths(network: Network, theta: Tensor, *, limit: int = 20_000) -> Paths:
 
     Independent of the squared network: each operation runs as it is, and its coefficients are read off by automatic
     differentiation. Max pools keep the entry whose paths have the largest sum of squares at theta. The number of paths
-    grows with the product of the widths.
+    grows with the product of the widths. ``theta``: ``[dim]``.
 
     Raises:
         ValueError: more than ``limit`` paths at one entry.

@@ -27,6 +27,9 @@ def expected_path_weights(
         second_moments: the name of a scheme (see :func:`initial_second_moments`), E theta^2 for each entry ``[dim]``,
             or one number by parameter name.
         max_pool: as in :func:`path_weights`.
+
+    Raises:
+        ValueError: for negative second moments, and unless there is one for each parameter.
     """
     network = traced(network)
     if isinstance(second_moments, str):

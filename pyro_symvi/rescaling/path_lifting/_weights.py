@@ -61,7 +61,11 @@ def path_norm_squared(network: Network, theta: Tensor, *, max_pool: str = "max")
 
 
 def path_norm(network: Network, theta: Tensor, *, p: float = 2.0, max_pool: str = "max") -> Tensor:
-    """The l_p norm of the path lifting, ``[*batch]``; rescaling keeps it (Neyshabur, Tomioka and Srebro 2015)."""
+    """The l_p norm of the path lifting, ``[*batch]``; rescaling keeps it (Neyshabur, Tomioka and Srebro 2015).
+
+    Raises:
+        ValueError: unless ``0 < p < inf``.
+    """
     if not 0 < p < float("inf"):
         raise ValueError(f"expected 0 < p < inf, got p={p}")
     return _norm(traced(network), theta, p, max_pool) ** (1 / p)

@@ -11,7 +11,7 @@ from ._traced import TracedNetwork
 def rescale_(network: nn.Module, traced: TracedNetwork, log_scale: Tensor) -> None:
     """Parameters times exp(-B z / 2), in place; running means of folded batch normalisation times exp(z / 2).
 
-    Computed in float64 and stored in the dtype and on the device of each parameter.
+    ``log_scale``: z, ``[units]``. Computed in float64 and stored in the dtype and on the device of each parameter.
     """
     z = log_scale.detach().double().cpu()
     factors = traced.layout.unflatten(traced.action.log_factors(z / 2).exp())
