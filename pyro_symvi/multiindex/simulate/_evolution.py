@@ -61,7 +61,7 @@ def state_evolution(
 
     Args:
         channel: the law of the outputs.
-        ratio: alpha, one or several.
+        ratio: alpha, one or several, ``[]`` or ``[k]``.
         overlap0: q_0 in [0, 1), one or one for each ratio.
         iterations: most iterations.
         tol: ends the iterations once all steps are at most this; 0 makes all of them.

@@ -167,7 +167,7 @@ def graph_torsions(edges: Tensor, *, every: bool = False) -> Tensor:
 
 
 def defined(values: Tensor) -> tuple[Tensor, float]:
-    """The finite entries of ``values``, ``[...]``, flat, and the share of undefined ones, which belongs in the report."""
+    """The finite entries of ``values``, ``[...]``, flat, and the share of undefined ones, which belongs in reports."""
     kept = torch.isfinite(values)
     return values[kept], float((~kept).double().mean()) if values.numel() else 0.0
 

@@ -41,7 +41,7 @@ def odd_mean_by_average(h: Tensor, residual: Tensor, log_weights: Tensor) -> Ten
     r"""I3: :math:`-E_{\bar P}[h\sinh(r/2)]/E_{\bar P}\cosh(r/2)`, log weights towards :math:`\bar P`.
 
     In log space: :math:`\bar p\cosh(r/2)\propto P_a`, so the weights take up the cosh and I2 is left. For even f,
-    :math:`E_pf = E_{\bar P}[f\cosh]/E_{\bar P}\cosh` by the same weights.
+    :math:`E_pf = E_{\bar P}[f\cosh]/E_{\bar P}\cosh` by the same weights. ``h``: ``[n, ...]``; the others ``[n]``.
     """
     half = residual.abs() / 2
     return odd_mean(h, residual, log_weights + half + torch.log1p((-2 * half).exp()))
@@ -50,7 +50,7 @@ def odd_mean_by_average(h: Tensor, residual: Tensor, log_weights: Tensor) -> Ten
 def odd_mean_by_path(h: Tensor, residual: Tensor, log_weights: Tensor, nodes: int = 12) -> Tensor:
     r"""I4: :math:`-\tfrac12\int_0^1\mathrm{Cov}_{p_s}(h, r)\,ds`, :math:`p_s\propto\bar P e^{-sr/2}`, so p_1 = P.
 
-    ``h`` ``[n]``, ``residual`` r ``[n]``, log weights ``[n]`` towards :math:`\bar P`; Gauss-Legendre in s.
+    ``h`` ``[n, ...]``, ``residual`` r ``[n]``, log weights ``[n]`` towards :math:`\bar P`; Gauss-Legendre in s.
     """
     _check(h, residual)
     points, shares = np.polynomial.legendre.leggauss(nodes)

@@ -157,7 +157,7 @@ def brascamp_lieb_bound(
     :math:`p_s\propto\sqrt{p\;p\circ g}\,e^{-sr/2}`, whose Hessian is
     :math:`H_s=\tfrac12(1+s)\nabla^2U(z)+\tfrac12(1-s)A\nabla^2U(gz)A`. From the identity
     :math:`E_ph=-\tfrac12\int\mathrm{Cov}_s(h,r)ds` and the Brascamp-Lieb inequality (1976).
-    U must be strictly convex (``premise``); no global M is needed.
+    U must be strictly convex (``premise``); no global M is needed. ``center``: c, ``[d]``.
     """
     z, log_q = draws.z[:num_draws], draws.log_proposal(draws.z[:num_draws])
     points = mirrored(density, z, center, coordinates, draws.log_p[:num_draws])

@@ -152,6 +152,9 @@ def pinned_mean(action: AffineAction) -> Tensor:
 
     Those with no component in the fixed subspace of the linear parts. That does not depend on centre or shape (a shape
     conjugates the linear parts within the moved coordinates), so it is computed once for each kind and set.
+
+    Raises:
+        ValueError: for an action that is not bound, whose space is unknown.
     """
     if action.dim is None:
         raise ValueError(f"expected a bound action, got {action!r}, because its space is unknown; try .bind(dim, ...)")
