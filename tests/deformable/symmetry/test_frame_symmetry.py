@@ -55,6 +55,13 @@ def test_oblong_images_have_no_quarter_turns() -> None:
     assert torch.equal(bilateral().on_images(torch.tensor([1, 0, 1, 0]), images)[1], images[1])
 
 
+def test_thirds_of_a_turn_with_entries_of_exactly_a_half_are_refused() -> None:
+    turn = torch.tensor([[-0.5, -(0.75**0.5)], [0.75**0.5, -0.5]], dtype=torch.float64)  # rounds to a quarter turn
+    plane = MatrixRepresentation(Cyclic(3), torch.stack([torch.eye(2, dtype=torch.float64), turn, turn.mT]))
+    with pytest.raises(ValueError, match="expected mirror images and quarter turns"):
+        FrameSymmetry(plane, plane)
+
+
 def test_what_is_no_symmetry_is_refused() -> None:
     third = 2 * math.pi / 3 * torch.arange(3, dtype=torch.float64)
     turns = torch.stack([third.cos(), -third.sin(), third.sin(), third.cos()], -1).reshape(3, 2, 2)
