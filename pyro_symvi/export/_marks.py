@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from ..guides import AutoSymmetric
+from ..infer import Fit
 from ..recovery import Certificate
 from ..recovery.report.entry import Entry
+from ..recovery.report.record import hash_of
 from ..recovery.report.table import is_directional
+from ..recovery.subject import Subject
 from ._source import Drawn
 
 _SAME = 1e-6
@@ -35,14 +40,30 @@ def check_certificate(certificate: Certificate, drawn: Drawn) -> None:
             f"expected the certificate of a {drawn.kind}, got one of a {certificate.provenance.kind}, because a "
             "verdict on one is none on the other; try symvi.certify of what is exported"
         )
-    if drawn.loc is None or "mean" not in certificate.reports:
+    told, have = _fitted(certificate, drawn)
+    if told is None or have is None:
         return
-    told = certificate["mean"].values
-    if told.shape != drawn.loc.shape or not bool((told - drawn.loc).abs().le(_SAME * (1 + drawn.loc.abs())).all()):
+    if told.shape != have.shape or not bool((told - have).abs().le(_SAME * (1 + have.abs())).all()):
         raise ValueError(
             "expected the certificate of this fit, got one whose fitted values differ from it, because a verdict on "
             "one fit is none on another; try symvi.certify(fit) again"
         )
+
+
+def _fitted(certificate: Certificate, drawn: Drawn) -> tuple[Tensor | None, Tensor | None]:
+    """Fitted values as the certificate tells them, and as they are."""
+    if is_directional(certificate.statistics):
+        if "direction" not in certificate.reports or not isinstance(drawn.origin, AutoSymmetric):
+            return None, None
+        found = drawn.origin.parameters_of(certificate.layout.names[0])["direction"]
+        return certificate["direction"].values, found.detach().double().cpu()
+    if drawn.subject is None:
+        return None, None
+    if "mean" in certificate.reports:
+        return certificate["mean"].values, drawn.subject.loc
+    same = certificate.provenance.parameters == hash_of(drawn.subject.loc, drawn.subject.root)
+    exact = isinstance(drawn.origin, Fit | Subject)  # a guide holds its parameters in another precision
+    return (torch.zeros(1), torch.zeros(1) if same or not exact else torch.ones(1))
 
 
 def plain_name(certificate: Certificate, i: int) -> str:

@@ -7,13 +7,10 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyro.distributions as dist
 import torch
 from pyro import poutine
-from pyro.distributions import constraints
 from pyro.poutine.messenger import Messenger
 from torch import Tensor
-from torch.distributions import biject_to
 
 from ..density._explore import is_subsample
 from ..density._model import Call, Flat
@@ -21,6 +18,7 @@ from ..density._precision import WatchPrecision, double_precision
 from ..density._refusals import Refusal
 from ..density._sites import device_of
 from ..density._state import own_parameter_store, seeded
+from ._nodes import full_value, is_data, log_jacobian, log_prob_of, mask_of, missing, other_shape
 from ._subsampling import RowPlate, full_size, refuse_local, row_plate
 from ._vectorized import at_each
 
@@ -48,24 +46,10 @@ class At(Messenger):
                 message["value"] = message["fn"].sample()
         elif not message["done"]:
             if name not in self.values:
-                raise Refusal(_missing(name, message["fn"]))
+                raise Refusal(missing(name, message["fn"]))
             refuse_local(name, message["cond_indep_stack"])
             value = self.values[name].to(device_of(message["fn"]))
             message["value"], message["done"] = value, True
-
-
-def is_data(node: Mapping[str, Any]) -> bool:
-    """Whether an observed site holds data: it is neither ``pyro.deterministic`` nor ``pyro.factor``."""
-    return not node["infer"].get("_deterministic", False) and not isinstance(unmasked(node["fn"])[0], dist.Unit)
-
-
-def unmasked(law: Any) -> tuple[Any, Any]:
-    """A law without ``.mask(...)``, and the mask (None if there is none)."""
-    mask = None
-    while isinstance(law, dist.MaskedDistribution):
-        mask = law._mask if mask is None else mask & law._mask
-        law = law.base_dist
-    return law, mask
 
 
 @dataclass(frozen=True)
@@ -142,7 +126,7 @@ class ModelRun:
             site = run._site(name, node)
             if not node["is_observed"]:
                 if node["value"].shape != torch.Size(node["fn"].shape()):
-                    raise Refusal(_other_shape(name, tuple(node["fn"].shape()), tuple(node["value"].shape)))
+                    raise Refusal(other_shape(name, tuple(node["fn"].shape()), tuple(node["value"].shape)))
                 run.latent[name] = site
             elif node["infer"].get("_deterministic", False):
                 run.deterministic[name] = site
@@ -158,7 +142,7 @@ class ModelRun:
         plates = {f.dim: f.name for f in node["cond_indep_stack"] if f.vectorized and f.dim is not None}
         plate = self._plate
         inside = plate is not None and plate.name in plates.values()
-        batch = list(_log_prob(node).shape)
+        batch = list(log_prob_of(node).shape)
         if plate is not None and inside:
             batch[plate.dim] = plate.size
         for frame in node["cond_indep_stack"]:
@@ -180,7 +164,7 @@ class ModelRun:
         return [{}] if self._plate is None else [{self._plate.name: rows} for rows in self._plate.blocks()]
 
     def _data_of(self, trace: Any) -> dict[str, Tensor]:
-        return {name: _full_value(trace.nodes[name]) for name in self.observed}
+        return {name: full_value(trace.nodes[name]) for name in self.observed}
 
     def _joined(self, site: RunSite, parts: list[Tensor], with_event: bool) -> Tensor:
         """Blocks of rows put together (sites outside the plate are the same in all)."""
@@ -236,10 +220,10 @@ class ModelRun:
             else:
                 found["outside"] = found["outside"] + node["log_prob_sum"].cpu()
             if name in self.latent:
-                found["jacobian"] = found["jacobian"] + _log_jacobian(node).cpu()
+                found["jacobian"] = found["jacobian"] + log_jacobian(node).cpu()
             elif name in self.observed:
-                found[f"pointwise {name}"] = _log_prob(node).cpu() + zero
-                mask = _mask(node)
+                found[f"pointwise {name}"] = log_prob_of(node).cpu() + zero
+                mask = mask_of(node)
                 if mask is not None:
                     found[f"mask {name}"] = mask.cpu() & (zero == 0)
             elif name in self.deterministic:
@@ -255,7 +239,7 @@ class ModelRun:
 
             def at(row: Mapping[str, Tensor], zero: Tensor, rows: Mapping[str, Tensor] = rows) -> dict[str, Tensor]:
                 trace = self.trace(row, rows, replicate=True)
-                found = {name: _full_value(trace.nodes[name]).cpu() for name in self.observed}
+                found = {name: full_value(trace.nodes[name]).cpu() for name in self.observed}
                 return {name: value + zero.to(value.dtype) for name, value in found.items()}
 
             parts.append(at_each(at, values, count, seed=seed + number, chunk=chunk))
@@ -294,76 +278,3 @@ def _first_run(call: Call, first: Mapping[str, Tensor]) -> tuple[Call, Any]:
             "are computed by running it; try the arguments that it was fitted with: to_arviz(source, model, *args)"
         ) from failure
     return kept
-
-
-# -- of one node ---------------------------------------------------------------------------------------------------
-
-
-def _log_prob(node: Mapping[str, Any]) -> Tensor:
-    """Elementwise log probability, without scale and mask."""
-    law = unmasked(node["fn"])[0]
-    found: Tensor = node["unscaled_log_prob"] if law is node["fn"] else law.log_prob(node["value"])
-    return found
-
-
-def _mask(node: Mapping[str, Any]) -> Tensor | None:
-    """Which entries count ``[*batch]``; None where all do."""
-    inner = unmasked(node["fn"])[1]
-    masks = [mask for mask in (node["mask"], inner) if mask is not None and mask is not True]
-    if not masks:
-        return None
-    shape = _log_prob(node).shape
-    found = torch.ones(shape, dtype=torch.bool)
-    for mask in masks:
-        found = found & torch.as_tensor(mask).cpu()
-    return found
-
-
-def _full_value(node: Mapping[str, Any]) -> Tensor:
-    value = torch.as_tensor(node["value"])
-    batch = torch.broadcast_shapes(node["log_prob"].shape, node["fn"].batch_shape)
-    return value.expand(batch + node["fn"].event_shape)
-
-
-def _log_jacobian(node: Mapping[str, Any]) -> Tensor:
-    support = node["fn"].support
-    base = support
-    while isinstance(base, constraints.independent):
-        base = base.base_constraint
-    value: Tensor = node["value"]
-    if support.is_discrete or base is constraints.sphere:
-        return value.new_zeros((), dtype=torch.float64)
-    try:
-        transform = biject_to(support)
-    except NotImplementedError:  # no flat coordinates: its own measure, as on a sphere
-        return value.new_zeros((), dtype=torch.float64)
-    z = transform.inv(value)
-    found: Tensor = transform.log_abs_det_jacobian(z, value).sum()
-    return found
-
-
-# -- complaints ----------------------------------------------------------------------------------------------------
-
-
-def _missing(name: str, law: Any) -> str:
-    try:
-        discrete = bool(law.support.is_discrete)
-    except NotImplementedError:
-        discrete = False
-    what = f"the discrete site '{name}'" if discrete else f"'{name}'"
-    remedy = (
-        "summing it out of the model (dist.MixtureSameFamily), or draws of it as well (pyro.infer.infer_discrete)"
-        if discrete
-        else "the model that the draws belong to"
-    )
-    return (
-        f"expected draws of every latent site, got none of {what}, because log densities and new data need its value; "
-        f"try {remedy}; or the draws alone, without a model: to_arviz(samples)"
-    )
-
-
-def _other_shape(name: str, expected: tuple[int, ...], got: tuple[int, ...]) -> str:
-    return (
-        f"expected draws of '{name}' of shape [n, {', '.join(map(str, expected))}], got [n, {', '.join(map(str, got))}]"
-        ", because that is its shape in the model; try the draws of this model"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from ..density._state import seeded
 from ..infer import Fit
 from ..recovery import Certificate
 from ..recovery.sphere.subject import SphereSubject
-from ..recovery.subject import Subject
+from ..recovery.subject import Subject, read_subject
 from ._guide_draws import guide_draws, model_of
 from ._model_run import Evaluation, ModelRun
 
@@ -34,9 +35,9 @@ class Drawn:
             model's sites. None for a sampler's draws.
         lp: Log target in the flat coordinates ``[n]``, where it is known without running the model.
         run: The model, ready to be run at the draws; None without one.
-        loc: Location of the fitted law in the flat coordinates ``[d]``, where there is one.
         density: The flat target, where it is at hand.
         z: The draws in flat coordinates ``[n, d]``, where they are at hand.
+        origin: The fit, guide or subject that was read.
         attrs: Attributes for the reader.
     """
 
@@ -47,14 +48,32 @@ class Drawn:
     log_q: Tensor | None = None
     lp: Tensor | None = None
     run: ModelRun | None = None
-    loc: Tensor | None = None
     density: LogDensity | None = None
     z: Tensor | None = None
+    origin: Any = None
     attrs: dict[str, Any] = field(default_factory=dict)
 
     def evaluation(self) -> Evaluation | None:
         """The model's log densities at the draws; None without a model."""
         return None if self.run is None else self.run.evaluate(self.values)
+
+    @cached_property
+    def subject(self) -> Subject | None:
+        """Location and scatter in flat space, as certificates read them; None where there are none."""
+        if isinstance(self.origin, Subject):
+            return self.origin
+        if isinstance(self.origin, Fit):
+            return read_subject(self.origin, (), {}, None)
+        if self.run is None:
+            return None
+        call = self.run.call
+        try:
+            if self.kind == "guide":
+                return read_subject(self.origin, call.args, call.kwargs, None)
+            values = {name: value.reshape(*self.shape, *value.shape[1:]) for name, value in self.values.items()}
+            return read_subject(values, (call.model, *call.args), call.kwargs, None)
+        except (TypeError, ValueError):  # no location-scale law, no flat density: nothing to compare with
+            return None
 
 
 def read_source(
@@ -95,7 +114,7 @@ def read_source(
 def _of_fit(fit: Fit, count: int, seed: int) -> Drawn:
     law = fit.family.distribution(fit.parameters)
     drawn = _flat(fit.density, law, count, seed, f"{fit.family.at(fit.parameters).law.name} location-scale guide")
-    drawn.loc = fit.loc.detach().double()
+    drawn.origin = fit
     drawn.attrs |= {
         "divergence": repr(fit.divergence),
         "fit_status": fit.status.name,
@@ -136,7 +155,7 @@ def _of_subject(subject: Subject, count: int, seed: int) -> Drawn:
             root = torch.linalg.cholesky(subject.root @ subject.root.mT)
             law = torch.distributions.MultivariateNormal(subject.loc, scale_tril=root)
         drawn = _flat(subject.density, law, count, seed, f"{subject.name} guide")
-    drawn.loc = subject.loc
+    drawn.origin = subject
     if subject.divergence is not None:
         drawn.attrs["divergence"] = repr(subject.divergence)
     if subject.status is not None:
@@ -194,7 +213,7 @@ def _of_guide(
     values, log_q = guide_draws(guide, args, kwargs, count, seed)
     run = ModelRun.read(_call(target, args, kwargs), first_of(values))
     latent = {name: values[name] for name in run.latent}  # in the model's order, without what the guide draws beside it
-    return Drawn(latent, (1, count), "guide", f"{type(guide).__name__} guide", log_q=log_q, run=run)
+    return Drawn(latent, (1, count), "guide", f"{type(guide).__name__} guide", log_q=log_q, run=run, origin=guide)
 
 
 def _of_samples(

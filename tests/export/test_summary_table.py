@@ -136,3 +136,23 @@ def test_a_certificate_of_something_else_is_refused(fit, certificate):
         symvi.summary(fit, certificate=certificate, var_names=["sigma"])
     with pytest.raises(ValueError, match="got both"):
         symvi.summary(fit, ci_prob=0.9, hdi_prob=0.9)
+
+
+def test_a_guide_is_compared_with_its_certificate_too(fit, certificate):
+    fit.guide.set_parameters(fit.parameters)
+    read = symvi.Certificate.from_json(certificate.to_json())
+    table = symvi.summary(fit.guide, certificate=read)
+    assert table.loc["log scale", "verdict"] == "PROVED" and table.loc["log scale", "value"] == 0.3
+    fit.guide.set_parameters({**fit.parameters, "loc": fit.loc + 0.01})
+    with pytest.raises(ValueError, match="differ from it"):
+        symvi.to_arviz(fit.guide, certificate=read)
+    fit.guide.set_parameters(fit.parameters)
+    medians = symvi.certify(LocationScale(2), fit.density, parameters=fit.parameters, statistics="median")
+    assert symvi.summary(fit, certificate=medians).loc["scale", "verdict"] == "PROVED"
+    with pytest.raises(ValueError, match="differ from it"):
+        symvi.summary(
+            fit,
+            certificate=symvi.certify(
+                LocationScale(2), fit.density, parameters={**fit.parameters, "loc": fit.loc + 0.01}, statistics="median"
+            ),
+        )

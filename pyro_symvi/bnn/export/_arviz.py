@@ -1,4 +1,4 @@
-"""Draws as an xarray DataTree with named dimensions, as ArviZ reads them."""
+"""Draws of weights with named dimensions, as ArviZ reads them."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def to_arviz(
     predictions: bool = True,
     log_likelihood: bool = True,
     seed: int = 0,
+    kind: str | None = None,
 ) -> Any:
-    """Draws, predictions and data in the groups that ArviZ knows, an ``xarray.DataTree``.
+    """Draws, predictions and data in the groups that ArviZ knows.
 
     ``posterior``: one variable a parameter tensor, named as in the module, dimensions (chain, draw, ...). Those of a
     perceptron are ``input``, ``hidden_1``, ..., ``output``, shared between layers: ``0.weight`` is [chain, draw,
@@ -54,12 +55,16 @@ def to_arviz(
         predictions: whether to draw targets.
         log_likelihood: whether to evaluate them.
         seed: of the drawn targets.
+        kind: ``"inference_data"`` or ``"datatree"``; by default what the installed ArviZ reads, as in
+            `pyro_symvi.to_arviz`: ``arviz.InferenceData`` for ArviZ 0.x, ``xarray.DataTree`` otherwise.
 
     Raises:
+        ImportError: ArviZ is not installed.
         ValueError: x without y, or what does not fit.
     """
-    from arviz_base import from_dict
+    from ...export._container import chosen_kind, container
 
+    chosen_kind(kind)
     check_draws(posterior, draws)
     if (x is None) != (y is None):
         raise ValueError("expected both x and y or neither, got one of them")
@@ -84,7 +89,7 @@ def to_arviz(
     stats = _stats(draws)
     if stats:
         groups["sample_stats"] = stats
-    return from_dict(groups, dims=dims, attrs={"/": _attributes(posterior, draws)})
+    return container(groups, dims=dims, attrs=_attributes(posterior, draws), kind=kind)
 
 
 def _dims(posterior: NetworkPosterior) -> dict[str, list[str]]:

@@ -1,5 +1,6 @@
 """What ArviZ reads: every number in its place, its own functions run on it, leave-one-out against refitting."""
 
+import functools
 import importlib
 import json
 import math
@@ -13,9 +14,10 @@ from torch import Tensor, nn
 
 from pyro_symvi.bnn import Categorical, Draws, GaussianNoise, LearnedGaussianNoise, NetworkPosterior, NormalPrior
 from pyro_symvi.bnn.convergence import rhat
-from pyro_symvi.bnn.export import to_arviz
+from pyro_symvi.bnn.export import to_arviz as exported
 
 F64 = torch.float64
+to_arviz = functools.partial(exported, kind="datatree")
 
 
 def normal(*shape: int, seed: int = 0) -> Tensor:
@@ -146,5 +148,7 @@ def test_what_does_not_fit_is_refused() -> None:
         to_arviz(posterior, draws, x=posterior.x[:3], y=posterior.y)
     with pytest.raises(TypeError, match="Draws"):
         to_arviz(posterior, draws.theta)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="expected kind as one of"):
+        exported(posterior, draws, kind="netcdf")
     held_out = to_arviz(posterior, draws, x=posterior.x[:3] + 1, y=posterior.y[:3])
     assert held_out["log_likelihood"]["y"].shape == (3, 30, 3)
