@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import pyro_symvi as symvi
-from pyro_symvi import examples
 from pyro_symvi.export._moments import moments
 from pyro_symvi.families import LocationScale
 from pyro_symvi.guides import AutoLocationScale
@@ -87,16 +86,12 @@ def test_infinite_means_are_shown_as_such(fit):
     assert (table.loc["shift", "statistic"], table.loc["shift", "value"]) == ("centre of symmetry", 1.0)
 
 
-def test_a_regression_in_order_of_sites_with_labels():
-    example = examples.get("stackloss")
-    fit = symvi.fit(example.model, AutoLocationScale(example.model), *example.args)
-    names = ["intercept", "air", "water", "acid"]
-    table = symvi.summary(fit, statistics="mean", coords={"terms": names}, dims={"beta": ["terms"]}, hdi_prob=0.5)
-    assert list(table.index) == [*(f"beta[{name}]" for name in names), "sigma", "log sigma"]
-    assert table["verdict"].tolist() == ["PROVED"] * 4 + ["-", "BOUNDED"]
-    assert table.loc["beta[air]", "mean"] == 0.7156 and table.loc["log sigma", "error bound"] > 0
+def test_labels_intervals_and_digits(fit, certificate):
+    table = symvi.summary(fit, certificate=certificate, hdi_prob=0.5, num_samples=4000)
     half = table.iloc[:, 3].astype(float) - table.iloc[:, 2].astype(float)
-    assert float(half.iloc[1]) == pytest.approx(2 * 0.6745 * float(table["sd"].iloc[1]), rel=0.2)
+    assert float(half["shift"]) == pytest.approx(2 * 0.6745 * 2.0, rel=0.1)
+    assert list(table.index) == ["scale", "log scale", "shift"] and table.loc["log scale", "sd"] == 0.9
+    assert symvi.summary(fit, certificate=certificate, round_to=1).loc["scale", "mean"] == 2.0
     assert table.attrs["region"] and table.attrs["title"].startswith("Certificate for")
 
 
