@@ -1,7 +1,7 @@
 """Sphinx configuration. Builds offline: no intersphinx, no fetched assets."""
 
 import re
-from collections import defaultdict
+import sys
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
@@ -57,42 +57,29 @@ def write_if_changed(path: Path, text: str) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-def write_theorems(app: Any) -> None:
-    """Make the page of theorems from the records themselves, by the file that holds them."""
-    import pkgutil
-    from importlib import import_module
-
-    from pyro_symvi.recovery import theorems
-
-    where = defaultdict(list)
-    for module in pkgutil.iter_modules(theorems.__path__):
-        held = import_module(f"{theorems.__name__}.{module.name}")
-        mine = [v for v in vars(held).values() if isinstance(v, theorems.Theorem)]
-        for record in dict.fromkeys(mine):
-            if not any(record in records for records in where.values()):
-                where[(module.name, (held.__doc__ or "").splitlines()[0])].append(record)
-    kinds = {"Theorem": "a posteriori", "APriori": "of the minimiser", "Refusal": "refusal"}
-    lines = ["# Every theorem", "", _THEOREMS, ""]
-    for (name, words), records in where.items():
-        lines += [f"## `theorems/{name}.py`", "", words, ""]
-        for r in records:
-            said = (r.name, r.statement, r.proof, r.reference)
-            title, claim, proof, source = (re.sub(r"([<{_*])", r"\\\1", text) for text in said)
-            lines += [f"### {title}", "", f"*{kinds[type(r).__name__]}; statistic: {r.statistic}.* {claim}", ""]
-            lines += [f"Premises: {', '.join(r.premises)}.", "", f"*Why.* {proof}", "", f"*Source.* {source}", ""]
+def write_generated(app: Any) -> None:
+    """Make what comes from the records themselves: the page of theorems with its pictures, and the tables."""
+    sys.path.insert(0, str(app.srcdir))
+    try:
+        import pages
+        import tables
+    finally:
+        sys.path.remove(str(app.srcdir))
     folder = Path(app.srcdir) / "_generated"
     folder.mkdir(exist_ok=True)
-    write_if_changed(folder / "theorems.md", "\n".join(lines))
-
-
-_THEOREMS = (
-    "The records that certificates and advice rest on, printed from the code. Those *a posteriori* speak of the target "
-    "at a fitted value, whatever found it. Those *of the minimiser* speak of the divergence's optimum, before any fit. "
-    "A *refusal* is a theorem with a counterexample. `recovery.guarantees` tries all of them on a setting."
-)
+    pages.draw_failures(folder / "figures")
+    write_if_changed(folder / "theorems.md", pages.theorem_page())
+    included = {
+        "readme_table": tables.readme_table,
+        "guarantee_tables": tables.guarantee_tables,
+        "decision_table": tables.decision_table,
+        "examples_table": tables.examples_table,
+    }
+    for name, text in included.items():  # .txt: parts of pages, no pages
+        write_if_changed(folder / f"{name}.txt", text() + "\n")
 
 
 def setup(app: Any) -> None:
-    app.connect("builder-inited", write_theorems)
+    app.connect("builder-inited", write_generated)
     app.connect("builder-inited", copy_tutorials)
     app.connect("autodoc-process-docstring", keep_bars)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 
+from pyro_symvi import LogDensity, examples
 from pyro_symvi.divergences import Alpha, ChiSquare, Divergence, ForwardKL, ReverseKL
 from pyro_symvi.families import Family, LocationScale, VonMisesFisherFamily
 from pyro_symvi.groups import (
@@ -19,7 +21,7 @@ from pyro_symvi.groups import (
     LinearAction,
     PointReflection,
 )
-from pyro_symvi.recovery import Verdict, guarantees
+from pyro_symvi.recovery import Verdict, analyze, guarantees
 from pyro_symvi.recovery.theorems import (
     Decreasing,
     Growth,
@@ -27,8 +29,12 @@ from pyro_symvi.recovery.theorems import (
     Setting,
     Symmetry,
     Target,
+    Theorem,
     proved,
 )
+from pyro_symvi.recovery.theorems.advice import AdviceRow
+from pyro_symvi.recovery.theorems.advise import rank
+from pyro_symvi.recovery.theorems.facts_from_analysis import target_of
 
 DIM = 3
 YES = proved("given")
@@ -239,3 +245,89 @@ LEGEND = (
     "from the theorems by `docs/tables.py`. Every posterior here is proper and positive, and -log p grows at most\n"
     "like a square; *even* means symmetric about a point. `-`: nothing is proved."
 )
+
+
+def slug(name: str) -> str:
+    """The label of a theorem on the page of theorems."""
+    return "theorem-" + re.sub("[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def linked(theorem: Theorem) -> str:
+    """A link to a theorem; its heading is the text."""
+    return f"{{ref}}`{slug(theorem.name)}`"
+
+
+def guarantee_tables() -> str:
+    """Every kind of posterior, guide and divergence in MyST Markdown, and the theorems that decide."""
+    lines = []
+    for kind in KINDS.values():
+        found = {(g, d): told(kind, f, v) for g, f in kind.families.items() for d, v in DIVERGENCES.items()}
+        cells = ((guide, *(cell(found[guide, column]) for column in DIVERGENCES)) for guide in kind.families)
+        lines += [
+            f"**{kind.words[0].upper()}{kind.words[1:]}.**",
+            "",
+            *_rows(cells, ("guide, scale", *DIVERGENCES)),
+            "",
+        ]
+        used = {g.theorem.name: g.theorem for each in found.values() for g in each if g.theorem and decides(g)}
+        lines += [f"By {'; '.join(linked(used[name]) for name in sorted(used))}.", ""]
+    return "\n".join(lines)
+
+
+def decides(found: Guarantee) -> bool:
+    """Whether a guarantee is shown in a cell."""
+    return found.verdict in (Verdict.PROVED, Verdict.CONDITIONAL, Verdict.REFUTED)
+
+
+def _gets(row: AdviceRow) -> str:
+    return cell(g for g in row.guarantees if g.verdict is Verdict.PROVED)
+
+
+def _first_reverse(rows: Iterable[AdviceRow]) -> str:
+    """The best guide under reverse KL, and what it gets."""
+    best = next(row for row in rows if row.divergence == ReverseKL())
+    got = _gets(best)
+    return got if got == NOTHING else f"{got} ({best.guide})"
+
+
+def decision_table() -> str:
+    """If your posterior is ..., use ...: what `advise` ranks first on the facts of each kind, in Markdown."""
+    cells = []
+    for kind in (kind for kind in KINDS.values() if not kind.target.on_sphere):
+        rows, _ = rank(kind.target)
+        best = rows[0]
+        cells.append((kind.words, best.guide, str(best.divergence), _gets(best), best.how, _first_reverse(rows)))
+    head = ("if your posterior is", "guide", "divergence", "the optimum's", "how near a fit comes", "reverse KL gets")
+    return "\n".join(_rows(cells, head))
+
+
+EXAMPLES = ("challenger", "darwin", "eight-schools", "nile", "stackloss", "stackloss-robust")
+
+
+def example_row(name: str) -> tuple[str, ...]:
+    """What static analysis proves of a built-in posterior, and what is ranked first on these facts alone."""
+    example = examples.get(name)
+    known = target_of(analyze(LogDensity.from_model(example.model, *example.args))).with_implications()
+    held = [_symmetry(symmetry, known.dim) for symmetry in known.symmetries if symmetry.fact.is_proved]
+    held += ["log-concave"] if known.log_concave.is_proved else []
+    held += ["two moments"] if known.second_moment.is_proved else []
+    best = rank(known)[0][0]
+    got = [f"{best.exact(s)} {s}s" for s in ("mean", "correlation") if best.exact(s)]
+    told = ", ".join(dict.fromkeys(held)) or "nothing"
+    return (name, str(known.dim), told, best.guide, str(best.divergence), ", ".join(got) or NOTHING)
+
+
+def _symmetry(symmetry: Symmetry, dim: int) -> str:
+    action = symmetry.action
+    kind = {"PointReflection": "even", "EllipticalRotation": "elliptical", "AxisFlips": "flips"}.get(
+        type(action).__name__
+    )
+    if kind is None:
+        return "regression" if isinstance(action, ConditionalReflection) else type(action).__name__
+    return f"{kind} in {len(action.resolve_coordinates(dim))}"  # type: ignore[attr-defined]
+
+
+def examples_table() -> str:
+    """The built-in posteriors, in Markdown."""
+    head = ("posterior", "coordinates", "proved of it", "guide", "divergence", "right at its optimum")
+    return "\n".join(_rows((example_row(name) for name in EXAMPLES), head))

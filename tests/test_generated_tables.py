@@ -5,8 +5,13 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
+from pyro_symvi import advise, examples
 from pyro_symvi.divergences import ForwardKL, ReverseKL
 from pyro_symvi.recovery import Verdict
+from pyro_symvi.recovery.failures import FAILURES
+from pyro_symvi.recovery.theorems import THEOREMS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -21,7 +26,11 @@ def load(name: str) -> ModuleType:
     return module
 
 
-tables = load("tables")
+sys.path.insert(0, str(DOCS))
+try:
+    tables, pages = load("tables"), load("pages")
+finally:
+    sys.path.remove(str(DOCS))
 
 
 def rows(text: str) -> list[list[str]]:
@@ -47,3 +56,36 @@ def test_a_cell_says_exact_for_proved_alone() -> None:
     assert tables.cell(tables.told(kind, guide, ForwardKL())) == "infinite"
     ellipse = tables.KINDS["elliptical"]
     assert tables.cell(tables.told(ellipse, tables.GUIDES["normal, diagonal"], ReverseKL())) == "not the correlation"
+
+
+def test_the_decision_table_names_one_guide_and_divergence_for_each_kind() -> None:
+    table = {row[0]: row[1:] for row in rows(tables.decision_table())[2:]}
+    assert len(table) == sum(not kind.target.on_sphere for kind in tables.KINDS.values())
+    assert table["two moments, no symmetry"][:3] == ["normal, full", "ForwardKL()", "mean, covariance"]
+    assert table["even, tails like a power; several modes allowed"][:3] == [
+        "student_t(5), full",
+        "ForwardKL()",
+        "centre",
+    ]
+    assert table["even and log-concave"][1] == "ReverseKL()"
+
+
+@pytest.mark.parametrize("name", ["darwin", "nile", "stackloss-robust"])
+def test_the_decision_table_agrees_with_advise(name: str) -> None:
+    """What is ranked first on facts alone is what `advise` recommends, which looks at tails by numbers as well."""
+    example = examples.get(name)
+    best = advise(example.model, *example.args).best
+    assert best is not None
+    row = tables.example_row(name)
+    assert row[3:5] == (best.guide, str(best.divergence))
+    expected = [f"{best.exact(s)} {s}s" for s in ("mean", "correlation") if best.exact(s)]
+    assert row[5] == (", ".join(expected) or "-")
+
+
+def test_every_theorem_and_every_failure_is_on_the_page() -> None:
+    text = pages.theorem_page()
+    assert len({tables.slug(theorem.name) for theorem in THEOREMS}) == len(THEOREMS)
+    for theorem in THEOREMS:
+        assert text.count(f"({tables.slug(theorem.name)})=\n") == 1
+    for failure in FAILURES.values():
+        assert text.count(f"```{{figure}} figures/{pages.file_of(failure)}\n") == 1
