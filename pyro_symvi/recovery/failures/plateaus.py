@@ -40,7 +40,7 @@ GAP = Displaced(
     target=Target(1, _EVEN, proper=GIVEN, second_moment=GIVEN, bounded=GIVEN),
     log_p=two_blocks,
     space=joined(panels([-2.0, -1.5, -1.0], 60), panels([1.0, 1.5, 2.0], 60)),
-    starts=(((0.0,), (math.log(1.5),)), ((-1.0,), (math.log(1.5),)), ((1.0,), (math.log(1.5),))),
+    starts=(((-1.0,), (math.log(1.5),)), ((0.0,), (math.log(1.5),)), ((1.0,), (math.log(1.5),))),
     reach=2.5,
 )
 
@@ -64,7 +64,7 @@ PLATEAU = Displaced(
     log_p=uniform,
     space=panels([-5.0, 0.0, 5.0]),
     noise=panels([-1.0, 0.0, 1.0]),
-    starts=(((0.0,), ()), ((-4.0,), ()), ((4.0,), ())),
+    starts=(((-4.0,), ()), ((0.0,), ()), ((4.0,), ())),
     reach=6.0,
 )
 

@@ -88,6 +88,17 @@ def test_one_premise_fails_and_no_other(name: str) -> None:
     assert {premise.name for premise in premises if premise.evidence.value != "proved"} == ALONE[name]
 
 
+@pytest.mark.parametrize(
+    "name", ["a target with a gap", "uniform in uniform", "a skewed target", "a hierarchical scale"]
+)
+def test_a_certificate_of_the_fitted_guide_is_honest(name: str) -> None:
+    failure = FAILURES[name]
+    gaps = [abs(x - m) / sd for x, m, sd in zip(failure.fitted().location, failure.mean, failure.sd, strict=True)]
+    for entry, gap in zip(failure.certify()["mean"].entries, gaps, strict=True):
+        assert not entry.verdict.is_exact
+        assert entry.verdict is not Verdict.BOUNDED or float(gap) <= entry.bound
+
+
 def test_numbers_of_the_far_mode() -> None:
     assert float(far_mode(1e-3, 60.0).mean[0]) == pytest.approx(0.06, abs=1e-9)
     assert FAILURES["a far mode"].optima()[0].location[0] == pytest.approx(0.0, abs=1e-9)
