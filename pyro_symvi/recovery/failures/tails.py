@@ -96,7 +96,8 @@ def standard(z: Tensor) -> Tensor:
 
 
 def _outside(half: Tensor) -> Tensor:
-    return torch.special.erfc(half / math.sqrt(2))
+    """Logarithm to base 10 of the normal mass beyond the half-width on either side."""
+    return torch.special.erfc(half / math.sqrt(2)).log10()
 
 
 COMPACT = Unbounded(
@@ -115,7 +116,7 @@ COMPACT = Unbounded(
     growth=_outside,
     span=(0.2, 6.0),
     label="half-width of the guide",
-    quantity="mass of the target outside",
+    quantity="log10 of the mass outside",
     guide_at={"loc": vector(0.0), "scale": vector(2.0)},
 )
 
