@@ -85,7 +85,8 @@ def constants(call: Call, data: Mapping[str, Tensor], dimensions: Dimensions) ->
     The first dimension is called like a plate where exactly one plate has its size.
     """
     try:
-        bound = inspect.signature(call.model).bind(*call.args, **call.kwargs).arguments
+        entry = call.model.forward if isinstance(call.model, torch.nn.Module) else call.model
+        bound = inspect.signature(entry).bind(*call.args, **call.kwargs).arguments
     except (TypeError, ValueError):
         return {}
     found: dict[str, np.ndarray] = {}

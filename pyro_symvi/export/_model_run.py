@@ -18,6 +18,7 @@ from ..density._precision import WatchPrecision, double_precision
 from ..density._refusals import Refusal
 from ..density._sites import device_of
 from ..density._state import own_parameter_store, seeded
+from ._hidden import refuse_hidden
 from ._nodes import full_value, is_data, log_jacobian, log_prob_of, mask_of, missing, other_shape
 from ._subsampling import RowPlate, full_size, refuse_local, row_plate
 from ._vectorized import at_each
@@ -120,6 +121,8 @@ class ModelRun:
         call, trace = _first_run(call, first)
         run = cls(call)
         run._plate = row_plate(trace)
+        rows = run._blocks()[0]
+        refuse_hidden(lambda: run.trace(first, rows).log_prob_sum())
         for name, node in trace.nodes.items():
             if node["type"] != "sample" or is_subsample(node):
                 continue

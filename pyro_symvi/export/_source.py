@@ -19,6 +19,7 @@ from ..recovery import Certificate
 from ..recovery.sphere.subject import SphereSubject
 from ..recovery.subject import Subject, read_subject
 from ._guide_draws import guide_draws, model_of
+from ._hidden import unblocked
 from ._model_run import Evaluation, ModelRun
 
 
@@ -287,7 +288,7 @@ def _shapes(values: Mapping[str, Tensor]) -> dict[str, list[int]]:
 
 
 def _call(model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
-    return Call(without_initialisation(model), promote(args), promote(kwargs), False)
+    return Call(unblocked(without_initialisation(model)), promote(args), promote(kwargs), False)
 
 
 def first_of(values: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..guides import AutoSymmetric
 from ..guides._draws import checked_number
 from ..infer import Fit
 from ..recovery import Certificate, certify
@@ -157,7 +158,8 @@ def _certificate(
             return certify(values, model, *args, statistics=statistics, **kwargs)
         call = drawn.run.call if drawn.run is not None else None
         given = args if model is None or callable(model) else (model, *args)
-        return certify(source, *(given if call is None else call.args), statistics=statistics, **kwargs)
+        options: dict[str, Any] = {} if isinstance(source, AutoSymmetric) else {"statistics": statistics}
+        return certify(source, *(given if call is None else call.args), **options, **kwargs)  # directions by default
     except (TypeError, ValueError) as error:
         notes.append(f"nothing is certified: {error}")
         return None
@@ -235,10 +237,10 @@ def _rounded(value: float, sd: float, column: str, round_to: int | str) -> float
     if not math.isfinite(value) or value == 0:
         return value
     if isinstance(round_to, int):
-        return round(value, round_to)
+        return round(value, round_to) + 0.0
     size = sd / 1000 if math.isfinite(sd) and sd > 0 else abs(value) / 1000
     if column == "error bound":
         size = value / 10
     elif column in ("r_hat", "mcse_mean", "mcse_sd"):
         size = 0.001 if column == "r_hat" else value / 10
-    return round(value, -math.floor(math.log10(size)))
+    return round(value, -math.floor(math.log10(size))) + 0.0  # no minus zero

@@ -167,6 +167,9 @@ def test_a_direction_has_flat_weights_under_its_exact_guide():
     assert tree["posterior"]["mu"].dims[2:] == ("mu_dim_0",) and tree["log_likelihood"]["x"].dims[2:] == ("rows",)
     assert np.ptp(tree["sample_stats"]["log_weight"].values) < 1e-4  # the guide is the posterior, in float32 parameters
     assert tree["observed_data"]["x"].dims == ("rows", "x_dim_1")
+    table = symvi.summary(guide, x)
+    assert table["statistic"].tolist() == ["direction"] * 3 and set(table["verdict"]) == {"PROVED"}
+    assert np.allclose(table["value"], (x.sum(0) / x.sum(0).norm()).numpy(), atol=1e-3)
     mu = tree["posterior"]["mu"].values[0]
     expected = stats.vonmises_fisher(mu[3], 5.0).logpdf(x.numpy())
     assert np.allclose(tree["log_likelihood"]["x"].values[0, 3], expected, atol=1e-8)
@@ -225,6 +228,18 @@ def test_discrete_sites_need_draws():
     y = torch.tensor(0.7)
     with pytest.raises(ValueError, match=r"none of the discrete site 'k'.*summing it out"):
         exported({"p": torch.tensor([0.2, 0.6])}, labels, y)
+    hidden = pyro.infer.autoguide.AutoNormal(poutine.block(labels, hide=["k"]))
+    with pytest.raises(ValueError, match=r"none of the discrete site 'k'"):  # not drawn anew behind poutine.block
+        exported(hidden, y)
+
+    def inside(y):
+        p = pyro.sample("p", dist.Beta(1.0, 1.0))
+        with poutine.block():
+            k = pyro.sample("k", dist.Bernoulli(p))
+        pyro.sample("y", dist.Normal(k, 1.0), obs=y)
+
+    with pytest.raises(ValueError, match=r"expected one log density at one set of draws"):
+        exported({"p": torch.tensor([0.4, 0.6])}, inside, y)
     tree = exported({"p": torch.tensor([0.2, 0.6]), "k": torch.tensor([0.0, 1.0])}, labels, y)
     p = np.array([0.2, 0.6])
     expected = stats.bernoulli.logpmf([0, 1], p) + stats.norm.logpdf(0.7, [0, 1]) + np.log(p * (1 - p))
