@@ -21,6 +21,8 @@ from ._model_run import Evaluation, ModelRun
 from ._source import Drawn, read_source
 
 Groups = dict[str, dict[str, np.ndarray]]
+_FEWEST = 50
+"""Fewer weights have no tail to fit."""
 
 
 def to_arviz(
@@ -104,6 +106,8 @@ def to_arviz(
     if drawn.run is not None and evaluation is not None and drawn.run.observed:
         drawn_data = _replicated(drawn, drawn.run, second, notes) if posterior_predictive else None
         _add_data(groups, drawn.run, evaluation, drawn_data, log_likelihood, drawn.shape, dimensions, labels, notes)
+    if drawn.run is None and drawn.density is not None:
+        notes.append("no log likelihoods and no new data: the density is a plain function, or has a part of the data")
     if drawn.run is not None:
         found = constants(drawn.run.call, drawn.run.data, dimensions)
         if found:
@@ -215,7 +219,7 @@ def _attributes(
         "seed": seed,
     }
     weight = groups.get("sample_stats", {}).get("log_weight")
-    if weight is not None:
+    if weight is not None and weight.size >= _FEWEST:
         k = pareto_k(torch.as_tensor(weight.reshape(-1)))
         found["pareto_k"] = k
         if not k < RELIABLE:

@@ -42,7 +42,7 @@ def refuse_hidden(log_prob: Callable[[], Tensor]) -> None:
             return
     raise Refusal(
         "expected a model that draws nothing once its latent sites have values, got one that uses up random numbers, "
-        "because it draws something that no handler sees (poutine.block inside it, torch's own random functions, random "
-        "initial parameters); try pyro.sample without poutine.block, initial parameters made before, or summing the "
-        "hidden site out of the model"
+        "because it draws something that no handler sees (poutine.block inside it, torch's own random functions, "
+        "random initial parameters); try pyro.sample without poutine.block, initial parameters made before, or summing "
+        "the hidden site out of the model"
     )

@@ -78,6 +78,7 @@ def test_a_fit_is_exported_in_float64_and_its_weights_are_flat_where_the_guide_i
     again, other = exported(fit), exported(fit, generator=torch.Generator().manual_seed(1))
     assert np.array_equal(again["posterior"]["mu"].values, exported(fit)["posterior"]["mu"].values)
     assert not np.array_equal(again["posterior"]["mu"].values, other["posterior"]["mu"].values)
+    assert "pareto_k" not in again.attrs  # twenty weights have no tail
     one = exported(fit, num_samples=1, log_likelihood=False, posterior_predictive=False)
     assert one["posterior"]["mu"].shape == (1, 1) and "log_likelihood" not in one.children
     of_certificate = exported(symvi.certify(fit))
