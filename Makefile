@@ -27,7 +27,7 @@ help:
 	@echo "make test        install everything, run all tests and the doctests"
 	@echo "make lint        ruff (rules and format) and mypy;  make format rewrites"
 	@echo "make docs        build the documentation, warnings are errors"
-	@echo "make benchmarks  run each script of benchmarks/"
+	@echo "make benchmarks  run each script of benchmarks/, keep what they print, rewrite the table of benchmarks/README.md"
 	@echo "make tutorials   execute each tutorial (short where CI is set)"
 	@echo "make study       run each script of studies/;  make study-NAME runs one"
 	@echo "make clean       remove what was built, .venv included"
@@ -76,9 +76,9 @@ docs: $(FULL)
 	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
 
 benchmarks: $(RUNTIME)
-	@set -e; found=0; for script in benchmarks/*.py; do [ -e "$$script" ] || continue; found=1; \
-		echo "== $$script"; $(BIN)/python "$$script"; done; \
-	[ "$$found" = 1 ] || echo "no benchmarks yet"
+	@$(PIP) install --quiet -c constraints.txt -e '.[benchmarks]' || \
+		echo "warning: could not install all peers (extra benchmarks); those that lack are left out, and named" >&2
+	$(BIN)/python benchmarks/run_all.py
 
 LESSONS ?= $(wildcard tutorials/*.ipynb)
 

@@ -30,11 +30,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 
@@ -45,6 +44,7 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 
 import numpy as np  # noqa: E402  (threads are set above)
 from bnn_peers import problem as problems  # noqa: E402
+from headlines import as_fast, headline, processor, versions  # noqa: E402
 
 PEERS = {"ours": "ours", "blackjax": "blackjax_mclmc", "numpyro": "numpyro_nuts", "pyro": "pyro_nuts"}
 
@@ -102,20 +102,6 @@ def effective(means: np.ndarray) -> tuple[float, float, float]:
     return together, alone, max(rhat, default=float("nan"))
 
 
-def machine() -> str:
-    """Processor, cores, versions."""
-    cpu, information = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if information.exists():
-        cpu = next((r.split(":")[1].strip() for r in information.read_text().splitlines() if "model name" in r), cpu)
-    versions = []
-    for package in ("torch", "pyro-ppl", "jax", "numpyro", "blackjax"):
-        try:
-            versions.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}, {', '.join(versions)}"
-
-
 def report(chains: int, rates: list, runs: list) -> None:
     """The two tables."""
     if not (rates or runs):
@@ -125,6 +111,8 @@ def report(chains: int, rates: list, runs: list) -> None:
     for label, rate, compilation in rates:
         share = f"best of ours {best / rate:5.2f} times"
         print(f"  {label:34s} {rate:10.0f} gradients/s   {share}   {compilation:5.1f} s to compile")
+        if not label.startswith("pyro_symvi"):
+            headline(f"gradients, {chains} chains, best of ours", label, as_fast(best / rate))
     if not runs:
         return
     print(f"{chains} chains: samplers")
@@ -144,6 +132,8 @@ def report(chains: int, rates: list, runs: list) -> None:
         for own, figure in ours.items():
             ratios = [a / b for a, b in zip(figure, theirs, strict=True)]
             print("  {} / {}: {:.2f} in gradients/s, {:.2f} in ESS/s, {:.2f} alone".format(own, label, *ratios))
+        best_of_ours = max(figure[2] for figure in ours.values()) / theirs[2] if ours else float("nan")
+        headline(f"effective draws of single chains, {chains} chains, MCLMC", label, as_fast(best_of_ours))
 
 
 def devices(device: str, numbers: list[int]) -> int:
@@ -213,7 +203,7 @@ def main() -> int:
         return devices(options.device, [12, 120] if short else [12, 120, 1200, 12_000])
     from bnn_peers.ours import starts
 
-    print(machine())
+    print(f"{processor()}; {versions('torch', 'pyro-ppl', 'jax', 'numpyro', 'blackjax')}")
     bare = problems.read()
     start = starts(bare, max(options.chains), 200 if options.short else 1000).numpy()
     problem = problems.Problem(bare.x, bare.y, bare.points, start)

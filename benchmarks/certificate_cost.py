@@ -21,6 +21,7 @@ from typing import Any
 import pyro
 import pyro.distributions as dist
 import torch
+from headlines import headline, times_the_time
 from pyro.infer import SVI, Trace_ELBO
 from pyro.infer.autoguide import AutoMultivariateNormal
 from pyro.infer.autoguide.initialization import init_to_value
@@ -81,6 +82,7 @@ def main() -> None:
     dims = [int(a) for a in sys.argv[1:] if a.isdigit()] or [10, 30, 100]
     symvi.certify(symvi.fit(regression, AutoLocationScale(regression), *cases(3)["regression"][1]))  # warm up
     print(f"{'model':20s} {'d':>4s} {'fit':>8s} {'SVI':>8s} {'certify':>8s} {'/ fit':>7s} {'/ SVI':>7s}  verdicts")
+    shares: list[tuple[float, float]] = []
     for name in cases(3):
         taken = []
         for dim in dims:
@@ -101,9 +103,12 @@ def main() -> None:
                 f"{certified / peer:7.1%}  {counts}",
                 flush=True,
             )
+        shares.append((certified / fitted, certified / peer))
         if len(dims) > 1:
             exponent = math.log(taken[-1] / taken[0]) / math.log(dims[-1] / dims[0])
             print(f"{name:20s} certify grows as d^{exponent:.2f} from d = {dims[0]} to {dims[-1]}")
+    for which, against in enumerate(("symvi.fit", f"Pyro SVI, AutoMultivariateNormal, {STEPS:,} steps")):
+        headline(f"certify, d = {dims[-1]}", against, times_the_time(*(share[which] for share in shares)))
 
 
 if __name__ == "__main__":

@@ -17,12 +17,12 @@ CPU seconds of one thread, best of several, and ratios.
 from __future__ import annotations
 
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
+
+from headlines import as_fast, headline_of, processor, versions
 
 SHORT = bool(os.environ.get("CI")) or "--short" in sys.argv
 BATCH, SIDE = (4, 12) if SHORT else (16, 24)
@@ -71,13 +71,14 @@ def warps() -> list[str]:
         "ours, at any points": lambda: ThinPlateSpline(drawn).forward(grid),
         "ours, inverse": lambda: spline.inverse(grid, tolerance=1e-3),
     }
+    told = []
     lines = [f"a. {BATCH} thin-plate splines over 5 x 5 points, {SIDE * SIDE} points each, float64"]
     lines.append(f"   {'RBFInterpolator':24s}{1e3 * theirs:9.2f} ms")
     for name, work in ways.items():
         spent = best_of(work)
         lines.append(f"   {name:24s}{1e3 * spent:9.2f} ms   {theirs / spent:7.1f} times the speed")
-    lines.append(f"   largest difference of values {off:.1e}")
-    return lines
+        told.append(headline_of(f"thin-plate splines, {name[6:]}", "SciPy's RBFInterpolator", as_fast(theirs / spent)))
+    return [*lines, f"   largest difference of values {off:.1e}", *told]
 
 
 def frames_and_points() -> tuple[Any, Any, Any]:
@@ -130,16 +131,17 @@ def written_out(count: int) -> Callable[[], Any]:
 
 def losses() -> list[str]:
     """The distance loss."""
-    lines = [f"b. distance loss and gradient, {BATCH} pairs of {SIDE} x {SIDE} cells, float32"]
+    ratios, lines = [], [f"b. distance loss and gradient, {BATCH} pairs of {SIDE} x {SIDE} cells, float32"]
     for count in (1, 4):
         mine, theirs = ours(count), written_out(count)
         off = max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(mine(), theirs(), strict=True))
         spent = {"ours": best_of(mine), "written out": best_of(theirs)}
         lines.append(f"   {count} candidate element{'s' if count > 1 else ''}, relative difference {off:.0e}")
+        ratios.append(spent["written out"] / spent["ours"])
         for name, seconds in spent.items():
             ratio = spent["written out"] / seconds
             lines.append(f"     {name:22s}{1e3 * seconds:9.2f} ms   {ratio:7.1f} times the speed")
-    return lines
+    return [*lines, headline_of("distance loss and its gradient", "written out in torch", as_fast(*ratios))]
 
 
 def step() -> list[str]:
@@ -184,9 +186,8 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(1)
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "scipy"))
     print("$ python benchmarks/deformable.py" + (" --short" if SHORT else ""))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, one thread; Python {platform.python_version()}, {versions}")
+    print(f"{processor()}, one thread; {versions('torch', 'scipy')}")
     for part in (warps, losses, step):
         print("\n" + "\n".join(part()), flush=True)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import torch
+from headlines import processor
 
 HELP = "beside the CPU (one thread), measure on this device as well, cuda say, and print the ratio"
 
@@ -38,8 +36,5 @@ def seconds(work: Callable[[], Any], device: str, budget: float = 0.3, fewest: i
 
 def machine(device: str) -> str:
     """The chip, the processor and the version of torch."""
-    information, cpu = Path("/proc/cpuinfo"), platform.processor() or platform.machine()
-    if information.exists():
-        cpu = next((r.split(":")[1].strip() for r in information.read_text().splitlines() if "model name" in r), cpu)
     chip = torch.cuda.get_device_name() if torch.device(device).type == "cuda" else device
-    return f"{chip}, torch {torch.__version__.split('+')[0]}; CPU: one thread of {cpu} ({os.cpu_count()} cores)"
+    return f"{chip}, torch {torch.__version__.split('+')[0]}; CPU: one thread of {processor()}"

@@ -23,13 +23,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 import time
 import warnings
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -37,6 +35,7 @@ from typing import Any
 import torch
 from devices import machine as machines
 from devices import seconds as by_the_clock
+from headlines import as_fast, headline, processor, times_the_time, versions
 from torch import Tensor, nn
 
 from pyro_symvi.equivariance import PointCloudTransformer, PointNet, equivariance_error, spectrum
@@ -81,6 +80,7 @@ def overhead(degrees: list[int], samples: int, batch: int, repeats: int) -> None
     """Table 1."""
     print(f"\n1. overhead, {samples} clouds of 16 points, {batch} to a pass; O(3) through l = degree / 2")
     print("   model        degree  elements   bare passes   error   spectrum of output   of all layers")
+    ratios: dict[str, list[tuple[float, float, float]]] = {name: [] for name in models(1)}
     for name, (model, x, rho) in models(samples).items():
         for degree in degrees:
             rule = O3.quadrature(degree)
@@ -106,6 +106,10 @@ def overhead(degrees: list[int], samples: int, batch: int, repeats: int) -> None
                 f"{layers:15.2f}",
                 flush=True,
             )
+            ratios[name].append((error, output, layers))
+    for name, found in ratios.items():
+        for which, what in enumerate(("error of the output", "spectrum of the output", "spectra of all layers")):
+            headline(f"{what}, {name}", "its bare forward passes", times_the_time(*(ratio[which] for ratio in found)))
 
 
 def moved(model: nn.Module, x: dict[str, Tensor], device: str) -> tuple[nn.Module, dict[str, Tensor]]:
@@ -196,6 +200,7 @@ def double_sum(u: Tensor, weights: Tensor, elements: Tensor, cutoff: int) -> Ten
 def pairs(degrees: list[int], channels: int, repeats: int) -> None:
     """Table 3."""
     print(f"\n3. energies of SO(3) through l = degree / 2 of {channels} channels, from the same responses")
+    ratios = []
     print("   degree  elements   one pass   double sum    ratio   largest difference, relative")
     for degree in degrees:
         rule = SO3.quadrature(degree)
@@ -219,6 +224,8 @@ def pairs(degrees: list[int], channels: int, repeats: int) -> None:
         first, second = seconds(one, repeats), seconds(two, repeats)
         times = f"{1e3 * first:7.2f} ms {1e3 * second:9.2f} ms {second / first:8.2f}"
         print(f"   {degree:6d} {len(u):9d} {times} {apart:12.1e}", flush=True)
+        ratios.append(second / first)
+    headline(f"energies of SO(3), degrees {degrees[0]} to {degrees[-1]}", "double sum over pairs", as_fast(*ratios))
 
 
 def peers(degree: int, samples: int, repeats: int) -> None:
@@ -257,20 +264,7 @@ def peers(degree: int, samples: int, repeats: int) -> None:
             f"{largest:.2e}",
             flush=True,
         )
-
-
-def machine() -> str:
-    """Processor, cores, versions."""
-    cpu, information = platform.processor() or platform.machine(), Path("/proc/cpuinfo")
-    if information.exists():
-        cpu = next((r.split(":")[1].strip() for r in information.read_text().splitlines() if "model name" in r), cpu)
-    versions = []
-    for package in ("torch", "e3nn"):
-        try:
-            versions.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return f"{cpu}, {os.cpu_count()} cores, one thread; Python {platform.python_version()}, {', '.join(versions)}"
+        headline(f"error over {count} rotations, {name}", "e3nn.util.test.equivariance_error", as_fast(b / a))
 
 
 def main() -> None:
@@ -280,7 +274,7 @@ def main() -> None:
     if "--device" in sys.argv:
         devices(sys.argv[sys.argv.index("--device") + 1], [4] if SHORT else [4, 8], 4096)
         return
-    print(machine())
+    print(f"{processor()}, one thread; {versions('torch', 'e3nn')}")
     overhead([2, 4] if SHORT else [4, 8, 12], 2, 256, 1 if SHORT else 3)
     memory([4, 12] if SHORT else [4, 12, 24, 40])
     pairs([2, 4, 8] if SHORT else [2, 4, 8, 12, 16], 64, 3)

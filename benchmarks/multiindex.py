@@ -19,12 +19,12 @@ from __future__ import annotations
 
 import functools
 import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from importlib import metadata
 from typing import Any
+
+from headlines import as_fast, headline_of, versions
 
 SHORT = bool(os.environ.get("CI")) or "--short" in sys.argv
 GPU = "cuda" in sys.argv
@@ -63,7 +63,7 @@ def eigenvectors() -> list[str]:
     from pyro_symvi.multiindex.simulate._spectral import weighted_moments
     from pyro_symvi.multiindex.simulate._top import top_eigenvectors
 
-    lines = []
+    lines, ratios = [], {}
     for name, snr, part in (("abs", 0.5, 2.5), ("b4", 1.0, 2.5), ("b4", 1.0, 0.5)):
         channel = GaussianChannel(name, snr)
         data = single_index_data(name, DIM, part / channel.score_information(), snr, seeds=[0])
@@ -90,6 +90,9 @@ def eigenvectors() -> list[str]:
                 f"      {way:8} {cost:8.4f} s {cost / seconds['ours'][0]:7.1f} x ours   residual {residual:.0e}"
                 f"   squared cosine {cosine:.4f}"
             )
+            ratios.setdefault(way, []).append(cost / seconds["ours"][0])
+    for way, peer in (("eigsh", "scipy.sparse.linalg.eigsh"), ("eigh", "torch.linalg.eigh")):
+        lines.append(headline_of("top eigenvector of a spectral matrix", peer, as_fast(*ratios[way])))
     return lines
 
 
@@ -101,7 +104,7 @@ def exponents() -> list[str]:
 
     from pyro_symvi.multiindex import Link, noise_sensitivity
 
-    lines = []
+    lines, ratios = [], []
     for name in ACTIVATIONS:
         link = Link.of(name)
 
@@ -129,7 +132,8 @@ def exponents() -> list[str]:
             f"   {name:6} exponent {found.exponent}: ours {ours:.4f} s, quad {cost:.4f} s ({cost / ours:5.1f} x ours);"
             f" coefficients differ by {abs(value - found.coefficient):.0e}"
         )
-    return lines
+        ratios.append(cost / ours)
+    return [*lines, headline_of("noise sensitivity exponent", "scipy.integrate.quad, kinks given", as_fast(*ratios))]
 
 
 def message_passing() -> list[str]:
@@ -155,6 +159,7 @@ def message_passing() -> list[str]:
         f"   g_out of {count:,} samples: ours {ours:.4f} s (float32), quadrature of each {peer:.4f} s"
         f" ({peer / ours:.0f} x ours); relative difference {away:.0e}"
     )
+    lines.append(headline_of("output function of message passing", "quadrature of each sample", as_fast(peer / ours)))
     iterations, rates = 5 if SHORT else 10, {}
     for where in ("cpu", *(["cuda"] if GPU else [])):
         for seeds in (1, 4):
@@ -185,7 +190,7 @@ def hessians() -> Iterator[str]:
     from pyro_symvi.groups import SignedPermutations
     from pyro_symvi.multiindex import Link, committee_elbo, irrep_instability
 
-    link = Link.of("b4")
+    link, ratios = Link.of("b4"), []
     yield "   p x d       n   products: s   number   matrix: s   ratio   difference of the eigenvalues, relative"
     for units, dim in [(2, 10), *HESSIANS]:  # the first warms up
         source = torch.Generator().manual_seed(0)
@@ -213,6 +218,8 @@ def hessians() -> Iterator[str]:
                 f"   {units:2d} x {dim:3d} {len(x):5d}   {ours:11.3f}   {found.iterations:6d}   {theirs:9.2f}"
                 f"   {theirs / ours:5.1f}   {gap:.1e}"
             )
+            ratios.append(theirs / ours)
+    yield headline_of("lowest Hessian eigenvalue at a tied point", "the whole Hessian, eigvalsh", as_fast(*ratios))
 
 
 PARTS: dict[str, Callable[[], Iterable[str]]] = {
@@ -224,8 +231,7 @@ PARTS: dict[str, Callable[[], Iterable[str]]] = {
 
 
 def main() -> None:
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "scipy"))
-    print(f"Python {platform.python_version()}, {versions}; one thread; {'short' if SHORT else 'full'} run")
+    print(f"{versions('torch', 'numpy', 'scipy')}; one thread; {'short' if SHORT else 'full'} run")
     import torch
 
     torch.set_num_threads(1)

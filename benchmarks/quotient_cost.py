@@ -32,6 +32,7 @@ from typing import Any
 import torch
 from devices import HELP, machine
 from devices import seconds as by_the_clock
+from headlines import as_fast, headline, times_the_time
 from torch import Tensor
 
 from pyro_symvi.quotient import Context, Diffusion
@@ -99,6 +100,7 @@ def training(seconds: float) -> None:
     )
     head = f"{'network':<13}{'clouds':>7}{'points':>7}{'rounds':>7}{'plain ms':>10}{'P alone':>9}"
     print(head + "".join(f"{name:>32}" for name in list(LOSSES)[1:]))
+    shares: dict[str, list[float]] = {other: [] for other in list(LOSSES)[1:]}
     for batch, points in CLOUDS:
         for name, network in networks().items():
             work = steps(network, batch, points)
@@ -111,8 +113,13 @@ def training(seconds: float) -> None:
                 extra = [a - b for a, b in zip(taken[other], taken["plain"], strict=True)]
                 median, low, high = (value / middle for value in median_interval(extra))
                 best = min(taken[other]) / plain - 1
+                shares[other].append(1 + best)
                 row += f"{best:+.1%}; {median:+.1%} ({low:+.1%}, {high:+.1%})".rjust(32)
             print(row, flush=True)
+    headline("a training step with the quotient loss", "the plain loss", times_the_time(*shares["quotient"]))
+    for other in ("GeoDiff", "AF3"):
+        ratios = (b / a for a, b in zip(shares["quotient"], shares[other], strict=True))
+        headline("a training step with the quotient loss", f"targets aligned as in {other}", as_fast(*ratios))
 
 
 def steps(network: CloudNetwork, batch: int, points: int, device: str = "cpu") -> dict[str, Callable[[], object]]:
@@ -149,6 +156,7 @@ def sampling(seconds: float, steps: int) -> None:
         "total SDE": SDESampler(steps, horizontal=False),
         "quotient SDE": SDESampler(steps),
     }
+    gains: dict[str, list[float]] = {"ODE": [], "SDE": []}
     print(f"\nsampling in {steps} steps, equivariant network: clouds a CPU second (ratio to the aligned sampler)")
     print(f"{'clouds':>7}{'points':>7}" + "".join(f"{name:>22}" for name in samplers))
     for batch, points in CLOUDS:
@@ -164,6 +172,10 @@ def sampling(seconds: float, steps: int) -> None:
         for name, value in speed.items():
             row += f"{value:.0f} ({value / speed['aligned ' + name[-3:]]:.2f})".rjust(22)
         print(row, flush=True)
+        for kind in gains:
+            gains[kind].append(speed[f"quotient {kind}"] / speed[f"aligned {kind}"])
+    for kind, found in gains.items():
+        headline(f"sampling, quotient {kind}", f"aligned {kind}", as_fast(*found))
 
 
 def scaling(sizes: Sequence[int], seconds: float) -> None:

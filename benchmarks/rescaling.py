@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from importlib import metadata
 from itertools import pairwise
 from typing import Any
+
+from headlines import headline, spread, versions
 
 SHORT = bool(os.environ.get("CI")) or "--short" in sys.argv
 PEERS = "--no-peers" not in sys.argv
@@ -173,17 +173,23 @@ def alone(work: Callable[..., list[str]], *arguments: Any) -> list[str]:
 
 
 def main() -> None:
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "numpy", "scipy"))
-    print(f"Python {platform.python_version()}, {versions}; one thread; {'short' if SHORT else 'full'} run")
+    print(f"{versions('torch', 'numpy', 'scipy')}; one thread; {'short' if SHORT else 'full'} run")
     print("\n1-3. path criterion: CPU seconds to read, to weigh (g), to solve (newton, residual 1e-8), peak MB")
     print("            n      H     read    weigh    solve    total  iter.  residual       MB   F/n")
+    ratios: dict[str, list[float]] = {}
     for n in SIZES:
-        print("\n".join(alone(one_size, n, PEERS)), flush=True)
+        lines = alone(one_size, n, PEERS)
+        print("\n".join(lines), flush=True)
+        for line in lines[1:]:
+            name, _, rest = line.partition(" x ours")[0].strip().rpartition(" ")
+            ratios.setdefault(name.strip(), []).append(float(rest))
     if PEERS:
         print("\n4. from a point far along the orbit")
         print("\n".join(alone(one_size, 10**5, True, 5.0)), flush=True)
     print(f"\n5. criteria and solvers, widths {'-'.join(map(str, WIDTHS[10**5]))}")
     print("\n".join(alone(other_ways)))
+    for name, found in ratios.items():
+        headline(f"solving, {SIZES[0]:,} to {SIZES[-1]:,} weights", name, f"{spread(found)} times as fast")
 
 
 if __name__ == "__main__":

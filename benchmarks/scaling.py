@@ -1,4 +1,4 @@
-"""How time and memory of ``symvi.fit`` grow with the rows, with the dimension, and with two processes on one data set.
+"""How do time and memory of `symvi.fit` grow with the rows and the dimension, and what do two processes save?
 
 * rows: linear regression, 10 predictors, unknown error variance with a conjugate prior (normal, inverse gamma). The
   posterior mean of the coefficients is known (a ridge regression); the posterior is not normal. 44 base samples.
@@ -28,6 +28,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from headlines import headline, times_the_time
 
 PREDICTORS = 10
 PARTICLES = 44
@@ -192,12 +194,23 @@ def main() -> int:
         kind, size, ranks, folder = options.line
         run_line(kind, int(size), int(ranks), folder)
         return 0
+    found: dict[tuple[str, str, int], list[float]] = {}
     print(f"{'target':44} {'seconds':>8} {'CPU s':>8} {'MB':>6} {'error':>8}   status")
     for block, sizes in (SHORT if options.short else LONG).items():
         if options.only in (None, block):
             for size in sizes:
                 for label, kind, ranks in lines(block, size):
-                    print(f"{label:44} {shown(line(kind, size, ranks, options.cap))}", flush=True)
+                    answer = line(kind, size, ranks, options.cap)
+                    print(f"{label:44} {shown(answer)}", flush=True)
+                    found.setdefault((block, kind, ranks), []).append(answer.get("processor", float("nan")))
+    for (block, kind, ranks), taken in found.items():
+        sizes = (SHORT if options.short else LONG)[block]
+        if ranks == 2:
+            one = found[block, kind, 1][-1]
+            headline(f"fit, {sizes[-1]:,} rows, each of two processes", "one process", times_the_time(taken[-1] / one))
+        elif len(sizes) > 1:
+            unit = "rows" if block == "rows" else f"dimensions, {'model' if kind == 'model' else f'{block} scale'}"
+            headline(f"fit, {sizes[-1]:,} {unit}", f"itself at {sizes[-2]:,}", times_the_time(taken[-1] / taken[-2]))
     return 0
 
 

@@ -33,6 +33,7 @@ import pyro
 import pyro.distributions as dist
 import torch
 from devices import HELP, clock, machine
+from headlines import as_fast, headline
 from pyro.infer import SVI, Trace_ELBO
 from torch import Tensor
 
@@ -216,12 +217,20 @@ def main() -> None:
         f"{options.particles} particle(s), diagonal guide, Adam, float64, one thread; steps a second, medians of turns"
     )
     print(f"{'model':<21}" + "".join(f"{peer:>12}" for peer in PEERS) + f"{'ratios to Trace_ELBO':>24}{'compile':>10}")
+    everyone = []
     for name in chosen:
         pyro.clear_param_store()
         times, ratios, compiling = measure(*found[name], options.particles, options.rounds, options.seconds)
         told = "  ".join(f"{ratios[peer]:.2f}" if peer == "plain" else f"{ratios[peer]:.0f}" for peer in PEERS[1:])
         rates = "".join(f"{1 / times[peer]:>12,.0f}" for peer in PEERS)
         print(f"{name:<21}{rates}{told:>24}{compiling:>8.1f} s", flush=True)
+        everyone.append(ratios)
+    for peer, title in (("plain", "DivergenceELBO"), ("step", "CompiledSVI.step"), ("run", "CompiledSVI.run")):
+        headline(
+            f"a step of {title}, {len(everyone)} models, {options.particles} particle(s)",
+            "pyro.infer.SVI, Trace_ELBO",
+            as_fast(*(ratios[peer] for ratios in everyone)),
+        )
 
 
 if __name__ == "__main__":

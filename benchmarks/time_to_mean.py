@@ -29,11 +29,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import platform
 import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module, metadata
-from pathlib import Path
+from importlib import import_module
 from statistics import median
 
 os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -42,6 +40,7 @@ os.environ["JAX_ENABLE_X64"] = "1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import torch
+from headlines import headline, number, processor, versions
 from mean_peers import pyro_svi
 from mean_peers.targets import Target, targets
 from mean_peers.watch import Run
@@ -64,22 +63,6 @@ def peers() -> dict[str, Peer]:
     return found
 
 
-def machine() -> str:
-    """Processor, cores, versions."""
-    cpu = platform.processor() or platform.machine()
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        models = [line.split(":")[1].strip() for line in information.read_text().splitlines() if "model name" in line]
-        cpu = models[0] if models else cpu
-    versions = []
-    for package in ("torch", "pyro-ppl", "jax", "numpyro", "viabel"):
-        try:
-            versions.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            continue
-    return f"{cpu}, {os.cpu_count()} cores; Python {platform.python_version()}, {', '.join(versions)}"
-
-
 def main() -> int:
     """Run and print."""
     short = bool(os.environ.get("CI"))
@@ -93,11 +76,12 @@ def main() -> int:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     print(f"$ python benchmarks/time_to_mean.py {' '.join(sys.argv[1:])}".rstrip())
-    print(machine())
+    print(f"{processor()}; {versions('torch', 'pyro-ppl', 'jax', 'numpyro', 'viabel')}")
     print(
         f"CPU seconds, one thread, float64, until every mean is within {options.tolerance:g} posterior sd; cap {cap:g}"
     )
     everyone, summary, loading = peers(), [], True
+    bounds: dict[str, list[tuple[float, bool]]] = {}
     for target in targets(options.short and not options.target):
         if options.target not in target.name:
             continue
@@ -121,10 +105,15 @@ def main() -> int:
             first, settled = min(run.first for run in done), min(run.settled for run in done)
             ratios = [(f"{t / ours:.0f}" if math.isfinite(t) else f"> {cap / ours:.0f}") for t in (first, settled)]
             summary.append((target.name, name, *ratios, f"{ours:.2f} s"))
+            bounds.setdefault(name, []).append((min(settled, cap) / ours, not math.isfinite(settled)))
             print(f"  -> {name}, best setting: {ratios[0]} (first), {ratios[1]} (for good) times symvi.fit", flush=True)
     print(f"\n{'times the time of symvi.fit':34s} {'peer':14s} {'first':>8s} {'for good':>9s} {'symvi.fit':>10s}")
     for name, peer_name, first_ratio, settled_ratio, seconds in summary:
         print(f"{name:34s} {peer_name:14s} {first_ratio:>8s} {settled_ratio:>9s} {seconds:>10s}")
+    for peer_name, found in bounds.items():
+        low, high = (("over " if open_ended else "") + number(ratio) for ratio, open_ended in (min(found), max(found)))
+        measured = f"every mean within {options.tolerance:g} sd for good, {len(found)} posteriors"
+        headline(measured, f"{peer_name}, best setting", f"{low if low == high else f'{low} to {high}'} times as fast")
     return 0
 
 

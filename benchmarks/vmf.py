@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import torch
 from devices import HELP, clock, machine
+from headlines import as_fast, headline
 from torch import Tensor
 
 from pyro_symvi.distributions import PowerSpherical, VonMisesFisher
@@ -179,7 +180,9 @@ def rates(tasks: dict[str, Task], count: int, seconds: float, device: str = "cpu
     return found
 
 
-def compare(dim: int, count: int, seconds: float, missing: set[str]) -> None:
+def compare(dim: int, count: int, seconds: float, missing: set[str]) -> dict[tuple[str, str], float]:
+    """One dimension's rows; (task, peer) with the ratio."""
+    ratios: dict[tuple[str, str], float] = {}
     problem = Problem(dim, count)
     for law, title in NAMES.items():
         mine = rates(ours(problem, law), count, seconds)
@@ -195,10 +198,12 @@ def compare(dim: int, count: int, seconds: float, missing: set[str]) -> None:
             for peer, rate in found:
                 note = peer + (" (value only)" if peer == "SciPy" and task == LOG_GRADIENT else "")
                 print(f"{head}{note:<20}{rate:>12.3g}{figure / rate:>8.2f}")
+                ratios[f"{title} {task}", note] = figure / rate
             if not found:
                 print(f"{head}{'none':<20}")
     for task, rate in rates(one_concentration_each(problem), count, seconds).items():
         print(f"{dim:<6}{'vMF, many concentrations: ' + task:<44}{rate:>12.3g}  {'none':<20}")
+    return ratios
 
 
 def devices(dim: int, count: int, seconds: float, device: str) -> None:
@@ -233,12 +238,16 @@ def main() -> None:
             print(f"{peer} is not installed ({error.name}): its rows are left out")
     print(f"{chosen.draws} points, or as many as have {chosen.numbers} coordinates; kappa = d, float64, one core")
     print(f"{'d':<6}{'task':<44}{'per second':>12}  {'peer':<20}{'per second':>12}{'ratio':>8}")
+    ratios: dict[tuple[str, str], list[float]] = {}
     for dim in chosen.dims:
         count = min(chosen.draws, max(1, chosen.numbers // dim))
         if chosen.device == "cpu":
-            compare(dim, count, chosen.seconds, missing)
+            for pair, ratio in compare(dim, count, chosen.seconds, missing).items():
+                ratios.setdefault(pair, []).append(ratio)
         else:
             devices(dim, count, chosen.seconds, chosen.device)
+    for (task, peer), found in ratios.items():
+        headline(f"{task}, d = {chosen.dims[0]} to {chosen.dims[-1]}", peer, as_fast(*found))
 
 
 if __name__ == "__main__":

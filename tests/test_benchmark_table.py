@@ -1,0 +1,62 @@
+"""The table of benchmarks/README.md: made of what is kept in benchmarks/results, with nothing typed by hand."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def run_all() -> ModuleType:
+    sys.path.insert(0, str(FOLDER))
+    try:
+        specification = importlib.util.spec_from_file_location("benchmarks_run_all", FOLDER / "run_all.py")
+        module = importlib.util.module_from_spec(specification)
+        sys.modules[specification.name] = module
+        specification.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(FOLDER))
+    return module
+
+
+def test_the_page_shows_what_is_kept(run_all: ModuleType) -> None:
+    kept = [run_all.Result.read(path) for path in sorted((FOLDER / "results").glob("*.txt"))]
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert text == run_all.page(text, kept)
+
+
+def test_each_benchmark_was_run_and_has_a_question(run_all: ModuleType) -> None:
+    for name in run_all.scripts():
+        assert run_all.question(name).endswith("?")
+        result = run_all.Result.read(FOLDER / "results" / f"{name}.txt")
+        assert result.headlines or name.startswith("what_"), name
+        assert all(len(line) == 3 for line in result.headlines)
+
+
+def test_a_changed_figure_is_noticed(run_all: ModuleType) -> None:
+    printed = ("a line", "headline: a step | Pyro | 3.2 times as fast")
+    result = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", printed)
+    table = run_all.table([result])
+    assert "| a step | Pyro | 3.2 times as fast | a processor, 2 cores | 2026-01-02 |" in table
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    changed = run_all.page(text, [result])
+    assert changed != text and run_all.page(changed, [result]) == changed
+
+
+def test_a_kept_run_reads_back(run_all: ModuleType, tmp_path: Path) -> None:
+    result = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", ("", "printed", ""))
+    path = tmp_path / "vmf.txt"
+    path.write_text(result.text(), encoding="utf-8")
+    assert run_all.Result.read(path) == result
+
+
+def test_a_failure_keeps_the_old_result(run_all: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "broken.py").write_text('"""Is it broken?"""\nraise SystemExit(3)\n', encoding="utf-8")
+    monkeypatch.setattr(run_all, "HERE", tmp_path)
+    assert run_all.run("broken") is None
+    (tmp_path / "fine.py").write_text('"""Is it fine?"""\nprint("headline: x | y | z")\n', encoding="utf-8")
+    assert run_all.run("fine").headlines == [("x", "y", "z")]
