@@ -1,4 +1,4 @@
-"""Run every benchmark, keep what each printed in `results/`, and make the table of `README.md` from that.
+"""Run every benchmark, keep what each printed in `results/`, and make the tables of both `README.md` from that.
 
     python benchmarks/run_all.py                   all of them; an hour
     python benchmarks/run_all.py vmf svi_step      these; the rows of the others stay
@@ -22,10 +22,14 @@ from pathlib import Path
 from headlines import PREFIX, processor, versions
 
 HERE = Path(__file__).resolve().parent
-RESULTS, PAGE = HERE / "results", HERE / "README.md"
+RESULTS = HERE / "results"
+PAGE, FRONT_PAGE = HERE / "README.md", HERE.parent / "README.md"
+FRONT = ("time_to_mean", "certificate_cost", "svi_step", "bnn_sampling")
+"""Whose ratios the front page shows."""
 SHARED = {"devices", "headlines", "run_all"}
 """Modules beside the benchmarks that are none."""
-BEGIN, END = "<!-- table -->", "<!-- /table -->"
+TABLE, FRONT_TABLE = "table", "benchmark-table"
+"""Names of the comments around the tables: ``<!-- table -->`` and ``<!-- /table -->``."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +112,30 @@ def table(results: list[Result]) -> str:
     return "\n".join(rows)
 
 
-def page(text: str, results: list[Result]) -> str:
-    """The page with its table made anew."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"expected {BEGIN} and {END} in benchmarks/README.md, got a page without them")
-    return f"{before}{BEGIN}\n{table(results)}\n{END}{after}"
+def front_table(results: list[Result]) -> str:
+    """The few rows of the front page."""
+    kept = {result.name: result for result in results}
+    rows = ["| measured | peer | pyro_symvi is |", "|---|---|---|"]
+    for name in FRONT:
+        rows += ["| " + " | ".join(told) + " |" for told in (kept[name].headlines if name in kept else [])]
+    days = sorted({kept[name].date for name in FRONT if name in kept})
+    machines = sorted({kept[name].machine.partition(";")[0] for name in FRONT if name in kept})
+    return "\n".join([*rows, "", f"One thread of {' or '.join(machines)}; {' and '.join(days)}."])
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """A page with the table of that name made anew."""
+    begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise ValueError(f"expected {begin} and {end} in the page, got a page without them")
+    return f"{before}{begin}\n{table}\n{end}{after}"
+
+
+def kept_results() -> list[Result]:
+    """What is kept, in order of names."""
+    return [Result.read(path) for path in sorted(RESULTS.glob("*.txt"))]
 
 
 def main() -> int:
@@ -132,8 +153,9 @@ def main() -> int:
             RESULTS.mkdir(exist_ok=True)
             (RESULTS / f"{name}.txt").write_text(result.text(), encoding="utf-8")
     if not os.environ.get("CI"):
-        kept = [Result.read(path) for path in sorted(RESULTS.glob("*.txt"))]
-        PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), kept), encoding="utf-8")
+        kept = kept_results()
+        for path, name, made in ((PAGE, TABLE, table(kept)), (FRONT_PAGE, FRONT_TABLE, front_table(kept))):
+            path.write_text(with_table(path.read_text(encoding="utf-8"), name, made), encoding="utf-8")
     if failed:
         print(f"failed: {', '.join(failed)}")
     return bool(failed)

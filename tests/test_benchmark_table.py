@@ -23,10 +23,12 @@ def run_all() -> ModuleType:
     return module
 
 
-def test_the_page_shows_what_is_kept(run_all: ModuleType) -> None:
-    kept = [run_all.Result.read(path) for path in sorted((FOLDER / "results").glob("*.txt"))]
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert text == run_all.page(text, kept)
+def test_the_pages_show_what_is_kept(run_all: ModuleType) -> None:
+    kept = run_all.kept_results()
+    tables = ((run_all.PAGE, run_all.TABLE, run_all.table(kept)),)
+    for path, name, made in (*tables, (run_all.FRONT_PAGE, run_all.FRONT_TABLE, run_all.front_table(kept))):
+        text = path.read_text(encoding="utf-8")
+        assert text == run_all.with_table(text, name, made)
 
 
 def test_each_benchmark_was_run_and_has_a_question(run_all: ModuleType) -> None:
@@ -42,9 +44,11 @@ def test_a_changed_figure_is_noticed(run_all: ModuleType) -> None:
     result = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", printed)
     table = run_all.table([result])
     assert "| a step | Pyro | 3.2 times as fast | a processor, 2 cores | 2026-01-02 |" in table
-    text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    changed = run_all.page(text, [result])
-    assert changed != text and run_all.page(changed, [result]) == changed
+    text = run_all.PAGE.read_text(encoding="utf-8")
+    changed = run_all.with_table(text, run_all.TABLE, table)
+    assert changed != text and run_all.with_table(changed, run_all.TABLE, table) == changed
+    with pytest.raises(ValueError, match="expected <!-- absent -->"):
+        run_all.with_table(text, "absent", table)
 
 
 def test_a_kept_run_reads_back(run_all: ModuleType, tmp_path: Path) -> None:
