@@ -68,11 +68,11 @@ def main() -> int:
     short = bool(os.environ.get("CI"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--short", action="store_true", default=short, help="two targets, one setting a peer")
-    parser.add_argument("--cap", type=float, help="seconds after which a setting is stopped (15; 2 in short mode)")
+    parser.add_argument("--cap", type=float, help="seconds after which a setting is stopped (6; 2 in short mode)")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="posterior sds")
     parser.add_argument("--target", default="", help="only those whose name holds this, such as robust")
     options = parser.parse_args()
-    cap = options.cap if options.cap is not None else 2.0 if options.short else 15.0
+    cap = options.cap if options.cap is not None else 2.0 if options.short else 6.0
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     print(f"$ python benchmarks/time_to_mean.py {' '.join(sys.argv[1:])}".rstrip())
