@@ -105,15 +105,16 @@ def main() -> int:
             first, settled = min(run.first for run in done), min(run.settled for run in done)
             ratios = [(f"{t / ours:.0f}" if math.isfinite(t) else f"> {cap / ours:.0f}") for t in (first, settled)]
             summary.append((target.name, name, *ratios, f"{ours:.2f} s"))
-            bounds.setdefault(name, []).append((min(settled, cap) / ours, not math.isfinite(settled)))
+            bounds.setdefault(name, []).append(((settled if math.isfinite(settled) else cap) / ours, not math.isfinite(settled)))
             print(f"  -> {name}, best setting: {ratios[0]} (first), {ratios[1]} (for good) times symvi.fit", flush=True)
     print(f"\n{'times the time of symvi.fit':34s} {'peer':14s} {'first':>8s} {'for good':>9s} {'symvi.fit':>10s}")
     for name, peer_name, first_ratio, settled_ratio, seconds in summary:
         print(f"{name:34s} {peer_name:14s} {first_ratio:>8s} {settled_ratio:>9s} {seconds:>10s}")
     for peer_name, found in bounds.items():
         low, high = (("over " if open_ended else "") + number(ratio) for ratio, open_ended in (min(found), max(found)))
+        said = low if all(open_ended for _, open_ended in found) or low == high else f"{low} to {high}"
         measured = f"every mean within {options.tolerance:g} sd for good, {len(found)} posteriors"
-        headline(measured, f"{peer_name}, best setting", f"{low if low == high else f'{low} to {high}'} times as fast")
+        headline(measured, f"{peer_name}, best setting", f"{said} times as fast")
     return 0
 
 
