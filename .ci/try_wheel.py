@@ -29,9 +29,9 @@ def main() -> int:
         python = str(Path(folder, "env", "Scripts" if os.name == "nt" else "bin", "python"))
         elsewhere = Path(folder, "elsewhere")
         elsewhere.mkdir()
-        install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+        install = ["-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
         steps = (
-            [python, *install, str(wheel)],
+            [python, *install, "-c", str(ROOT / "constraints.txt"), str(wheel)],
             [python, "-m", "pyro_symvi", "certify", "stackloss"],
             [python, "-c", READER, str(ROOT / "tests"), str(ROOT / "README.md")],
         )

@@ -1,7 +1,7 @@
 """How many gradients and effective draws a second from the posterior of a network? Ours and three peers.
 
 A 16-16-2 ReLU network (402 weights, N(0, 1) each; outputs mean and log sd) on 1,052 rows of the airfoil data, float32,
-12 chains, or as many as asked for. The same data, prior, likelihood and starts for all: `bnn_peers/problem.py`. Two tables:
+12 chains, or as many as asked for. The same data, prior, likelihood and starts for all (`bnn_peers/problem.py`):
 
 1. log densities with gradients a second, nothing else: autograd through batched products, the backward pass written
    out (`NetworkPosterior.value_and_grad`), the same compiled (`.compile`), and JAX (`jit` of `vmap` under `scan`).

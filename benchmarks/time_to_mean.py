@@ -105,7 +105,8 @@ def main() -> int:
             first, settled = min(run.first for run in done), min(run.settled for run in done)
             ratios = [(f"{t / ours:.0f}" if math.isfinite(t) else f"> {cap / ours:.0f}") for t in (first, settled)]
             summary.append((target.name, name, *ratios, f"{ours:.2f} s"))
-            bounds.setdefault(name, []).append(((settled if math.isfinite(settled) else cap) / ours, not math.isfinite(settled)))
+            never = not math.isfinite(settled)
+            bounds.setdefault(name, []).append(((cap if never else settled) / ours, never))
             print(f"  -> {name}, best setting: {ratios[0]} (first), {ratios[1]} (for good) times symvi.fit", flush=True)
     print(f"\n{'times the time of symvi.fit':34s} {'peer':14s} {'first':>8s} {'for good':>9s} {'symvi.fit':>10s}")
     for name, peer_name, first_ratio, settled_ratio, seconds in summary:

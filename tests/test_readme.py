@@ -1,4 +1,4 @@
-"""The README as a stranger reads it: its code runs as printed, its links lead somewhere, its tables agree with the code."""
+"""The README as a stranger reads it: its code runs as printed, its links lead somewhere, each lesson is named."""
 
 import json
 import re
