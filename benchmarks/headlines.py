@@ -1,6 +1,6 @@
 """The one line that each benchmark prints of each of its main ratios, from which `run_all.py` makes the table.
 
-    headline: what was measured | peer | ratio in words
+headline: what was measured | peer | ratio in words
 """
 
 from __future__ import annotations
