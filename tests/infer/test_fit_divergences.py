@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from scipy import integrate, optimize, stats
 
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
-from pyro_symvi.divergences import ChiSquare, Divergence, FDivergence, Hellinger, Jeffreys, TailAdaptive
+from pyro_symvi.divergences import ChiSquare, Divergence, FDivergence, ForwardKL, Hellinger, Jeffreys, TailAdaptive
 from pyro_symvi.divergences.generators import jensen_shannon
 from pyro_symvi.families import LocationScale
+from pyro_symvi.infer.fitting.result import FitStatus
+from pyro_symvi.infer.fitting.weighted import minimize_on_draws
 
 GRID = np.linspace(-30, 30, 60001)
 
@@ -77,3 +80,17 @@ def test_divergences_without_an_exponent_are_refused_with_a_remedy(divergence: D
         TypeError, match="expected a member of the alpha family, got .* because .*; try .*DivergenceELBO"
     ):
         symvi.fit(target, LocationScale(1), divergence=divergence)
+
+
+def test_weights_on_one_draw_leave_the_parameters_as_they_were() -> None:
+    """A scale that maximises the likelihood of a single draw does not exist: it shrinks for ever."""
+    family = LocationScale(3, "student_t", df=5.0)
+    start = {"loc": torch.zeros(3, dtype=torch.float64), "scale": torch.eye(3, dtype=torch.float64)}
+    z = torch.randn(200, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    log_p = torch.full((200,), -1e4, dtype=torch.float64)
+    log_p[7] = 0.0
+    chart = SimpleNamespace(family=family, density=lambda z: log_p)
+    noise = torch.zeros(200, dtype=torch.float64)
+    outcome = minimize_on_draws(chart, ForwardKL(), z, noise, 20, 1e-9, lambda *_: None, (start, torch.eye(3).double()))
+    assert outcome.status is FitStatus.FEW_EFFECTIVE_PARTICLES and "has no solution" in outcome.details
+    assert all(torch.equal(outcome.parameters[name], start[name]) for name in start)

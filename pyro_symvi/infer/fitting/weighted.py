@@ -115,7 +115,12 @@ def _fixed_point(
             return Outcome(parameters, FitStatus.NOT_FINITE, history, float("nan"), 0.0, "no draw has finite density")
         weights = torch.softmax(log_w, 0)
         effective = float(1 / weights.square().sum())
-        updated, second = maximize_likelihood(family, z, weights, parameters)
+        updated, second = _attempted(family, z, weights, parameters)
+        if updated is None:
+            details = f"maximum likelihood on {effective:.1f} effective of {count} particles has no solution"
+            return Outcome(
+                parameters, FitStatus.FEW_EFFECTIVE_PARTICLES, history, float("nan"), effective, details, root=root
+            )
         moved = torch.linalg.solve_triangular(root, (updated["loc"] - parameters["loc"])[:, None], upper=False)
         grown = family.log_det(updated["scale"]) - family.log_det(parameters["scale"])
         change = relaxation * float(moved.norm() + grown.abs() + _tail_change(parameters, updated))
@@ -141,6 +146,18 @@ def _fixed_point(
     details = f"last change {change:.1e} scales; {effective:.0f} effective of {count} particles, k-hat {tail:.2f}"
     errors = partial(weighted_errors, family, parameters, z, weights, labels, alpha)
     return Outcome(parameters, status, history, change, effective, details, tail, root=root, errors=errors)
+
+
+def _attempted(
+    family: LocationScale, z: torch.Tensor, weights: torch.Tensor, start: Parameters
+) -> tuple[Parameters | None, torch.Tensor | None]:
+    """`maximize_likelihood`, with None for parameters that do not exist: a scale that shrinks onto one heavy draw."""
+    try:
+        updated, root = maximize_likelihood(family, z, weights, start)
+    except (ValueError, np.linalg.LinAlgError):  # of laws and solvers that were given nan
+        return None, None
+    sound = all(family.complaint(name, value) is None for name, value in updated.items())
+    return (updated if sound else None), root
 
 
 def _orbit_log_weights(log_weights: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
