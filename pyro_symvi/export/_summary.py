@@ -16,7 +16,7 @@ from ..recovery import Certificate, certify
 from ..recovery.report.table import units
 from ..recovery.subject import Subject
 from ._arviz import in_chains, seeds
-from ._container import arviz_line, chosen_kind, container, needed
+from ._container import EXTRA, arviz_line, chosen_kind, container, needed
 from ._dimensions import name_sites
 from ._marks import check_certificate, statistic_of
 from ._rows import Row, read_rows
@@ -206,8 +206,11 @@ def _table(
         options |= {"ci_prob": hdi_prob, "ci_kind": "hdi"}
     elif ci_prob is not None:
         options["ci_prob"] = ci_prob
-    library = needed("arviz_stats" if line is None else "arviz")
-    return library.summary(data, var_names=list(variables), **options)
+    name = "arviz_stats" if line is None else "arviz"
+    function = getattr(needed(name), "summary", None)
+    if function is None:  # arviz_stats without xarray_einstats
+        raise ImportError(f"expected {name}.summary, got a package without it; try {EXTRA}")
+    return function(data, var_names=list(variables), **options)
 
 
 def _write(table: Any, rows: list[Row], round_to: int | str) -> None:

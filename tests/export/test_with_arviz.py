@@ -152,6 +152,12 @@ def test_without_arviz_the_extra_is_named(fit, monkeypatch):
     def absent(name):
         raise ImportError(f"No module named {name!r}")
 
+    from pyro_symvi.export import _summary
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_summary, "needed", lambda name: object())
+        with pytest.raises(ImportError, match=r"without it; try pip install 'pyro-symvi\[arviz\]'"):
+            symvi.summary({"mu": torch.zeros(2, 3)}, group_by_chain=True)
     monkeypatch.setattr(_container, "import_module", absent)
     with pytest.raises(ImportError, match=r"pip install 'pyro-symvi\[arviz\]'"):
         symvi.to_arviz(fit, num_samples=2)
