@@ -65,7 +65,8 @@ def theorem_page() -> str:
 
 _FAILURES = (
     "`pyro_symvi.recovery.failures.FAILURES` holds them as runnable records: `failure.curve()`, `failure.optima()`, "
-    "`failure.error()`; `pyro_symvi.plots.plot_failure(failure)` draws one. Each is a test: what is wrong in it is never called exact."
+    "`failure.error()`; `pyro_symvi.plots.plot_failure(failure)` draws one. Each is a test: what is wrong in it is "
+    "never called exact."
 )
 
 

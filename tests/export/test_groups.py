@@ -13,6 +13,7 @@ from scipy import stats
 import pyro_symvi as symvi
 from pyro_symvi.density import LogDensity
 from pyro_symvi.distributions import SphericalUniform, VonMisesFisher
+from pyro_symvi.export._dimensions import Dimensions
 from pyro_symvi.groups import PointReflection
 from pyro_symvi.guides import AutoLocationScale, AutoSphere, AutoSymmetric, OrbitMixture
 from tests.export import models
@@ -105,6 +106,27 @@ def test_samples_with_and_without_chains_and_without_a_model():
     assert exported({"beta": torch.zeros(2, 5)}, group_by_chain=True)["posterior"]["beta"].shape == (2, 5)
 
 
+def test_certificates_of_draws_and_of_guides_of_no_family_are_exported_as_what_they_certify():
+    draws = {"mu": 1.2 + 0.3 * torch.randn(2, 100, generator=torch.Generator().manual_seed(0), dtype=F64)}
+    tree = exported(symvi.certify(draws, models.known_variance, models.Y))
+    assert np.array_equal(tree["posterior"]["mu"].values, draws["mu"].numpy())
+    assert "log_weight" not in tree["sample_stats"]
+    guide = pyro.infer.autoguide.AutoLowRankMultivariateNormal(models.known_variance, rank=1)
+    guide(models.Y)
+    stats_of = exported(symvi.certify(guide, models.Y))
+    law = guide.get_posterior()
+    log_q = stats.norm.logpdf(stats_of["posterior"]["mu"], law.mean.item(), law.variance.item() ** 0.5)
+    found = stats_of["sample_stats"]
+    assert np.allclose(found["lp"] - found["log_weight"], log_q, atol=1e-5)
+
+
+def test_a_plate_of_another_size_gives_no_name():
+    dimensions = Dimensions(None)
+    for name, size in (("a", 3), ("b", 4), ("c", 3)):
+        dimensions.add(name, (size,), {-1: "rows"})
+    assert dimensions.by_variable == {"a": ["rows"], "b": ["b_dim_0"], "c": ["rows"]}
+
+
 def masked(y, keep):
     mu = pyro.sample("mu", dist.Normal(0.0, 1.0))
     with pyro.plate("rows", len(y)), poutine.mask(mask=keep):
@@ -168,6 +190,9 @@ def test_a_direction_has_flat_weights_under_its_exact_guide():
     assert tree["posterior"]["mu"].dims[2:] == ("mu_dim_0",) and tree["log_likelihood"]["x"].dims[2:] == ("rows",)
     assert np.ptp(tree["sample_stats"]["log_weight"].values) < 1e-4  # the guide is the posterior, in float32 parameters
     assert tree["observed_data"]["x"].dims == ("rows", "x_dim_1")
+    evidence = float(tree["sample_stats"]["log_weight"].mean())
+    again = exported(symvi.certify(guide, x), posterior_predictive=False)
+    assert np.allclose(again["sample_stats"]["log_weight"], evidence, atol=1e-4)
     table = symvi.summary(guide, x)
     assert table["statistic"].tolist() == ["direction"] * 3 and set(table["verdict"]) == {"PROVED"}
     assert np.allclose(table["value"], (x.sum(0) / x.sum(0).norm()).numpy(), atol=1e-3)

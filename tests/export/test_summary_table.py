@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import pyro_symvi as symvi
+from pyro_symvi.density import LogDensity
+from pyro_symvi.export._marks import marks
 from pyro_symvi.export._moments import moments
 from pyro_symvi.families import LocationScale
 from pyro_symvi.guides import AutoLocationScale
@@ -86,6 +88,27 @@ def test_infinite_means_are_shown_as_such(fit):
     assert (table.loc["shift", "statistic"], table.loc["shift", "value"]) == ("centre of symmetry", 1.0)
 
 
+def test_each_entry_has_its_own_verdict_and_the_variable_the_weakest(fit):
+    target = LogDensity.from_callable(lambda z: -0.5 * z[..., 0] ** 2 + z[..., 1] - z[..., 1].exp(), 2)
+    at = {"loc": torch.tensor([0.0, -0.5], dtype=F64), "scale": torch.eye(2, dtype=F64)}
+    certificate = symvi.certify(LocationScale(2), target, parameters=at)
+    entries = list(certificate["mean"].entries)
+    first, second = (entry.verdict for entry in entries)
+    assert first is symvi.Verdict.PROVED and second < first
+    (attributes,) = marks(certificate).values()
+    assert attributes["verdict"] == second.name and attributes["verdicts"] == [first.name, second.name]
+    assert attributes["values"] == [0.0, -0.5]
+    np.testing.assert_array_equal(attributes["error_bounds"], [float(entry.bound) for entry in entries])
+    table = symvi.summary(certificate, round_to="none")
+    assert table["verdict"].tolist() == [first.name, second.name] and table["value"].tolist() == [0.0, -0.5]
+
+
+def test_without_a_certificate_both_statistics_are_certified(fit):
+    table = symvi.summary(fit, num_samples=5)
+    assert (table.loc["scale", "statistic"], table.loc["scale", "verdict"]) == ("median", "PROVED")
+    assert table.loc["log scale", "statistic"] == "mean"
+
+
 def test_labels_intervals_and_digits(fit, certificate):
     table = symvi.summary(fit, certificate=certificate, hdi_prob=0.5, num_samples=4000)
     half = table.iloc[:, 3].astype(float) - table.iloc[:, 2].astype(float)
@@ -101,6 +124,9 @@ def test_draws_have_diagnostics_and_are_never_called_exact():
     table = symvi.summary({"mu": mu}, models.known_variance, models.Y, round_to="none")
     assert {"ess_bulk", "r_hat"} <= set(table.columns) and table.loc["mu", "r_hat"] == pytest.approx(1, abs=0.05)
     assert table.loc["mu", "verdict"] == "BOUNDED" and table.loc["mu", "mean"] == pytest.approx(float(mu.mean()))
+    rounded = symvi.summary({"mu": mu}, models.known_variance, models.Y)
+    bound = table.loc["mu", "error bound"]
+    assert rounded.loc["mu", "error bound"] == float(f"{bound:.2g}") != bound
     alone = symvi.summary({"mu": mu}, group_by_chain=True)
     assert alone.loc["mu", "verdict"] == "-" and "without their model" in alone.attrs["notes"][0]
 

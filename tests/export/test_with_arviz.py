@@ -104,6 +104,14 @@ def test_pareto_k_is_that_of_arviz():
     weight = data["sample_stats"]["log_weight"].values.reshape(-1)
     _, k = psis(weight[None])
     assert data.attrs["pareto_k"] == pareto_k(torch.as_tensor(weight)) == pytest.approx(float(np.squeeze(k)), abs=0.05)
+    assert ("does not reach the posterior" in data.attrs.get("notes", "")) == (data.attrs["pareto_k"] >= 0.7)
+
+
+def test_a_guide_that_is_too_narrow_is_told():
+    guide = pyro.infer.autoguide.AutoNormal(models.known_variance, init_scale=0.01)
+    quick = {"log_likelihood": False, "posterior_predictive": False}
+    attributes = symvi.to_arviz(guide, models.Y, **quick).attrs
+    assert attributes["pareto_k"] > 0.7 and "does not reach the posterior" in attributes["notes"]
 
 
 def test_forest_and_trace_plots_run(az, data):
@@ -118,7 +126,7 @@ def test_the_certificate_reads_back_and_survives_a_file(data, tmp_path):
     certificate = symvi.Certificate.from_json(data.attrs["certificate"])
     assert certificate["mean"].verdict is symvi.Verdict.PROVED
     assert certificate.verify(models.known_variance, models.Y)
-    assert "mean of mu: PROVED" in data.attrs["certificate_text"]
+    assert "mean of mu: PROVED" in data.attrs["certificate_text"] and "notes" not in data.attrs
     attributes = data["posterior"]["mu"].attrs
     assert attributes["verdict"] == "PROVED" and attributes["statistic"] == "mean"
     pytest.importorskip("h5netcdf")
