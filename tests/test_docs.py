@@ -1,18 +1,31 @@
 """The code of the documentation runs as written, in order, and prints what the pages say it prints."""
 
 import os
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.code_blocks import blocks, python_blocks, run_page, shell_blocks
+from pyro_symvi import cli
+from tests.code_blocks import SHELLS, blocks, python_blocks, run_page, shell_blocks
 
 PAGES = sorted((Path(__file__).resolve().parents[1] / "docs").glob("*.md"))
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 WITH_CODE = [page for page in PAGES if python_blocks(TEXTS[page.name]) or shell_blocks(TEXTS[page.name])]
-LEFT_OUT = {"api.md": 1, "deformable.md": 1, "fitting.md": 2, "guides.md": 1, "parallel.md": 1}
+LEFT_OUT = {
+    "api.md": 1,
+    "bnn.md": 1,
+    "deformable.md": 2,
+    "equivariance.md": 1,
+    "fitting.md": 2,
+    "guides.md": 1,
+    "multiindex.md": 1,
+    "parallel.md": 1,
+    "quotient.md": 1,
+    "rescaling.md": 1,
+}
 """How many blocks of a page are not run; each has its reason above it in the page. All others are."""
 
 
@@ -25,6 +38,25 @@ def test_a_page_runs_as_written(page: Path) -> None:
 def test_no_block_is_left_out_silently() -> None:
     marked = {name: sum(block.not_run is not None for block in blocks(text)) for name, text in TEXTS.items()}
     assert {name: number for name, number in marked.items() if number} == LEFT_OUT
+
+
+def test_every_block_is_of_a_kind_that_is_run_or_shown() -> None:
+    """A ``py`` block, one that is indented, or a command without a language would be passed over."""
+    known = {"", "python", "text", *SHELLS}
+    for name, text in TEXTS.items():
+        found = blocks(text)
+        assert {block.language for block in found if block.language[:1] != "{"} <= known, name
+        assert re.search(r"^[ \t]+(?:```|~~~)|^~~~", text, re.MULTILINE) is None, name
+        assert [block.line for block in found if block.commands and block.language not in SHELLS] == [], name
+
+
+def test_commands_that_are_left_out_have_options_that_there_are() -> None:
+    commands = [c for text in TEXTS.values() for block in blocks(text) if block.not_run for c in block.commands]
+    assert len(commands) >= 10
+    for arguments in commands:
+        assert cli._parser(arguments).parse_args(arguments).command == arguments[0]
+    with pytest.raises(SystemExit):
+        cli._parser(commands[0]).parse_args([*commands[0], "--no-such-option"])
 
 
 PAGE = """# A page

@@ -44,8 +44,17 @@ def test_the_table_of_the_readme() -> None:
     assert len(table) == 11 and {len(row) for row in table} == {5}
     assert table[2][1:] == ["normal, full", "-", "-", "mean, covariance"]
     assert table[3][1:] == ["Laplace, diagonal", "-", "-", "mean"]
-    assert table[4][4] == "centre"  # no mean was shown to exist
-    assert table[5][2:4] == ["mean", "mean"]
+    assert table[4][2:] == ["-", "-", "centre"]  # no mean was shown to exist
+    assert table[5][2:] == ["mean", "mean", "mean, variances"]
+    assert table[6][2:] == ["mean, correlation"] * 3
+    assert table[7][2:] == ["mean of that one", "mean of that one", "mean of that one, its correlations"]
+    assert table[10][1:] == ["von Mises-Fisher", *["direction"] * 3]
+    assert {name: float(divergence.alpha) for name, divergence in tables.DIVERGENCES.items()} == {
+        "reverse KL": 0.0,
+        "alpha = 1/2": 0.5,
+        "forward KL": 1.0,
+        "chi-square": 2.0,
+    }
 
 
 def test_a_cell_says_exact_for_proved_alone() -> None:
@@ -68,6 +77,11 @@ def test_the_decision_table_names_one_guide_and_divergence_for_each_kind() -> No
         "centre",
     ]
     assert table["even and log-concave"][1] == "ReverseKL()"
+    assert {row[4] for name, row in table.items() if name.endswith("no symmetry")} == {"-"}
+    assert table["exchangeable coordinates, log-concave"][2::2] == [
+        "mean, covariance, contrasts",
+        "contrasts (normal, full)",
+    ]
 
 
 @pytest.mark.parametrize("name", ["darwin", "stackloss-robust"])
@@ -80,6 +94,21 @@ def test_the_decision_table_agrees_with_advise(name: str) -> None:
     assert row[3:5] == (best.guide, str(best.divergence))
     expected = [f"{best.exact(s)} {s}s" for s in ("mean", "correlation") if best.exact(s)]
     assert row[5] == (", ".join(expected) or "-")
+
+
+def test_each_theorem_has_its_own_premises_source_and_failures_on_the_page() -> None:
+    kinds = {"Theorem": "a posteriori", "APriori": "of the minimiser", "Refusal": "refusal"}
+    text = pages.theorem_page().partition("(failures)=")[0]
+    for theorem in THEOREMS:
+        told = text.partition(f"({tables.slug(theorem.name)})=\n")[2].partition("(theorem-")[0]
+        assert f"\n*{kinds[type(theorem).__name__]}; statistic: {theorem.statistic}.*" in told
+        assert f"\nPremises: {', '.join(theorem.premises)}.\n" in told
+        assert pages._plain(theorem.reference) in told and pages._plain(theorem.proof) in told
+        assert all(key in told.partition("{cite}")[2] for key in theorem.keys)
+        failed = told.partition("*Fails* without:")[2].splitlines()[0] if "*Fails* without:" in told else ""
+        mine = [failure for failure in FAILURES.values() if theorem in failure.theorems]
+        assert failed.count("<failure-") == len(mine)
+        assert all(f"{failure.premise} ({{ref}}`{failure.name} <" in failed for failure in mine)
 
 
 def test_every_theorem_and_every_failure_is_on_the_page() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -78,6 +79,18 @@ def test_residuals_are_those_of_the_tests(certificate):
     assert float(failed.residuals.abs()[above].max()) == pytest.approx(failed.largest)
 
 
+def test_what_is_not_decided_is_not_said_to_hold(certificate):
+    """The region without residuals begins where a symmetry that holds was last looked at, not one that fails."""
+    held = next(t for t in certificate.tests if t.evidence is Evidence.VERIFIED)
+    failed = next(t for t in certificate.tests if t.evidence is Evidence.REFUTED)
+    tests = (replace(held, evidence=Evidence.UNKNOWN), replace(held, reach=7.0), replace(failed, reach=90.0))
+    (axes,) = plots.plot_residuals(replace(certificate, tests=tests)).axes
+    assert "mu: not decided" in labels(axes) and "mu: holds" in labels(axes) and "log sigma: fails" in labels(axes)
+    assert "No residual beyond 7 scales" in axes.get_title(loc="left")
+    (star,) = lines(axes, "*")
+    assert to_hex(star.get_color()) == plots.VERDICT_COLOURS["UNKNOWN"]
+
+
 def test_residuals_on_a_sphere_are_angles_and_of_the_whole_sphere():
     pole = torch.tensor([0.0, 0.6, 0.8], dtype=torch.float64)
     density = SphereDensity.from_callable(lambda x: 3 * (x @ pole) + (x @ pole) ** 2, 3)
@@ -110,6 +123,10 @@ def test_a_guide_is_drawn_against_reference_draws(fit, certificate, draws):
     assert sigma.get_xlabel() == "log sigma" and pair.get_xlabel() == "mean difference (eighths of an inch)"
     assert pair.get_ylabel() == "log sigma"
     assert mu.get_title(loc="center").startswith("PROVED\ngap") and "BOUNDED" in sigma.get_title(loc="center")
+    titles = [re.fullmatch(r"\w+\ngap (\S+) ± (\S+) sd", axes.get_title(loc="center")) for axes in (mu, sigma)]
+    gaps = (fit.loc - draws.mean(0)) / draws.std(0)
+    assert [float(title[1]) for title in titles] == pytest.approx(gaps.tolist(), abs=6e-4) and float(gaps[1]) < -0.01
+    assert float(titles[0][2]) == pytest.approx(2 / 4000**0.5, rel=0.15)
     line = max(mu.lines, key=lambda each: len(each.get_xdata()))
     loc, sd = float(fit.parameters["loc"][0]), float(fit.family.matrix(fit.parameters["scale"])[0].norm())
     truth = torch.distributions.Normal(loc, sd).log_prob(torch.tensor(line.get_xdata())).exp()

@@ -89,18 +89,34 @@ def test_dots_links_and_fixed_points_are_drawn():
     np.testing.assert_allclose(dashed.get_xdata(), dashed.get_ydata(), atol=1e-12)
 
 
+def test_links_join_a_point_to_its_image_under_a_generator():
+    turn = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    (axes,) = plots.plot_orbits(NaturalAction(FiniteMatrixGroup.generated_by([turn])), POINT).axes
+    links = [np.array(line.get_xydata()) for line in axes.lines if line.get_alpha() == 0.5]
+    assert len(links) >= 4
+    for start, end in links:
+        turned = turn.numpy() @ start
+        assert np.allclose(end, turned) or np.allclose(end, -turned)  # a generator, or its inverse
+
+
+def test_a_cloud_reaches_as_far_as_asked():
+    cloud = orbit(TranslationAction(2), reach=2.0)[0] - POINT
+    assert 1.9 < float(cloud.max()) <= 2.0 and -2.0 <= float(cloud.min()) < -1.9
+
+
 def test_contours_of_an_invariant_density():
     figure = plots.plot_orbits(
-        PointReflection(0.0), [POINT, [0.2, 1.0]], density=lambda z: -0.5 * (z**2).sum(-1), limits=(-3, 3)
+        PointReflection(0.0),
+        [POINT, [0.2, 1.0]],
+        density=lambda z: -0.5 * z[..., 0] ** 2 - 2 * z[..., 1] ** 2,
+        limits=(-3, 3),
     )
     (axes,) = figure.axes
     assert axes.get_xlim() == (-3.0, 3.0)
     (contours,) = (c for c in axes.collections if hasattr(c, "levels"))
     np.testing.assert_allclose(contours.levels, [-4.5, -2.0, -0.5, 0.0])
     inside = contours.get_paths()[-1].vertices
-    assert (
-        np.abs(np.linalg.norm(inside, axis=-1).max() - 1.0) < 0.06
-    )  # half a nat below the top: one standard deviation
+    assert np.abs(inside).max(0) == pytest.approx([1.0, 0.5], abs=0.06)  # half a nat below the top: one deviation each
 
 
 def test_space_and_sphere():
@@ -113,7 +129,10 @@ def test_space_and_sphere():
     np.testing.assert_allclose(np.linalg.norm(np.array(cloud), axis=0), 1.0)
     mirror = NaturalAction(FiniteMatrixGroup.generated_by([torch.diag(torch.tensor([1.0, 1.0, -1.0]).double())]))
     (axes,) = plots.plot_orbits(mirror, x).axes
-    assert any(type(c).__name__ == "Poly3DCollection" for c in axes.collections)
+    (plane,) = (c for c in axes.collections if type(c).__name__ == "Poly3DCollection")
+    corners = np.concatenate([np.asarray(face) for face in plane._faces])
+    np.testing.assert_allclose(corners[:, 2], 0, atol=1e-12)
+    assert np.ptp(corners[:, 0]) > 0.5 and np.ptp(corners[:, 1]) > 0.5
 
 
 def test_what_cannot_be_drawn_is_said():

@@ -1,14 +1,21 @@
 """The catalogue of failures: the reviewed figures come out, nothing wrong is certified, and every premise has one."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from scipy import integrate
 
+from pyro_symvi.divergences import ForwardKL
+from pyro_symvi.families import LocationScale
 from pyro_symvi.recovery import Verdict
 from pyro_symvi.recovery.failures import FAILURES, Directed, Displaced, Failure, Unbounded
-from pyro_symvi.recovery.failures.statistics import far_mode
+from pyro_symvi.recovery.failures.modes import GIVEN, even
+from pyro_symvi.recovery.failures.statistics import far_mode, window_mean
 from pyro_symvi.recovery.theorems import A_PRIORI
+from pyro_symvi.recovery.theorems.theorem import CURVED
 
 RECORDS = [pytest.param(failure, id=name.replace(" ", "-")) for name, failure in FAILURES.items()]
 
@@ -42,6 +49,16 @@ def test_what_is_wrong_is_not_proved(failure: Failure) -> None:
     assert failure.verdict <= Verdict.CONDITIONAL or failure.judged_by == "certificate"
     assert failure.verdict is not Verdict.PROVED
     assert any(failure.premise in theorem.premises for theorem in failure.theorems)
+
+
+def test_with_the_premise_restored_the_same_record_is_proved() -> None:
+    """Else the verdict of a record would be low whatever theory says."""
+    curved = replace(even(), strongly_log_concave=GIVEN)
+    assert replace(FAILURES["two modes"], target=curved, premise=CURVED).verdict is Verdict.PROVED
+    twice = FAILURES["variances of an isotropic guide"]
+    assert replace(twice, family=LocationScale(twice.dim, scale="diagonal"), divergence=ForwardKL()).verdict is (
+        Verdict.PROVED
+    )
 
 
 @pytest.mark.parametrize("name", LOCATIONS)
@@ -111,6 +128,25 @@ def test_what_is_infinite_has_no_optimum_and_grows() -> None:
     assert bool((heavy.diff() > 0).all()) and float(heavy[-1]) > 30
     renyi = FAILURES["a Renyi divergence of negative order"].curve(7).values
     assert float(renyi[3]) == pytest.approx(-0.0347, abs=6e-5) and float(renyi[4]) == pytest.approx(-0.4023, abs=6e-5)
+
+
+def test_a_window_on_a_cauchy_law_has_the_mean_that_quadrature_gives() -> None:
+    for ratio in (0.1, 3.0):
+        edges = {"a": -1000.0, "b": 1000.0 * ratio, "points": [-10.0, 0.0, 10.0], "limit": 400}
+        moment = (
+            integrate.quad(lambda z: z / (1 + z * z), **edges)[0]
+            / integrate.quad(lambda z: 1 / (1 + z * z), **edges)[0]
+        )
+        assert float(window_mean(torch.tensor(ratio, dtype=torch.float64))) == pytest.approx(moment, rel=1e-6)
+
+
+def test_the_guide_drawn_on_a_cauchy_law_is_the_best_at_its_centre() -> None:
+    """At the least reverse KL over s: 1 = E 2 (s x)^2 / (1 + (s x)^2), x normal."""
+    s = float(FAILURES["a Cauchy target"].fitted().scale)  # type: ignore[arg-type]
+    x = np.linspace(-10, 10, 20001)
+    weight = np.exp(-0.5 * x**2) / math.sqrt(2 * math.pi)
+    slope = integrate.trapezoid(weight * 2 * (s * x) ** 2 / (1 + (s * x) ** 2), x)
+    assert slope == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_curve_passes_through_the_optima_and_has_its_least_value_there() -> None:
