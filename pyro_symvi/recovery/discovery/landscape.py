@@ -87,6 +87,15 @@ class Landscape:
         """Posterior scales ``[d]``."""
         return self.scale.root.square().sum(-1).sqrt()
 
+    @property
+    def bulk(self) -> Scale:
+        """Where the mass lies."""
+        return self.scale
+
+    def screened(self) -> tuple[Tensor | None, Tensor | None]:
+        """Draws to look through for violations, if they are reliable, and log p there."""
+        return (self.draws.z, self.draws.log_p) if self.draws.reliable else (None, None)
+
     @cached_property
     def proved_center(self) -> Tensor:
         """Proved centres where there are any, the mode elsewhere."""

@@ -47,12 +47,11 @@ def residuals_of(
     found = residual_test(land.density, tested, land.scale, num_points=_QUICK, steps=0, generator=land.generator)
     if found.evidence is Evidence.REFUTED or quick_only:
         return found
-    known = land.draws
-    draws = (known.z, known.log_p) if known is not None and known.reliable else (None, None)
+    draws = land.screened()
     return residual_test(
         land.density,
         tested,
-        land.scale,
+        land.bulk,
         num_points=_POINTS,
         draws=draws[0],
         log_p=draws[1],

@@ -70,7 +70,25 @@ def test_no_symmetry_is_invented() -> None:
 
     assert kinds(on_sphere(skewed, 3)) == []
     nearly = find_symmetries(on_sphere(lambda x: 3 * (x @ AXIS) ** 2 + 1e-3 * skewed(x), 3))
-    assert not nearly.found and nearly.refuted[0].kind == "antipode"
+    assert not nearly.found and {r.kind.split(" about")[0] for r in nearly.refuted} == {"rotations", "antipode"}
+
+
+@pytest.mark.parametrize("kappa", [1e3, 1e6])
+def test_a_concentrated_law_turns_about_its_axis_and_a_bent_one_does_not(kappa: float) -> None:
+    across = tensor(2.0, 1.0, 2.0) / 3
+    symmetries = find_symmetries(on_sphere(lambda x: kappa * (x @ AXIS)))
+    assert [f.kind.split(" about")[0] for f in symmetries] == ["rotations"] and not symmetries.undecided
+    torch.testing.assert_close(symmetries.found[0].action.axis.abs(), AXIS.abs(), rtol=0, atol=1e-10)
+    bent = find_symmetries(on_sphere(lambda x: kappa * (x @ AXIS) + 0.01 * (x @ across) ** 2))
+    assert [f.kind.split(" along")[0] for f in bent] == ["mirrors"]
+    assert "rotations" in {r.kind.split(" about")[0] for r in bent.refuted}
+    far = find_symmetries(on_sphere(lambda x: kappa * (x @ AXIS) + kappa * torch.relu(-(x @ AXIS)) ** 4 * x[..., 0]))
+    assert not far.found  # the same to all orders at the mode, bent on the other hemisphere
+
+
+def test_a_concentrated_ring_and_a_concentrated_pair_of_caps() -> None:
+    assert kinds(on_sphere(lambda x: -2e3 * (x @ AXIS) ** 2)) == ["antipode", "rotations"]
+    assert kinds(on_sphere(lambda x: 2e3 * (x @ AXIS) ** 2)) == ["antipode", "rotations"]
 
 
 def test_a_model_of_one_direction() -> None:
