@@ -16,6 +16,7 @@ from ...families import LocationScale, LowRank, Parameters
 from ._steps import newton
 from .chart import ACCEPTED, Chart, Outcome, Report
 from .result import FitStatus
+from .reweighting import maximize_student, reweights
 from .standard_errors import weighted_errors
 from .whole_orbits import Orbits
 
@@ -189,9 +190,10 @@ def maximize_likelihood(
 ) -> tuple[Parameters, torch.Tensor | None]:
     r"""Weighted maximum likelihood: :math:`\arg\max_\theta\sum_i W_i\log q_\theta(z_i)`, and the root of ``Cov_W``.
 
-    Normal bases: weighted mean and the scale of the weighted covariance, where that has a closed form. Others: L-BFGS
-    in coordinates whitened by the present parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The
-    covariance root ``[d, d]`` is None where the weighted covariance is singular.
+    Normal bases: weighted mean and the scale of the weighted covariance, where that has a closed form. Student-t bases
+    of fixed df: iterative reweighting (`maximize_student`). Others: L-BFGS in coordinates whitened by the present
+    parameters; convex in :math:`(C^{-1}, C^{-1}\nu)` for log-concave bases. The covariance root ``[d, d]`` is None
+    where the weighted covariance is singular.
     """
     mean = weights @ z
     centred = z - mean
@@ -201,6 +203,8 @@ def maximize_likelihood(
     if isinstance(family.law, Normal) and not isinstance(family.pattern, LowRank):
         scale = family.pattern.from_covariance(covariance)
         return {"loc": mean, "scale": start["scale"] if scale is None else scale}, root_or_none
+    if reweights(family):
+        return {**start, **maximize_student(family, z, weights, start)}, root_or_none
     matrix = family.matrix(start["scale"])
 
     def at(x: torch.Tensor) -> Parameters:
