@@ -14,8 +14,21 @@ import venv
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-READER = "import sys; sys.path.append(sys.argv[1]); from code_blocks import run_page; from pathlib import Path; "
-READER += "import pyro_symvi; print(pyro_symvi.__file__); print(run_page(Path(sys.argv[2])), 'blocks of README.md run')"
+READER = """
+import sys
+from pathlib import Path
+
+import pyro_symvi
+
+sys.path.append(sys.argv[1])
+from code_blocks import run_page
+
+if not Path(pyro_symvi.__file__).is_relative_to(sys.prefix):
+    sys.exit(f"expected the installed package, got {pyro_symvi.__file__}")
+ran = run_page(Path(sys.argv[2]))
+print(ran, "blocks of README.md run")
+sys.exit(ran == 0)
+"""
 
 
 def main() -> int:
