@@ -69,6 +69,9 @@ def test_residuals_are_those_of_the_tests(certificate):
     order = held.residuals.abs().argsort(descending=True)
     np.testing.assert_allclose(drawn.get_ydata(), held.residuals.abs()[order].clamp_min(1e-16))
     dashes = next(line for line in lines(axes, "_") if len(line.get_ydata()) == held.points)
+    np.testing.assert_allclose(dashes.get_ydata(), held.bounds[order].clamp(1e-16, 1e5))
+    np.testing.assert_allclose(drawn.get_xdata(), held.distances[order].clamp_min(1e-4))
+    np.testing.assert_array_equal(dashes.get_xdata(), drawn.get_xdata())
     assert (np.array(dashes.get_ydata()) > np.array(drawn.get_ydata())).all()  # nothing that rounding does not explain
     assert ": holds" in labels(axes) and ": fails" in labels(axes)
     assert f"No residual beyond {held.reach:.0f} scales" in axes.get_title(loc="left")
