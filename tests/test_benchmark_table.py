@@ -51,6 +51,22 @@ def test_a_changed_figure_is_noticed(run_all: ModuleType) -> None:
         run_all.with_table(text, "absent", table)
 
 
+def test_the_front_page_shows_the_same_ratio(run_all: ModuleType) -> None:
+    result = run_all.Result("svi_step", "2026-01-02", "a processor, 2 cores; torch 2", ("headline: a step | Pyro | 3",))
+    other = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", ("headline: b | c | 4",))
+    rows = run_all.front_table([result, other]).splitlines()
+    assert rows[2:] == ["| a step | Pyro | 3 |", "", "One thread of a processor, 2 cores; 2026-01-02."]
+
+
+def test_ratios_have_two_digits_and_go_from_the_least_to_the_largest(run_all: ModuleType) -> None:
+    headlines = sys.modules[run_all.processor.__module__]
+    numbers = {0.0: "0", 0.0123: "0.012", 1.04: "1", 9.96: "10", 12.34: "12", 1234.0: "1,200", 2.0: "2"}
+    assert {value: headlines.number(value) for value in numbers} == numbers
+    assert headlines.as_fast(4.04, 0.117, float("nan")) == "0.12 to 4 times as fast"
+    assert headlines.times_the_time(1.01, 1.04) == "1 times the time" and headlines.spread([]) == "-"
+    assert headlines.headline_of("a", "b", "c") == "headline: a | b | c"
+
+
 def test_a_kept_run_reads_back(run_all: ModuleType, tmp_path: Path) -> None:
     result = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", ("", "printed", ""))
     path = tmp_path / "vmf.txt"

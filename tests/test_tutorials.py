@@ -65,6 +65,7 @@ def test_what_is_not_fit_to_keep_is_told(tmp_path: Path) -> None:
     broken = {
         "cells": [
             {"cell_type": "markdown", "source": ["# A lesson"]},
+            {"cell_type": "raw", "source": ["long " * (MOST_BYTES // 5)]},
             {
                 "cell_type": "code",
                 "execution_count": 4,
@@ -77,4 +78,4 @@ def test_what_is_not_fit_to_keep_is_told(tmp_path: Path) -> None:
         ]
     }
     lesson.write_text(json.dumps(broken), encoding="utf-8")
-    assert len(complaints(lesson)) == 9
+    assert len(complaints(lesson)) == 10

@@ -16,6 +16,7 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.divergences import ChiSquare, Divergence, FDivergence, ForwardKL, Hellinger, Jeffreys, TailAdaptive
 from pyro_symvi.divergences.generators import jensen_shannon
 from pyro_symvi.families import LocationScale
+from pyro_symvi.infer.fitting import weighted
 from pyro_symvi.infer.fitting.result import FitStatus
 from pyro_symvi.infer.fitting.weighted import minimize_on_draws
 
@@ -94,3 +95,13 @@ def test_weights_on_one_draw_leave_the_parameters_as_they_were() -> None:
     outcome = minimize_on_draws(chart, ForwardKL(), z, noise, 20, 1e-9, lambda *_: None, (start, torch.eye(3).double()))
     assert outcome.status is FitStatus.FEW_EFFECTIVE_PARTICLES and "has no solution" in outcome.details
     assert all(torch.equal(outcome.parameters[name], start[name]) for name in start)
+
+
+def test_parameters_that_are_no_numbers_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A likelihood's maximiser may return nan without an error."""
+    family = LocationScale(2)
+    sound = {"loc": torch.zeros(2, dtype=torch.float64), "scale": torch.eye(2, dtype=torch.float64)}
+    for found, taken in ((sound, True), ({**sound, "loc": sound["loc"] * math.nan}, False)):
+        monkeypatch.setattr(weighted, "maximize_likelihood", lambda *_, found=found: (found, None))
+        updated, _ = weighted._attempted(family, torch.zeros(3, 2), torch.ones(3) / 3, sound)
+        assert (updated is not None) == taken
