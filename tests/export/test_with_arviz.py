@@ -115,11 +115,14 @@ def test_a_guide_that_is_too_narrow_is_told():
 
 
 def test_forest_and_trace_plots_run(az, data):
-    for plot in (az.plot_forest, az.plot_trace):
-        plot(data)
     import matplotlib.pyplot as plt
 
-    plt.close("all")
+    for plot in (az.plot_forest, az.plot_trace):
+        assert plot(data) is not None
+        if LINE == 0:
+            words = [text.get_text() for axes in plt.gcf().axes for text in (axes.title, *axes.get_yticklabels())]
+            assert any("mu" in word for word in words) and any(axes.lines for axes in plt.gcf().axes)
+        plt.close("all")
 
 
 def test_the_certificate_reads_back_and_survives_a_file(data, tmp_path):

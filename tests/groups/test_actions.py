@@ -140,9 +140,18 @@ class TestOtherActions(ActionContract):
         return (x + x.mT) / 2 if isinstance(action, Conjugation) else x
 
     def test_log_abs_det_against_autograd(self, action: Action) -> None:
-        if isinstance(action, Conjugation | HermitianConjugation):
-            pytest.skip("acts on symmetric matrices, whose coordinates are not independent")
-        super().test_log_abs_det_against_autograd(action)
+        """On symmetric matrices, whose entries are not independent, in a basis of their space."""
+        if not isinstance(action, Conjugation | HermitianConjugation):
+            super().test_log_abs_det_against_autograd(action)
+            return
+        x, g = self.points(action, 40), self.elements(action)[:4]
+        _, singular, rows = torch.linalg.svd(x.flatten(1))
+        basis = rows[: int((singular > 1e-9).sum())]
+        assert 0 < len(basis) < basis.shape[1]
+        found = action.log_abs_det(g, x[0].expand(len(g), *x[0].shape))
+        for element, value in zip(g, found, strict=True):
+            moved = action.act(element, basis.reshape(-1, *x.shape[1:])).flatten(1)
+            assert torch.linalg.slogdet(moved @ basis.mT).logabsdet.item() == pytest.approx(float(value), abs=1e-9)
 
 
 @pytest.mark.parametrize(
