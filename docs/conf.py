@@ -2,9 +2,12 @@
 
 import re
 import sys
+from collections.abc import Iterator
 from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import Any
+
+from docutils import nodes
 
 project = "pyro_symvi"
 author = "The pyro_symvi developers"
@@ -51,6 +54,23 @@ def copy_tutorials(app: Any) -> None:
         write_if_changed(folder / name, lesson.read_text(encoding="utf-8"))
 
 
+def describe_pictures(app: Any, doctree: nodes.document, docname: str) -> None:
+    """Give pictures of lessons a text for those who do not see them: the heading they are under, and their titles."""
+    for image in doctree.findall(nodes.image):
+        if not image.get("alt"):
+            above = list(_ancestors(image))
+            headings = [node[0].astext() for node in above if isinstance(node, nodes.section)]
+            cells = [node for node in above if "cell" in node.get("classes", [])]
+            code = "\n".join(block.astext() for cell in cells[:1] for block in cell.findall(nodes.literal_block))
+            titles = re.findall(r"title\w*[(=]\s*\"([^\"]+)\"", code)
+            image["alt"] = ". ".join(dict.fromkeys(["Picture: " + (headings or [docname])[0], *titles]))
+
+
+def _ancestors(node: Any) -> Iterator[Any]:
+    while (node := node.parent) is not None:
+        yield node
+
+
 def write_if_changed(path: Path, text: str) -> None:
     """Write a page, unless it is there already: what has not changed is not built again."""
     if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -82,4 +102,5 @@ def write_generated(app: Any) -> None:
 def setup(app: Any) -> None:
     app.connect("builder-inited", write_generated)
     app.connect("builder-inited", copy_tutorials)
+    app.connect("doctree-resolved", describe_pictures)
     app.connect("autodoc-process-docstring", keep_bars)

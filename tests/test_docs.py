@@ -16,15 +16,16 @@ TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 WITH_CODE = [page for page in PAGES if python_blocks(TEXTS[page.name]) or shell_blocks(TEXTS[page.name])]
 LEFT_OUT = {
     "api.md": 1,
-    "bnn.md": 1,
-    "deformable.md": 2,
-    "equivariance.md": 1,
+    "bnn.md": 3,
+    "deformable.md": 4,
+    "equivariance.md": 3,
     "fitting.md": 2,
+    "guarantees.md": 1,
     "guides.md": 1,
-    "multiindex.md": 1,
+    "multiindex.md": 3,
     "parallel.md": 1,
-    "quotient.md": 1,
-    "rescaling.md": 1,
+    "quotient.md": 3,
+    "rescaling.md": 3,
 }
 """How many blocks of a page are not run; each has its reason above it in the page. All others are."""
 
