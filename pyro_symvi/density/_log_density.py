@@ -142,7 +142,9 @@ class LogDensity:
             self.vectorized, self.loop_reason = False, reason
             warnings.warn(
                 "the density is evaluated point by point, in a loop, because torch.func.vmap can't batch it "
-                f"({reason})",
+                f"({reason}), and that is many times slower; try whole-tensor operations where the model branches or "
+                "indexes on values (Multinomial does inside: pyro.factor(name, torch.xlogy(counts, p).sum()) has the "
+                "same posterior)",
                 UserWarning,
                 stacklevel=4,
             )

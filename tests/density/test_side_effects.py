@@ -264,3 +264,24 @@ def test_a_wrong_batching_rule_is_noticed() -> None:
     with pytest.warns(UserWarning, match="vectorised values .* differ"):
         density = LogDensity.from_callable(lambda z: -(Broken.apply(z) ** 2).sum(), 2)
     assert torch.allclose(density(double([[1.0, 2.0], [0.0, 1.0]])), double([-5.0, -1.0]))
+
+
+def test_what_to_write_for_a_multinomial() -> None:
+    """Its log_prob indexes on values, so that a batch is a loop; the factor that the warning names is one call."""
+    counts = torch.tensor([12.0, 7.0, 0.0])
+
+    def multinomial(counts: torch.Tensor) -> None:
+        p = pyro.sample("p", dist.Dirichlet(torch.ones(3)))
+        pyro.sample("counts", dist.Multinomial(19, p), obs=counts)
+
+    def factor(counts: torch.Tensor) -> None:
+        p = pyro.sample("p", dist.Dirichlet(torch.ones(3)))
+        pyro.factor("counts", torch.xlogy(counts, p).sum())
+
+    with pytest.warns(UserWarning, match=r"try whole-tensor operations.*torch\.xlogy\(counts, p\)"):
+        slow = LogDensity.from_model(multinomial, counts)
+    fast = LogDensity.from_model(factor, counts)
+    z = torch.tensor([[0.3, -1.0], [2.0, 0.5]], dtype=torch.float64)
+    difference = slow(z) - fast(z)
+    assert not slow.vectorized and fast.vectorized
+    torch.testing.assert_close(difference, difference[:1].expand(2), rtol=0, atol=1e-12)
