@@ -16,6 +16,7 @@ from ..density._precision import double_precision
 from ..density._refusals import Refusal
 from ..density._state import seeded
 from ..guides import AutoSymmetric
+from ._nodes import log_prob_of, mask_of
 from ._vectorized import at_each
 
 _LOG_Q = "log q"
@@ -90,6 +91,15 @@ def _trace(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return tracer.trace
 
 
+def _log_law(node: Mapping[str, Any]) -> Tensor:
+    """Log density of a site's draw under its law: ``poutine.scale`` around a guide changes no draw."""
+    mask, found = mask_of(node), log_prob_of(node)
+    if mask is not None:  # left out of the model's density as well
+        found = torch.where(mask, found, 0.0)
+    total: Tensor = found.sum()
+    return total
+
+
 def _one(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any], zero: Tensor) -> dict[str, Tensor]:
     """Auxiliary sites (the flat vector of an autoguide) count in the density and are no variables."""
     found: dict[str, Tensor] = {}
@@ -97,7 +107,7 @@ def _one(guide: Any, args: tuple[Any, ...], kwargs: dict[str, Any], zero: Tensor
     for name, node in _trace(guide, args, kwargs).nodes.items():
         if node["type"] != "sample" or is_subsample(node) or node["is_observed"]:
             continue
-        log_q = log_q + node["log_prob_sum"].cpu()
+        log_q = log_q + _log_law(node).cpu()
         if not node["infer"].get("is_auxiliary", False):
             found[name] = node["value"].cpu() + zero.to(node["value"].dtype)
     return {**found, _LOG_Q: log_q}

@@ -10,9 +10,10 @@ from torch import Tensor
 from ..guides import AutoSymmetric
 from ..infer import Fit
 from ..recovery import Certificate
-from ..recovery.report.entry import Entry
+from ..recovery.report.entry import Entry, StatisticReport
 from ..recovery.report.record import hash_of
 from ..recovery.report.table import is_directional
+from ..recovery.statistics.elementwise import elementwise_maps
 from ..recovery.subject import Subject
 from ._source import Drawn
 
@@ -40,6 +41,7 @@ def check_certificate(certificate: Certificate, drawn: Drawn) -> None:
             f"expected the certificate of a {drawn.kind}, got one of a {certificate.provenance.kind}, because a "
             "verdict on one is none on the other; try symvi.certify of what is exported"
         )
+    _check_target(certificate, drawn)
     told, have = _fitted(certificate, drawn)
     if told is None or have is None:
         return
@@ -47,6 +49,33 @@ def check_certificate(certificate: Certificate, drawn: Drawn) -> None:
         raise ValueError(
             "expected the certificate of this fit, got one whose fitted values differ from it, because a verdict on "
             "one fit is none on another; try symvi.certify(fit) again"
+        )
+
+
+def _check_target(certificate: Certificate, drawn: Drawn) -> None:
+    """Refuse the certificate of another posterior: log p and its gradient at the points that it kept.
+
+    Raises:
+        ValueError: They are other numbers.
+    """
+    subject = None if is_directional(certificate.statistics) else drawn.subject
+    density, probe = None if subject is None else subject.density, certificate.provenance.probe
+    if density is None or not probe.points:
+        return
+    points = torch.tensor(probe.points, dtype=torch.float64)
+    same = points.shape[-1] == density.dim
+    if same:
+        values, gradients = density.value_and_grad(points)
+        pairs = ((values, probe.log_p), (gradients, probe.gradient))
+        saved = [torch.tensor(old, dtype=torch.float64) for _, old in pairs]
+        same = all(
+            torch.allclose(new, old, rtol=_SAME, atol=_SAME, equal_nan=True)
+            for (new, _), old in zip(pairs, saved, strict=True)
+        )
+    if not same:
+        raise ValueError(
+            "expected the certificate of this posterior, got one of another model or of other data, because a verdict "
+            "on one posterior is none on another; try symvi.certify of what is exported"
         )
 
 
@@ -61,9 +90,25 @@ def _fitted(certificate: Certificate, drawn: Drawn) -> tuple[Tensor | None, Tens
         return None, None
     if "mean" in certificate.reports:
         return certificate["mean"].values, drawn.subject.loc
+    if drawn.subject.draws is not None and "median" in certificate.reports:
+        return _medians(certificate["median"], drawn.subject)
     same = certificate.provenance.parameters == hash_of(drawn.subject.loc, drawn.subject.root)
     exact = isinstance(drawn.origin, Fit | Subject)  # a guide holds its parameters in another precision
     return (torch.zeros(1), torch.zeros(1) if same or not exact else torch.ones(1))
+
+
+def _medians(report: StatisticReport, subject: Subject) -> tuple[Tensor, Tensor]:
+    """Sample medians of draws on the scale of the sites, as certificates take them."""
+    z: Any = subject.draws
+    middle = torch.quantile(z.reshape(-1, z.shape[-1]), 0.5, dim=0).tolist()
+    maps = elementwise_maps(subject.density)
+    pairs = [
+        (entry.value, maps[i](middle[i]))
+        for i, entry in zip(report.indices, report.entries, strict=True)
+        if not maps[i].refusal
+    ]
+    told, have = torch.tensor(pairs, dtype=torch.float64).reshape(-1, 2).unbind(-1)
+    return told, have
 
 
 def plain_name(certificate: Certificate, i: int) -> str:

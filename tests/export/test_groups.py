@@ -242,6 +242,21 @@ def labels(y):
     pyro.sample("y", dist.Normal(k, 1.0), obs=y)
 
 
+def test_scaling_a_guide_changes_no_weight():
+    """The mean weight is the evidence, whatever ``poutine.scale`` is around the guide: its draws are the same."""
+    m, v = models.exact(models.Y)
+
+    def guide(y):
+        with pyro.poutine.scale(scale=0.1):
+            pyro.sample("mu", dist.Normal(m, v.sqrt()))
+
+    data = symvi.to_arviz(guide, models.known_variance, models.Y, num_samples=50)
+    covariance = models.SIGMA**2 * torch.eye(10, dtype=torch.float64) + models.TAU**2
+    evidence = dist.MultivariateNormal(torch.zeros(10, dtype=torch.float64), covariance).log_prob(models.Y)
+    weights = torch.as_tensor(data["sample_stats"]["log_weight"].to_numpy())
+    assert torch.allclose(weights, evidence.expand(1, 50), rtol=1e-6)
+
+
 def test_no_data_scalar_data_and_data_that_feed_data():
     assert set(exported(AutoLocationScale(no_data)).children) == {"posterior", "sample_stats"}
     tree = exported({"a": torch.tensor([0.0, 1.0])}, autoregression, torch.zeros(3))

@@ -159,6 +159,23 @@ def test_a_certificate_of_something_else_is_refused(fit, certificate):
         symvi.summary(fit, ci_prob=0.9, hdi_prob=0.9)
 
 
+def test_a_certificate_of_another_posterior_is_refused_though_every_number_agrees():
+    """Swapping data about their mean keeps the conjugate fit; other draws keep the model."""
+    moved = models.Y + 0.1 * torch.tensor([1.0, -1.0]).repeat(5)
+    fits = [symvi.fit(models.known_variance, AutoLocationScale(models.known_variance), y) for y in (models.Y, moved)]
+    assert torch.allclose(fits[0].loc, fits[1].loc, rtol=1e-12)
+    with pytest.raises(ValueError, match="of another model or of other data"):
+        symvi.summary(fits[0], certificate=symvi.certify(fits[1]))
+    draws = [{"mu": torch.randn(300, generator=torch.Generator().manual_seed(seed))} for seed in (0, 1)]
+    median = symvi.certify(draws[0], models.known_variance, models.Y, statistics="median")
+    again = symvi.to_arviz(draws[0], models.known_variance, models.Y, certificate=median)
+    assert again["posterior"]["mu"].attrs["values"] == [pytest.approx(float(draws[0]["mu"].quantile(0.5)))]
+    with pytest.raises(ValueError, match="differ from it"):
+        symvi.to_arviz(draws[1], models.known_variance, models.Y, certificate=median)
+    with pytest.raises(ValueError, match="of another model or of other data"):
+        symvi.to_arviz(draws[0], models.known_variance, moved, certificate=median)
+
+
 def test_a_guide_is_compared_with_its_certificate_too(fit, certificate):
     fit.guide.set_parameters(fit.parameters)
     read = symvi.Certificate.from_json(certificate.to_json())
