@@ -51,7 +51,7 @@ def summary(
     Then:
 
     * ``statistic``: what the verdict of this row speaks of;
-    * ``value``: its fitted value;
+    * ``value``: its fitted value (of a median at least three digits, also where the row is wide);
     * ``verdict``, and ``error bound`` in posterior standard deviations (directions: radians), nan where there is none.
 
     Symmetry speaks of the *unconstrained* coordinates. The mean of a real variable is such a number, and so is the mean
@@ -73,7 +73,8 @@ def summary(
         var_names: Sites to show; by default all.
         ci_prob: Mass of the interval of the installed ArviZ's own kind and name; by default its own.
         hdi_prob: Mass of a highest-density interval, in place of that.
-        round_to: ``"auto"``: each row to a thousandth of its standard deviation; a number of decimals; ``"none"``.
+        round_to: ``"auto"``: each row to a thousandth of its standard deviation, medians to three digits
+            at least; a number of decimals; ``"none"``.
         num_samples: Number of draws of a fit or guide.
         coords: Labels, ``{dimension: values}``.
         dims: Names of dimensions, as in `to_arviz`.
@@ -231,8 +232,12 @@ def _write(table: Any, rows: list[Row], round_to: int | str) -> None:
         if column in ("statistic", "verdict") or column.startswith("ess"):
             continue
         values = np.asarray(table[column], dtype=float)
+        wide = sds
+        if column == "value":  # a certified median keeps its digits, however wide its row
+            own = [e is not None and e.label.startswith("median") and e.value != 0 for e in entries]
+            wide = np.where(own, np.fmin(sds, np.abs(values)), sds)
         table[column] = [
-            _rounded(value, sd, column, round_to) for value, sd in zip(values.tolist(), sds.tolist(), strict=True)
+            _rounded(value, sd, column, round_to) for value, sd in zip(values.tolist(), wide.tolist(), strict=True)
         ]
 
 

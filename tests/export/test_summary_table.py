@@ -159,6 +159,14 @@ def test_a_certificate_of_something_else_is_refused(fit, certificate):
         symvi.summary(fit, ci_prob=0.9, hdi_prob=0.9)
 
 
+def test_a_certified_median_keeps_its_digits_where_the_row_is_wide():
+    def wide():
+        pyro.sample("w", dist.LogNormal(torch.tensor(2.0, dtype=torch.float64), 3.0))  # median e^2, sd some 60,000
+
+    table = symvi.summary(symvi.fit(wide, AutoLocationScale(wide)))
+    assert table.loc["w", "verdict"] == "PROVED" and table.loc["w", "value"] == pytest.approx(math.exp(2), rel=1e-3)
+
+
 def test_a_certificate_of_another_posterior_is_refused_though_every_number_agrees():
     """Swapping data about their mean keeps the conjugate fit; other draws keep the model."""
     moved = models.Y + 0.1 * torch.tensor([1.0, -1.0]).repeat(5)
