@@ -104,8 +104,10 @@ def certify(
     wanted = chosen(asked if contrasts is None or "contrast" in asked else (*asked, "contrast"))
     if symmetry is not None and not isinstance(symmetry, (PointReflection, AxisFlips, EllipticalRotation)):
         raise TypeError(
-            f"expected symmetry as PointReflection, AxisFlips or EllipticalRotation, got {symmetry!r}, because a "
-            "location-scale family moves with affine actions; try symmetry=None to search"
+            f"expected symmetry as PointReflection, AxisFlips or EllipticalRotation, got {symmetry!r}, because "
+            "certificates of location-scale guides have theorems for these three (other groups, affine ones too, are "
+            "not used here); try symmetry=None to search, find_symmetries(model, *data) for other groups, "
+            "analyze(model, *data).prove_invariance(action) for a proof, or an OrbitMixture as guide, which has it"
         )
     if divergence is not None and not isinstance(divergence, Divergence):
         raise TypeError(f"expected a divergence, got {divergence!r}; try ReverseKL() from pyro_symvi.divergences")

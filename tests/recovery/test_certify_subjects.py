@@ -15,7 +15,7 @@ from pyro_symvi.density import LogDensity
 from pyro_symvi.distributions import GeneralizedNormal, Laplace
 from pyro_symvi.divergences import Alpha, ForwardKL
 from pyro_symvi.families import BlockDiagonal, Fixed, LearnedDf, LocationScale, LowRank, Tied
-from pyro_symvi.groups import AxisFlips, PointReflection
+from pyro_symvi.groups import AxisFlips, CoordinatePermutation, PointReflection
 from pyro_symvi.guides import AutoLocationScale, AutoSymmetric, OrbitMixture
 from pyro_symvi.recovery import Verdict, certify
 from pyro_symvi.recovery.report.plot import _marginal_density
@@ -149,6 +149,11 @@ HERE = {"loc": torch.zeros(2), "scale": torch.eye(2)}
             lambda: family_at(DENSITY, parameters=HERE, symmetry="even"),
             TypeError,
             "expected symmetry as PointReflection",
+        ),
+        (
+            lambda: family_at(DENSITY, parameters=HERE, symmetry=CoordinatePermutation(2, [(0,), (1,)])),
+            TypeError,
+            "theorems for these three .* try .*find_symmetries.*prove_invariance.*OrbitMixture",
         ),
         (lambda: family_at(DENSITY, parameters=HERE, divergence="kl"), TypeError, "expected a divergence"),
         (lambda: family_at(DENSITY, parameters=HERE, num_points=10), ValueError, "expected num_points >= 384, got 10"),
