@@ -144,7 +144,13 @@ class AutoLocationScale(FlatDraws, AutoContinuous):
         return parts
 
     def set_up(self, *args: Any, **kwargs: Any) -> None:
-        """Make the parameters, as the first call does, leaving random states alone."""
+        """Make the parameters, as the first call does, leaving random states alone.
+
+        As in Pyro's own guides, values that Pyro's store holds under this guide's name, of the same shapes, are taken
+        (so that ``pyro.get_param_store().load(...)`` before the first call restores a guide): those of an earlier guide
+        or model too, where no living guide holds them. ``pyro.clear_param_store()`` first, or `set_up_afresh`, starts
+        from nothing.
+        """
         if self.prototype_trace is None:
             with seeded(0), torch.no_grad():
                 self(*args, **kwargs)
