@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .._points import values_at
-from ._panels import as_shown, check_images, check_points, in_pixels, panels
+from ._panels import SIDE, as_shown, check_images, check_points, in_pixels, panels
 
 
 def draw_correspondences(
@@ -23,6 +23,7 @@ def draw_correspondences(
     heading: str = "",
     names: tuple[str, str] = ("image", "other"),
     lines: bool = True,
+    side: float = SIDE,
 ) -> Any:
     """Points of images and their partners, joined by lines inside each image, or as equal colours in two images.
 
@@ -38,6 +39,7 @@ def draw_correspondences(
         heading: above all.
         names: of the two rows, where there are two.
         lines: whether to join the points, in one image.
+        side: inches of the longer side of an image.
 
     Returns:
         A matplotlib figure (not shown; ``save_figure(figure, path)`` writes it).
@@ -56,7 +58,7 @@ def draw_correspondences(
     rows = [("" if seconds is None else names[0], images)]
     if seconds is not None:
         rows.append((names[1], as_shown(seconds)))
-    figure, axes = panels(rows, titles=titles, heading=heading)
+    figure, axes = panels(rows, titles=titles, heading=heading, side=side)
     known = ~(torch.isnan(starts).any(-1) | torch.isnan(ends).any(-1))
     for k, first in enumerate(axes[0]):
         one, two = in_pixels(starts[k][known[k]], images), in_pixels(ends[k][known[k]], images)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .._points import shown_cells
 from ..symmetry import FrameSymmetry
-from ._panels import as_shown, check_images, panels
+from ._panels import SIDE, as_shown, check_images, panels
 
 _SHARE = 0.98
 _BACKGROUND = 0.93
@@ -24,6 +24,7 @@ def draw_frames(
     mask: Tensor | None = None,
     titles: Sequence[str] | None = None,
     heading: str = "",
+    side: float = SIDE,
 ) -> Any:
     """Images, and below each its frame as colours: equal colours are equal places of the object.
 
@@ -35,6 +36,7 @@ def draw_frames(
         mask: bool ``[N, H, W]``, what of the images counts; the rest is left light.
         titles: above the images.
         heading: above all.
+        side: inches of the longer side of an image.
 
     Returns:
         A matplotlib figure (not shown; ``save_figure(figure, path)`` writes it).
@@ -52,7 +54,7 @@ def draw_frames(
             raise ValueError(f"expected a mask {[len(images), *images.shape[-2:]]}, got {list(mask.shape)}")
         there = shown_cells(mask, *coloured.shape[-2:]).to(coloured.device)
         coloured = torch.where(there[:, None], coloured, _BACKGROUND)
-    return panels([("image", images), ("frame", coloured)], titles=titles, heading=heading)[0]
+    return panels([("image", images), ("frame", coloured)], titles=titles, heading=heading, side=side)[0]
 
 
 def frame_colours(frames: Tensor, symmetry: FrameSymmetry | None = None) -> Tensor:

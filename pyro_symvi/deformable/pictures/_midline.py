@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._panels import as_shown, check_images, check_points, in_pixels, panels
+from ._panels import SIDE, as_shown, check_images, check_points, in_pixels, panels
 
 _LINE, _POINT = "#ffd23f", "#00c2d1"
 
@@ -21,6 +21,7 @@ def draw_midline(
     axes: Tensor | None = None,
     titles: Sequence[str] | None = None,
     heading: str = "",
+    side: float = SIDE,
 ) -> Any:
     """Images with the points of their midlines, and lines through them.
 
@@ -31,6 +32,7 @@ def draw_midline(
         axes: two ends of a line for each image, ``[N, 2, 2]``; nan for none.
         titles: above the images.
         heading: above all.
+        side: inches of the longer side of an image.
 
     Returns:
         A matplotlib figure (not shown; ``save_figure(figure, path)`` writes it).
@@ -45,7 +47,7 @@ def draw_midline(
         raise ValueError(f"expected confidence {list(points.shape[:2])}, got {list(confidence.shape)}")
     if axes is not None and tuple(axes.shape) != (len(images), 2, 2):
         raise ValueError(f"expected axes [{len(images)}, 2, 2], got {list(axes.shape)}")
-    figure, drawn = panels([("", images)], titles=titles, heading=heading)
+    figure, drawn = panels([("", images)], titles=titles, heading=heading, side=side)
     for k, axis in enumerate(drawn[0]):
         known = ~torch.isnan(points[k]).any(-1)
         places = in_pixels(points[k][known], images)

@@ -14,11 +14,13 @@ from .._points import half_sizes
 
 MOST = 40
 """So many images a picture holds."""
-_ACROSS, _SIDE = 8, 1.3
+_ACROSS = 8
+SIDE = 1.3
+"""Inches of the longer side of an image."""
 
 
 def panels(
-    rows: Sequence[tuple[str, Tensor]], *, titles: Sequence[str] | None = None, heading: str = "", side: float = _SIDE
+    rows: Sequence[tuple[str, Tensor]], *, titles: Sequence[str] | None = None, heading: str = "", side: float = SIDE
 ) -> tuple[Any, list[list[Any]]]:
     """A figure in which image k of each row of images stands below image k of the row above.
 

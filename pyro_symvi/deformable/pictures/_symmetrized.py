@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ._panels import as_shown, panels
+from ._panels import SIDE, as_shown, panels
 
 
 def draw_symmetrized(
@@ -17,6 +17,7 @@ def draw_symmetrized(
     others: Sequence[tuple[str, Tensor]] = (),
     titles: Sequence[str] | None = None,
     heading: str = "",
+    side: float = SIDE,
 ) -> Any:
     """Images; their means with their mirror images, pixel by pixel; and what the frame makes of them.
 
@@ -29,6 +30,7 @@ def draw_symmetrized(
         others: further rows, names and images.
         titles: above the images.
         heading: above all.
+        side: inches of the longer side of an image.
 
     Returns:
         A matplotlib figure (not shown; ``save_figure(figure, path)`` writes it).
@@ -42,4 +44,4 @@ def draw_symmetrized(
     mirrored = (images + images.flip(-1)) / 2
     rows = [("image", images), ("mirror mean", mirrored), ("by frame", symmetrized)]
     rows += [(name, as_shown(more)) for name, more in others]
-    return panels(rows, titles=titles, heading=heading)[0]
+    return panels(rows, titles=titles, heading=heading, side=side)[0]

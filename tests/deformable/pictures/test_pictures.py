@@ -72,6 +72,19 @@ def test_points_lie_on_their_pixels_and_hidden_ones_are_left_out():
     assert not two.axes[0].lines and len(two.axes) == 6
 
 
+def test_panels_grow_with_their_side():
+    points = torch.zeros(3, 1, 2)
+    for draw in (
+        lambda **size: draw_correspondences(IMAGES, points, points, **size),
+        lambda **size: draw_frames(IMAGES, place_frame(), **size),
+        lambda **size: draw_midline(IMAGES, points, **size),
+        lambda **size: draw_symmetrized(IMAGES, IMAGES, **size),
+    ):
+        usual, same, large = draw(), draw(side=1.3), draw(side=3.9)
+        assert usual.get_size_inches().tolist() == same.get_size_inches().tolist()
+        assert large.get_size_inches()[0] - usual.get_size_inches()[0] == pytest.approx(3 * 2.6)  # three across
+
+
 def test_midlines_are_drawn_with_their_axes(tmp_path):
     points = torch.tensor([[[0.0, -0.5], [0.1, 0.5], [torch.nan, 0.0]]]).expand(3, -1, -1)
     axes = torch.tensor([[[0.0, -1.0], [0.0, 1.0]]]).repeat(3, 1, 1)
