@@ -28,6 +28,8 @@ class Record:
         residuals: by layer, the fraction that no irrep listed explains.
         A, relative: equivariance error by output; empty where no ``rho_out`` was given.
         numbers: what the training loop handed over (losses, learning rate, ...).
+        relative_to_spread: A by the spread of the outputs over samples: offsets do not count. nan for one sample;
+            empty in files of versions that did not keep it.
     """
 
     time: float
@@ -38,6 +40,7 @@ class Record:
     A: Mapping[str, float] = field(default_factory=dict)
     relative: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
+    relative_to_spread: Mapping[str, float] = field(default_factory=dict)
 
 
 class SpectrumHistory:
@@ -147,6 +150,11 @@ class SpectrumHistory:
     def relative(self) -> Tensor:
         """The same by the root mean square of the output, from 0 to 1, ``[times, outputs]``."""
         return self._tensor([list(record.relative.values()) for record in self])
+
+    @property
+    def relative_to_spread(self) -> Tensor:
+        """The same by the spread of the output over samples, ``[times, outputs]``; nan where it was not kept."""
+        return self._tensor([[r.relative_to_spread.get(name, math.nan) for name in self.outputs] for r in self])
 
     @property
     def errors(self) -> Tensor:

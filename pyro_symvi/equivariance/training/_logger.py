@@ -122,6 +122,7 @@ class SpectrumLogger:
             {name: float(error.A) for name, error in errors.items()},
             {name: float(error.relative) for name, error in errors.items()},
             {name: _plain(number) for name, number in numbers.items()},
+            {name: float(error.relative_to_spread) for name, error in errors.items()},
         )
         self.history.append(record)
         if self._path is not None:

@@ -66,6 +66,8 @@ def test_several_outputs_each_with_its_error():
     record = SpectrumLogger(x, SO3, 2, rho_out=actions).log(Two(), epoch=0)
     assert record.A["length"] == pytest.approx(math.sqrt(0.25 * x.square().sum(1).mean() / 3), rel=1e-10)
     assert record.A["vector"] < 1e-12
+    spread = (x.square().sum(1)).std()  # of means over rotations, which have no linear part
+    assert record.relative_to_spread["length"] == pytest.approx(record.A["length"] / float(spread), rel=1e-10)
     with pytest.raises(ValueError, match="charge"):
         SpectrumLogger(x, SO3, 2, rho_out={"charge": InvariantAction(SO3)}).log(Two(), epoch=0)
 
