@@ -11,7 +11,7 @@ from .statistics import STATISTICS
 from .theorems import THEOREMS, Theorem, guarantees
 from .theorems.advice import Advice
 from .theorems.advise import advise
-from .verdicts import Evidence, Premise, Verdict
+from .verdicts import Evidence, Premise, Verdict, weakest
 
 __all__ = [
     "STATISTICS",
@@ -34,4 +34,5 @@ __all__ = [
     "citation",
     "find_symmetries",
     "guarantees",
+    "weakest",
 ]

@@ -75,5 +75,15 @@ class Premise:
 
 
 def weakest(premises: tuple[Premise, ...]) -> Verdict:
-    """The verdict of a theorem: that of its weakest premise (an assumed premise makes it conditional)."""
+    """The verdict of a theorem: that of its weakest premise (an assumed premise makes it conditional).
+
+    Args:
+        premises: All premises of the theorem; without any, the verdict is ``UNKNOWN``.
+
+    Example:
+        >>> even = Premise("even", Evidence.VERIFIED, "|log p(-z) - log p(z)| <= 1e-12 at 700 points")
+        >>> moments = Premise("moments", Evidence.ASSUMED, "E|z| is finite")
+        >>> weakest((even,)).name, weakest((even, moments)).name
+        ('VERIFIED', 'CONDITIONAL')
+    """
     return min((_TO_VERDICT[premise.evidence] for premise in premises), default=Verdict.UNKNOWN)

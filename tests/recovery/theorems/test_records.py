@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from pyro_symvi.groups import AxisFlips, EllipticalRotation, PointReflection
-from pyro_symvi.recovery import THEOREMS, Evidence, Premise, Verdict
+from pyro_symvi.recovery import THEOREMS, Evidence, Premise, Verdict, weakest
 from pyro_symvi.recovery.theorems import pinned_mean, pinned_shape
-from pyro_symvi.recovery.verdicts import weakest
 from tests.recovery.targets import vector
 
 STATISTICS = {
