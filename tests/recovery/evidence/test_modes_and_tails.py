@@ -64,6 +64,48 @@ def test_flat_directions_have_power_minus_one() -> None:
     assert tail_powers(ridge, Scale(vector(0, 0), root), generator=generator()).least == pytest.approx(-1.0, abs=1e-6)
 
 
+def mirrored_regression(errors: str):
+    """Log p of beta, log sigma with flat priors: pairs of rows with residuals +-r, normal or Student-t(4) errors."""
+    x = vector(-1.0, -1.0, 0.0, 0.0, 0.5, 0.5, 1.0, 1.0)
+    r = vector(0.5, -0.5, 1.0, -1.0, 0.3, -0.3, 2.0, -2.0)
+
+    def log_p(z: torch.Tensor) -> torch.Tensor:
+        squares = (r - z[..., :1] - z[..., 1:2] * x).square() * (-2 * z[..., 2:]).exp()
+        fall = 2.5 * torch.log1p(squares / 4) if errors == "student_t" else 0.5 * squares
+        return -7 * z[..., 2] - fall.sum(-1)
+
+    return LogDensity.from_callable(log_p, 3)
+
+
+@pytest.mark.parametrize("errors", ["student_t", "normal"])
+@pytest.mark.parametrize("slip", [0.0, 1e-8, 3e-8, 1e-7, 2e-7, 3e-7, 1e-6])
+def test_a_direction_off_by_rounding_makes_no_posterior_improper(errors: str, slip: float) -> None:
+    """Along beta, t errors give the power 8 (4 + 1) - 7 and more; the axes' slips in log sigma must not be read as
+    tails where they leave the valley of beta, near 1e8 scales."""
+    root = torch.linalg.cholesky(torch.tensor([[1.0, 0.6, slip], [0.6, 1.0, slip], [slip, slip, 1.0]]).double())
+    tails = tail_powers(mirrored_regression(errors), Scale(vector(0, 0, 0.1), 0.3 * root), generator=generator())
+    assert tails.least > 28
+
+
+@pytest.mark.parametrize(("depth", "log_distance"), [(20.0, 10.0), (20.0, 16.0), (500.0, 17.0)])
+def test_a_plateau_beyond_a_valley_is_improper(depth: float, log_distance: float) -> None:
+    """Negative: log p falls by ``depth`` about exp(log_distance), and is flat beyond."""
+
+    def valley(z: torch.Tensor) -> torch.Tensor:
+        return -z[..., 0].square() - depth * (-(z[..., 1].abs().log1p() - log_distance).square()).exp()
+
+    assert tail_powers(LogDensity.from_callable(valley, 2), unit(2), generator=generator()).least < -0.9
+
+
+def test_growth_after_a_valley_is_improper() -> None:
+    """Negative: log p falls like -20 log z^2, and rises like 1e-6 |z| from 4e7 on."""
+
+    def growing(z: torch.Tensor) -> torch.Tensor:
+        return -z[..., 0].square() - 20 * z[..., 1].square().log1p() + 1e-6 * z[..., 1].abs()
+
+    assert tail_powers(LogDensity.from_callable(growing, 2), unit(2), generator=generator()).least < -2
+
+
 @pytest.mark.parametrize("df", [1.0, 3.0])
 def test_marginal_power_of_a_multivariate_t(df: float) -> None:
     """The marginal of t_df falls like t^-(df + 1) in every dimension."""
