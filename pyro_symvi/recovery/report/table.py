@@ -42,14 +42,14 @@ def units(statistics: Sequence[str]) -> str:
 
 
 def folded(report: StatisticReport) -> list[list[Entry]]:
-    """Entries row by row; in large reports, those of one verdict and theorem are one row."""
+    """Entries row by row; in large reports, those of one kind, verdict and theorem are one row."""
     entries = list(report.lower())
     is_list = len(report.shape) == 1
     if len(entries) <= _FOLD and is_list:
         return [[entry] for entry in entries]
     groups: dict[tuple[str, str, str], list[Entry]] = {}
     for entry in entries:
-        site = entry.label.split("[")[0] if is_list else report.statistic
+        site = entry.label.split("[")[0] if is_list else entry.label.split(" ")[0]  # variances apart from covariances
         groups.setdefault((site, entry.verdict.name, entry.theorem), []).append(entry)
     return list(groups.values())
 

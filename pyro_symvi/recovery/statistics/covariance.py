@@ -79,13 +79,12 @@ def _entry(facts: Facts, i: int, j: int, value: float) -> Entry:
         return unknown(label, value, "no covariance was proved; nothing else was looked at (numerics=True does)")
     if facts.subject.kind == "target":
         return unknown(label, value, "symmetry pins no scale")
-    return _weighted(found, i, j, label, value)
+    return _weighted(found, facts.moments(2, (i, j)), i, j, label, value)
 
 
-def _weighted(found: Exploration, i: int, j: int, label: str, value: float) -> Entry:
+def _weighted(found: Exploration, moments: Premise, i: int, j: int, label: str, value: float) -> Entry:
     """Distance from the estimate by weighted draws, and three standard errors of that."""
     draws = found.draws
-    moments = found.moments(2, (i, j))
     if not draws.reliable or not bool((draws.k_second[[i, j]] < RELIABLE).all()):
         return unknown(label, value, f"importance weights are unreliable (Pareto k-hat {draws.k:.2f})", (moments,))
     if moments.evidence not in ESTABLISHED:

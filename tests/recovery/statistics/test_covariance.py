@@ -11,6 +11,8 @@ from scipy import special
 from pyro_symvi.density import LogDensity
 from pyro_symvi.families import LocationScale
 from pyro_symvi.recovery import Verdict, certify
+from pyro_symvi.recovery.report.table import folded
+from pyro_symvi.recovery.verdicts import Evidence
 from tests.recovery.targets import certify_at, log_gamma, log_gamma_moments, mixture, mixture_moments, vector
 
 S = torch.tensor([[2.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
@@ -58,6 +60,10 @@ def test_a_precision_that_moves_pins_no_variance() -> None:
     for i, j in ((0, 0), (0, 1), (1, 1), (2, 2)):
         assert not report.verdicts[i][j].is_exact
         assert math.isnan(float(report.exact[i, j]))
+        (moments,) = (p for p in report.entries[3 * i + j].premises if p.name == "moments")
+        assert moments.evidence is Evidence.PROVED  # as for the covariances of zero
+    kinds = [{entry.label.split(" of ")[0] for entry in row} for row in folded(report)]
+    assert all(len(kind) == 1 for kind in kinds) and set.union(*kinds) == {"variance", "covariance"}  # folded apart
 
 
 def test_a_diagonal_guide_is_refuted_off_the_diagonal() -> None:
