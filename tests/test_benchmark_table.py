@@ -52,10 +52,16 @@ def test_a_changed_figure_is_noticed(run_all: ModuleType) -> None:
 
 
 def test_the_front_page_shows_the_same_ratio(run_all: ModuleType) -> None:
-    result = run_all.Result("svi_step", "2026-01-02", "a processor, 2 cores; torch 2", ("headline: a step | Pyro | 3",))
+    lines = ("headline: a step | Pyro | 3", "other", "headline: a run | Pyro | 5")
+    result = run_all.Result("svi_step", "2026-01-02", "a processor, 2 cores; torch 2", lines)
     other = run_all.Result("vmf", "2026-01-02", "a processor, 2 cores; torch 2", ("headline: b | c | 4",))
     rows = run_all.front_table([result, other]).splitlines()
-    assert rows[2:] == ["| a step | Pyro | 3 |", "", "One thread of a processor, 2 cores; 2026-01-02."]
+    assert rows[2:] == [
+        "| a step | Pyro | 3 |",
+        "| a run | Pyro | 5 |",
+        "",
+        "One thread of a processor, 2 cores; 2026-01-02.",
+    ]
 
 
 def test_ratios_have_two_digits_and_go_from_the_least_to_the_largest(run_all: ModuleType) -> None:
