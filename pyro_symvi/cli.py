@@ -171,9 +171,8 @@ def _certify(options: argparse.Namespace) -> int:
     title, model, args, kwargs = load_target(options.target)
     fit, certificate, seconds = _run(model, args, kwargs, divergence, options)
     console = _console()
-    console.print(
-        f"{title}\n{divergence!r}, {fit.num_particles} particles, fit {fit.status.name.lower()}, {seconds:.1f} s"
-    )
+    particles = f"{fit.num_particles} particle{'s' * (fit.num_particles != 1)}"
+    console.print(f"{title}\n{divergence!r}, {particles}, fit {fit.status.name.lower()}, {seconds:.1f} s")
     console.print(certificate)
     if not fit.converged:
         console.print(f"[yellow]The fit ended {fit.status.name}:[/] {fit.status.remedy} ({fit.details})")
