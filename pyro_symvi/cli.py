@@ -83,10 +83,18 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
 
-    listing = commands.add_parser("list", help="list the built-in examples")
+    listing = commands.add_parser(
+        "list",
+        help="list the built-in examples",
+        description="The posteriors that ship with the package, with what symmetry says of each.",
+    )
     listing.set_defaults(run=_list)
 
-    demo = commands.add_parser("demo", help="certify every built-in example on flat space and print one table")
+    demo = commands.add_parser(
+        "demo",
+        help="certify every built-in example on flat space and print one table",
+        description="Fit a normal guide to each built-in posterior by reverse KL, certify it, and print one table.",
+    )
     demo.set_defaults(run=_demo)
 
     certify = commands.add_parser(
