@@ -67,7 +67,7 @@ def require_finite_divergence(
             worst = i
             break
     if slope[worst] >= _LEAST:
-        site = _leading_coordinate(density, rays[worst])
+        site = _leading_coordinate(density, rays[int(slope.argmax())])  # an axis says more than a random ray
         if alpha > 0:
             remedy = 'a heavier-tailed base (base="student_t" with a small df), a smaller alpha, or ReverseKL()'
         else:
